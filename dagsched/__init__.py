@@ -1,0 +1,2 @@
+"""dagsched."""
+__version__ = "0.1.0"

@@ -1,0 +1,157 @@
+"""Every exception of dagsched, as one tree.
+
+    DagschedError
+    ├── ConfigInvalid           the job files cannot be used; carries every problem          exit 3
+    ├── ScheduleError           one schedule cannot be used
+    │   ├── InvalidSchedule     its text is wrong: `field`, `offset` and `length` say where
+    │   ├── UnknownTimezone     no IANA zone of that name
+    │   └── NeverFires          correct, but no date fits (30 February)
+    ├── CycleFound              the graph has a cycle; `path` walks it
+    ├── Refused                 a verb that cannot be carried out; nothing was changed       exit 1
+    │   └── Unknown             no job or run of that name; carries the nearest             exit 2
+    ├── StoreError              the state cannot be used                                     exit 4
+    │   ├── StoreHeld           another daemon holds it; `holder` says which
+    │   ├── StoreCorrupt        not a database, truncated, or flipped bytes
+    │   ├── StoreNewer          written by a later dagsched
+    │   ├── StoreReadOnly       may not be written
+    │   ├── StoreUnavailable    full, busy, I/O error: the same batch may succeed later
+    │   ├── FencedOut           another daemon took over; nothing of the batch was written
+    │   └── IntegrityBroken     the batch contradicts what is stored; nothing of it was written
+    ├── SpawnerError            the process that starts attempts cannot be used              exit 4
+    └── HandlerError            a handler's `with` cannot be used, or its plug-in fails to load
+
+A message says what, where, why and how to fix it, in that order, in the user's own words. Errors
+carry the parts as attributes, so that a program need not read the sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class DagschedError(Exception):
+    """What every error of this package descends from; `exit_code` is the command line's."""
+
+    exit_code = 1
+
+
+class ConfigInvalid(DagschedError):
+    """The job files cannot be used. `problems`: every finding of every file, errors and warnings."""
+
+    exit_code = 3
+
+    def __init__(self, problems: Sequence[Any]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(f"the configuration is invalid: {len(self.problems)} problem(s)")
+
+
+class ScheduleError(DagschedError, ValueError):
+    """A schedule that cannot be used."""
+
+
+class InvalidSchedule(ScheduleError):
+    """Text that is no schedule.
+
+    `why` and `fix` are sentences without the text itself; `offset` and `length` (characters) mark the
+    offending part inside the expression, or are None when it is the whole.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        why: str = "",
+        fix: str = "",
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> None:
+        self.why, self.fix, self.offset, self.length = why, fix, offset, length
+        super().__init__("; ".join(part for part in (message, why, fix) if part))
+        self.message = message
+
+
+class UnknownTimezone(ScheduleError):
+    """No IANA time zone has this name. `nearest`: known names that look like it, best first."""
+
+    def __init__(self, name: str, nearest: Sequence[str] = ()) -> None:
+        self.name, self.nearest = name, tuple(nearest)
+        hint = f"; did you mean {self.nearest[0]!r}?" if self.nearest else ""
+        super().__init__(f"unknown time zone {name!r}{hint}")
+
+
+class NeverFires(ScheduleError):
+    """A schedule that is correct and has no tick, such as 30 February."""
+
+
+class CycleFound(DagschedError):
+    """The graph has a cycle. `path`: job ids in order of dependency, the first repeated at the end."""
+
+    exit_code = 3
+
+    def __init__(self, path: Sequence[str]) -> None:
+        self.path = tuple(path)
+        super().__init__("dependency cycle: " + " -> ".join(self.path))
+
+
+class Refused(DagschedError):
+    """A verb that cannot be carried out; nothing was changed."""
+
+
+class Unknown(Refused):
+    """No job or run of that name. `nearest`: known names that look like it, best first."""
+
+    exit_code = 2
+
+    def __init__(self, kind: str, name: str, nearest: Sequence[str] = ()) -> None:
+        self.kind, self.name, self.nearest = kind, name, tuple(nearest)
+        hint = f"; did you mean {self.nearest[0]!r}?" if self.nearest else ""
+        super().__init__(f"unknown {kind} {name!r}{hint}")
+
+
+class StoreError(DagschedError):
+    """The state cannot be used as it is."""
+
+    exit_code = 4
+
+
+class StoreHeld(StoreError):
+    """Another daemon holds the state. `holder`: its own words (process id, host, since when)."""
+
+    def __init__(self, message: str, holder: str = "") -> None:
+        self.holder = holder
+        super().__init__(message)
+
+
+class StoreCorrupt(StoreError):
+    """Not a dagsched database, truncated, or damaged. The file is kept as it is."""
+
+
+class StoreNewer(StoreError):
+    """Written by a later version of dagsched."""
+
+
+class StoreReadOnly(StoreError):
+    """The state or its folder may not be written."""
+
+
+class StoreUnavailable(StoreError):
+    """Full disk, foreign lock, I/O error: the same batch may succeed later, nothing of it is written."""
+
+
+class FencedOut(StoreError):
+    """Another daemon took the state over; nothing of the batch was written."""
+
+
+class IntegrityBroken(StoreError):
+    """The batch contradicts what is stored (a second attempt 1, say); nothing of it was written."""
+
+
+class SpawnerError(DagschedError):
+    """The process that starts attempts cannot be started or does not answer."""
+
+    exit_code = 4
+
+
+class HandlerError(DagschedError):
+    """A handler's `with` cannot be used, or its plug-in cannot be loaded."""

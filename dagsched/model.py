@@ -1,0 +1,461 @@
+"""The frozen values everything speaks of: jobs, runs, attempts, events.
+
+A *job* is a declaration. A *tick* is an instant (aware UTC `datetime`) at which a job is due; a schedule's
+ticks are whole seconds, ticks made by a person or an event carry milliseconds 1-999, so the two never meet.
+A *run* is one job for one tick and there is at most one; an *attempt* is one try of a run, counted from 1.
+
+All instants are aware `datetime`s in UTC with at most millisecond precision; all lengths are `timedelta`s.
+Nothing here reads a clock, a file or a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Literal
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+# ---------------------------------------------------------------- what a job says
+
+
+class Match(StrEnum):
+    """Which tick of an upstream a run is judged against."""
+
+    LATEST = "latest"
+    SAME = "same"
+    ALL = "all"
+
+
+class TriggerRule(StrEnum):
+    """What must have become of the upstreams before a run may start; Airflow's names and meanings."""
+
+    ALL_SUCCESS = "all_success"
+    ALL_DONE = "all_done"
+    ALL_FAILED = "all_failed"
+    ONE_SUCCESS = "one_success"
+    ONE_FAILED = "one_failed"
+    NONE_FAILED = "none_failed"
+    NONE_SKIPPED = "none_skipped"
+    ALWAYS = "always"
+
+
+class Overlap(StrEnum):
+    """What becomes of a run that is ready while its job is still active."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    ALLOW = "allow"
+    REPLACE = "replace"
+
+
+class Catchup(StrEnum):
+    """Which of the ticks missed while nobody watched are run afterwards."""
+
+    NONE = "none"
+    LATEST = "latest"
+    ALL = "all"
+
+
+class OnCrash(StrEnum):
+    """Whether an attempt that was lost is tried again."""
+
+    RETRY = "retry"
+    FAIL = "fail"
+
+
+class Backoff(StrEnum):
+    """How the wait between attempts grows."""
+
+    CONSTANT = "constant"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a job file; `line` and `column` count from 1."""
+
+    file: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One edge: the upstream's id and which of its ticks counts."""
+
+    job: str
+    match: Match = Match.LATEST
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a job is due; exactly one of `cron`, `every`, `at` is given.
+
+    `at` is local wall time when naive, else an instant. `start` and `end` are instants, both included.
+    `gap` and `fold` override the reading of DST changes (`dst: {gap: run|skip, overlap: first|both}`), None
+    leaves it to the class of the expression. `days` settles a starred step beside a weekday.
+    `max_runs` counts runs that this schedule started.
+    """
+
+    cron: tuple[str, ...] = ()
+    every: timedelta | None = None
+    at: datetime | None = None
+    timezone: str = "UTC"
+    start: datetime | None = None
+    end: datetime | None = None
+    max_runs: int | None = None
+    gap: Literal["run", "skip"] | None = None
+    fold: Literal["first", "both"] | None = None
+    days: Literal["any", "all"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and after which waits a run is tried.
+
+    `max_attempts` counts all tries, the first included. The wait after attempt n is `delay` (constant),
+    `delay * n` (linear) or `delay * multiplier ** (n - 1)` (exponential), at most `max_delay`, plus a part of
+    `jitter` that is a hash of run name and attempt. `on` names the outcomes (`failed timed_out lost
+    spawn_error`) or exit codes that are worth another try; empty means all of them.
+    """
+
+    max_attempts: int = 1
+    backoff: Backoff = Backoff.CONSTANT
+    delay: timedelta = timedelta(seconds=1)
+    multiplier: float = 2.0
+    max_delay: timedelta = timedelta(hours=1)
+    jitter: timedelta = timedelta(0)
+    on: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRef:
+    """An `env` value that is an upstream's output: `{job: extract, output: rows, default: "0"}`."""
+
+    job: str
+    output: str
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A typed parameter: `schema` is its JSON Schema, `default` None means it must be given."""
+
+    schema: Mapping[str, Any]
+    default: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A declaration, with every default filled in.
+
+    `run` is shell text (str), an argv (tuple) or None when `handler` is not `shell`. `max_active_runs` None
+    means no limit; `catchup_window` None no age limit. `position` is where the id stands; it takes no part
+    in equality, so that moving a job inside a file changes nothing.
+    """
+
+    id: str
+    schedule: Schedule | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    run: str | tuple[str, ...] | None = None
+    handler: str = "shell"
+    with_: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    env: Mapping[str, str | OutputRef] = field(default_factory=lambda: EMPTY)
+    params: Mapping[str, Param] = field(default_factory=lambda: EMPTY)
+    cwd: str | None = None
+    shell: str | None = None
+    user: str | None = None
+    retry: RetryPolicy = RetryPolicy()
+    timeout: timedelta | None = None
+    catchup: Catchup = Catchup.LATEST
+    catchup_window: timedelta | None = None
+    overlap: Overlap = Overlap.SKIP
+    max_active_runs: int | None = 1
+    max_queued: int = 100
+    pool: str | None = None
+    slots: int = 1
+    jitter: timedelta = timedelta(0)
+    on_crash: OnCrash = OnCrash.RETRY
+    enabled: bool = True
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    owner: str = ""
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A checked configuration: all its jobs, pools and the bytes it came from.
+
+    `jobs` keeps the order of the files. `pools`: capacity in slots by name. `files`: absolute path → text as
+    read, enough to build the same configuration again without the disk. `digest`: hex SHA-256 over `files`.
+    """
+
+    jobs: Mapping[str, Job]
+    pools: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+    files: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    digest: str = ""
+
+
+# ---------------------------------------------------------------- what became of it
+
+
+class RunState(StrEnum):
+    """Where a run stands; `engine/lifecycle.py` holds the transitions."""
+
+    WAITING = "waiting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCESS = "success"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UPSTREAM_FAILED = "upstream_failed"
+    MISSED = "missed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self not in LIVE
+
+
+LIVE = frozenset({RunState.WAITING, RunState.QUEUED, RunState.RUNNING, RunState.RETRYING})
+ACTIVE = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.RETRYING})
+OK = frozenset({RunState.SUCCESS})
+BAD = frozenset({RunState.FAILED, RunState.UPSTREAM_FAILED, RunState.CANCELLED})
+LEFT_OUT = frozenset({RunState.SKIPPED, RunState.MISSED})
+
+
+class Outcome(StrEnum):
+    """What an attempt ended with."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+    SPAWN_ERROR = "spawn_error"
+
+
+class Origin(StrEnum):
+    """What made a run's tick; `history` calls it the trigger."""
+
+    SCHEDULE = "schedule"
+    CATCHUP = "catchup"
+    UPSTREAM = "upstream"
+    MANUAL = "manual"
+    ONCE = "once"
+    BACKFILL = "backfill"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One upstream run that a run is judged against.
+
+    `tick` None: the upstream has never had a tick, or (match `same`) has none at this one; `exact` marks a
+    match on the same tick, which is never replaced by a stand-in.
+    """
+
+    job: str
+    tick: datetime | None
+    match: Match = Match.LATEST
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row of the ledger: one job for one tick, or for a range of ticks left out for one reason.
+
+    `until` > `tick` makes it a range row (both ends included; terminal, never started). `attempts` is the
+    number started; no attempt beyond `attempt_limit` is. `not_before` delays the next start (jitter,
+    backoff). `patient` runs (caught-up, backfilled, re-opened, manual) queue where others would be left out.
+    `stand_in`: the tick of the same job whose run stands in for this left-out one. `stopping`: why its
+    attempt has been told to end, if it has. `only`: `trigger --only`, no join ever sees it. `definition`:
+    hash of the job as it was at the newest start (else at creation). `config`: number of the configuration.
+    """
+
+    job: str
+    tick: datetime
+    state: RunState
+    until: datetime | None = None
+    reason: str = ""
+    origin: Origin = Origin.SCHEDULE
+    created: datetime | None = None
+    ready: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    attempts: int = 0
+    attempt_limit: int = 1
+    not_before: datetime | None = None
+    exit_code: int | None = None
+    links: tuple[Link, ...] = ()
+    stand_in: datetime | None = None
+    patient: bool = False
+    only: bool = False
+    stopping: str = ""
+    params: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    outputs: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    definition: str = ""
+    config: int = 0
+    acked: bool = False
+
+    @property
+    def name(self) -> str:
+        return run_name(self.job, self.tick)
+
+    @property
+    def key(self) -> tuple[str, datetime]:
+        return (self.job, self.tick)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a run. `ended` None: not over. `log`: path below the state directory, "" when nothing was written."""
+
+    job: str
+    tick: datetime
+    number: int
+    started: datetime
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+    pid: int | None = None
+    log: str = ""
+    output_bytes: int = 0
+    definition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an attempt ended, as its executor saw it; `seq` is to be acknowledged once durable (0: never)."""
+
+    run: str
+    attempt: int
+    outcome: Outcome
+    ended: datetime
+    started: datetime | None = None
+    seq: int = 0
+    exit_code: int | None = None
+    signal: int | None = None
+    cause: Literal["", "timeout", "cancel", "stop", "lease"] = ""
+    reason: str = ""
+    outputs: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    output_bytes: int = 0
+    log: str = ""
+    leftovers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One durable line of the event log; `seq` is gapless from 1. `detail` is JSON-able."""
+
+    seq: int
+    time: datetime
+    type: str
+    job: str = ""
+    tick: datetime | None = None
+    attempt: int | None = None
+    from_state: str = ""
+    to_state: str = ""
+    reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class JobMark:
+    """What is remembered of a job besides its runs.
+
+    Every schedule tick at or before `cursor` is accounted for. `started_runs` counts runs its schedule
+    started since `schedule_since`. `paused` is the instant of the pause, None when not paused.
+    """
+
+    job: str
+    cursor: datetime
+    paused: datetime | None = None
+    started_runs: int = 0
+    schedule_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigVersion:
+    """A configuration that was put in force: its number (from 1), instant, files and what it changed."""
+
+    number: int
+    applied: datetime
+    digest: str
+    files: Mapping[str, str]
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A changing command left for the daemon while none was running; `body` is JSON-able."""
+
+    id: int
+    time: datetime
+    verb: str
+    body: Mapping[str, Any]
+
+
+# ---------------------------------------------------------------- names and instants
+
+
+def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0, ms: int = 0) -> datetime:
+    """Return that instant of UTC."""
+    return datetime(year, month, day, hour, minute, second, ms * 1000, tzinfo=UTC)
+
+
+def format_instant(instant: datetime) -> str:
+    """Return RFC 3339 in UTC with a `Z`, milliseconds only when there are any.
+
+    >>> format_instant(utc(2026, 11, 23, 14)), format_instant(utc(2026, 11, 23, 14, ms=7))
+    ('2026-11-23T14:00:00Z', '2026-11-23T14:00:00.007Z')
+    """
+    moment = instant.astimezone(UTC)
+    text = f"{moment:%Y-%m-%dT%H:%M:%S}" if moment.year >= 1000 else moment.strftime("%Y-%m-%dT%H:%M:%S").zfill(19)
+    millisecond = moment.microsecond // 1000
+    return f"{text}.{millisecond:03}Z" if millisecond else f"{text}Z"
+
+
+def parse_instant(text: str) -> datetime:
+    """Return the aware UTC instant of RFC 3339 text, cut to milliseconds; naive text raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no UTC offset; write it with a Z")
+    return cut_to_ms(moment.astimezone(UTC))
+
+
+def cut_to_ms(moment: datetime) -> datetime:
+    """Return `moment` with what is below a millisecond cut off."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def run_name(job: str, tick: datetime) -> str:
+    """Return the run's name, `job:{id}:{tick}`; the same on every machine and after every restart."""
+    return f"job:{job}:{format_instant(tick)}"
+
+
+def parse_run_name(name: str) -> tuple[str, datetime]:
+    """Return (job id, tick) of a run's name; raises ValueError when it is none."""
+    kind, _, rest = name.partition(":")
+    job, _, tick = rest.partition(":")
+    if kind != "job" or not job or not tick:
+        raise ValueError(f"{name!r} is no run name; one looks like job:nightly:2026-11-23T14:00:00Z")
+    return job, parse_instant(tick)
+
+
+def is_schedule_tick(tick: datetime) -> bool:
+    """Whether a schedule can have made this tick: those are whole seconds, all others carry milliseconds."""
+    return tick.microsecond == 0

@@ -1,0 +1,1 @@
+"""What survives a crash: one contract, several engines."""

@@ -1,0 +1,126 @@
+"""A job as JSON and back, and its hash.
+
+Each attempt uses the definition in force at its start; the store keeps every definition once, under its
+hash. The position in the file is not part of it: moving a job changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from dagsched.model import (
+    Backoff,
+    Catchup,
+    Dependency,
+    Job,
+    Match,
+    OnCrash,
+    OutputRef,
+    Overlap,
+    Param,
+    Position,
+    RetryPolicy,
+    Schedule,
+    TriggerRule,
+    format_instant,
+)
+
+
+def to_json(job: Job) -> dict[str, Any]:
+    """Return the job as JSON-able data: lengths in seconds, instants as text, defaults left out."""
+    return _plain(job, Job(id=""))
+
+
+def digest(job: Job) -> str:
+    """Return 16 hex digits of SHA-256 that stand for everything the job says, its position excepted."""
+    data = to_json(replace(job, position=None))
+    return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def from_json(data: Mapping[str, Any]) -> Job:
+    """Return the job that `to_json` wrote; raises KeyError or ValueError on anything else."""
+    made: dict[str, Any] = {name: _READERS.get(name, _same)(value) for name, value in data.items()}
+    return Job(**made)
+
+
+def _plain(value: Any, default: Any) -> dict[str, Any]:
+    found = {}
+    for field in fields(value):
+        item = getattr(value, field.name)
+        if default is None or item != getattr(default, field.name):
+            found[field.name] = _item(item)
+    return found
+
+
+def _item(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, datetime):
+        return format_instant(value) if value.tzinfo else value.isoformat()
+    if isinstance(value, tuple):
+        return [_item(part) for part in value]
+    if isinstance(value, Mapping):
+        return {key: _item(part) for key, part in value.items()}
+    if isinstance(value, RetryPolicy):
+        return _plain(value, RetryPolicy())
+    if isinstance(value, Schedule):
+        return _plain(value, Schedule())
+    if isinstance(value, (Dependency, OutputRef, Param, Position)):
+        return _plain(value, None)
+    return value
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _length(value: float | None) -> timedelta | None:
+    return None if value is None else timedelta(seconds=value)
+
+
+def _instant(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def _schedule(data: Mapping[str, Any] | None) -> Schedule | None:
+    if data is None:
+        return None
+    readers = {"cron": tuple, "every": _length, "at": _instant, "start": _instant, "end": _instant}
+    return Schedule(**{key: readers.get(key, _same)(value) for key, value in data.items()})
+
+
+def _retry(data: Mapping[str, Any]) -> RetryPolicy:
+    readers: dict[str, Any] = {"delay": _length, "max_delay": _length, "jitter": _length, "on": tuple, "backoff": Backoff}
+    return RetryPolicy(**{key: readers.get(key, _same)(value) for key, value in data.items()})
+
+
+def _env(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(
+        {key: value if isinstance(value, str) else OutputRef(**value) for key, value in data.items()}
+    )
+
+
+_READERS: dict[str, Any] = {
+    "schedule": _schedule,
+    "depends_on": lambda edges: tuple(Dependency(edge["job"], Match(edge["match"])) for edge in edges),
+    "trigger_rule": TriggerRule,
+    "run": lambda value: tuple(value) if isinstance(value, list) else value,
+    "with_": MappingProxyType,
+    "env": _env,
+    "params": lambda data: MappingProxyType({key: Param(**value) for key, value in data.items()}),
+    "retry": _retry,
+    "timeout": _length,
+    "catchup": Catchup,
+    "catchup_window": _length,
+    "overlap": Overlap,
+    "jitter": _length,
+    "on_crash": OnCrash,
+    "tags": tuple,
+    "position": lambda value: None if value is None else Position(**value),
+}

@@ -7,9 +7,11 @@
     │   ├── UnknownTimezone     no IANA zone of that name
     │   └── NeverFires          correct, but no date fits (30 February)
     ├── CycleFound              the graph has a cycle; `path` walks it
+    ├── UsageError              the command line cannot be understood                        exit 2
     ├── Refused                 a verb that cannot be carried out; nothing was changed       exit 1
     │   └── Unknown             no job or run of that name; carries the nearest             exit 2
     ├── StoreError              the state cannot be used                                     exit 4
+    │   ├── StoreMissing        there is no state there yet
     │   ├── StoreHeld           another daemon holds it; `holder` says which
     │   ├── StoreCorrupt        not a database, truncated, or flipped bytes
     │   ├── StoreNewer          written by a later dagsched
@@ -94,6 +96,12 @@ class CycleFound(DagschedError):
         super().__init__("dependency cycle: " + " -> ".join(self.path))
 
 
+class UsageError(DagschedError):
+    """A command line that cannot be understood; nothing was done."""
+
+    exit_code = 2
+
+
 class Refused(DagschedError):
     """A verb that cannot be carried out; nothing was changed."""
 
@@ -113,6 +121,10 @@ class StoreError(DagschedError):
     """The state cannot be used as it is."""
 
     exit_code = 4
+
+
+class StoreMissing(StoreError):
+    """No daemon has made its state there yet; readers and `post` never make it."""
 
 
 class StoreHeld(StoreError):

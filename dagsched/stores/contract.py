@@ -19,10 +19,12 @@ class Batch:
     """What one commit writes, in the order of the fields.
 
     `runs` are upserts by (job, tick): the newest value of a run wins. `split` names range rows (job, tick)
-    that are deleted in this commit because `runs` replaces them by their parts. `attempts` are upserts by
-    (job, tick, number), except those in `new_attempts`, which must not exist yet: a second insert of one
-    is `IntegrityBroken`. `events` must continue the stored sequence without a gap, else `IntegrityBroken`.
-    `definitions`: hash → JSON-able job, kept once. `done_requests`: ids to remove from the inbox.
+    that are deleted in this commit because `runs` replaces them by their parts; one that is not there is
+    `IntegrityBroken`. `attempts` are upserts by (job, tick, number), except those in `new_attempts`, which
+    must not exist yet: a second insert of one is `IntegrityBroken`. `events` must continue the stored
+    sequence without a gap, else `IntegrityBroken`. `definitions`: hash → JSON-able job, kept once.
+    `config`: its number must be new, else `IntegrityBroken`. `done_requests`: ids to remove from the inbox;
+    one that is gone already is no error.
     """
 
     split: list[tuple[str, datetime]] = field(default_factory=list)
@@ -46,9 +48,10 @@ class Batch:
 class Snapshot:
     """What the engine starts from.
 
-    `runs`: every live run, each job's newest row, each run that a live one is linked to, and the rows after
-    each `horizon` given to `snapshot()`. `attempts`: the open attempts (not ended) of those runs.
-    `last_event`: number of the newest event, 0 if none; `last_seen`: its time.
+    `runs`: every live run, each job's newest row, the rows whose last tick lies after the `horizon` given
+    for their job, each row that a live one is linked to, and the run that stands in for any of these; in
+    order of tick, then job. `attempts`: the open attempts (not ended) of those runs. `last_event`: number
+    of the newest event ever, 0 if none; `last_seen`: its time. `requests`: the inbox, oldest first.
     """
 
     runs: Sequence[Run]
@@ -64,7 +67,10 @@ class Store(Protocol):
     """The contract every store keeps; `tests/stores/` is its text in executable form."""
 
     async def open(self, *, write: bool) -> None:
-        """Open the state, making or migrating it when `write`; raises StoreError (never re-creates it)."""
+        """Open the state, making or migrating it when `write`; raises StoreError (never re-creates it).
+
+        Without `write` nothing is made or migrated, and StoreMissing is raised when there is nothing.
+        """
         ...
 
     async def close(self) -> None:
@@ -72,7 +78,11 @@ class Store(Protocol):
         ...
 
     async def acquire(self, holder: str) -> int:
-        """Become the one writer and return the new epoch; earlier epochs are fenced out from here on."""
+        """Become the one writer and return the new epoch; earlier epochs are fenced out from here on.
+
+        `holder` is one line of text that another daemon is shown. Raises StoreHeld, naming the holder, while
+        another one lives; `close` and the end of the process let go.
+        """
         ...
 
     async def commit(self, batch: Batch) -> None:
@@ -80,11 +90,14 @@ class Store(Protocol):
         ...
 
     async def snapshot(self, horizons: Mapping[str, datetime]) -> Snapshot:
-        """Return what the engine starts from; `horizons`: job → instant after which all its rows are wanted."""
+        """Return what the engine starts from; `horizons`: job → instant after which all rows are wanted."""
         ...
 
     async def run(self, job: str, tick: datetime) -> Run | None:
-        """Return the row that covers this tick: the run itself, or the range row it lies in."""
+        """Return the row that covers this tick: the run itself, or the range row it lies in.
+
+        Range rows of one job must not overlap each other; runs of single ticks may lie inside one.
+        """
         ...
 
     async def rows(
@@ -97,7 +110,10 @@ class Store(Protocol):
         newest_first: bool = True,
         limit: int | None = None,
     ) -> Sequence[Run]:
-        """Return rows by tick in (after, until], of one job or of all; a range row counts by its last tick."""
+        """Return rows by tick in (after, until], of one job or of all; a range row counts by its last tick.
+
+        Sorted by (last tick, job, first tick), descending in all three when `newest_first`.
+        """
         ...
 
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
@@ -114,7 +130,9 @@ class Store(Protocol):
         """Return what is remembered of each job."""
         ...
 
-    async def configs(self, *, limit: int | None = None, at: datetime | None = None) -> Sequence[ConfigVersion]:
+    async def configs(
+        self, *, limit: int | None = None, at: datetime | None = None
+    ) -> Sequence[ConfigVersion]:
         """Return configurations newest first; with `at`, only those applied at or before it."""
         ...
 
@@ -122,18 +140,31 @@ class Store(Protocol):
         """Return the stored job of that hash."""
         ...
 
-    async def statistics(self, job: str | None = None, *, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
-        """Return one mapping per job: job, total, by state, durations and lateness in seconds (mean, p50, p95)."""
+    async def statistics(
+        self, job: str | None = None, *, since: datetime | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return one mapping per job that has rows with a last tick at or after `since`, in order of id.
+
+        Keys: `job`, `total` (rows), one per state (`success`, `failed`, …), `success_rate` (of the runs that
+        ended `success` or `failed`, None if none), `duration_mean_s`, `duration_p50_s`, `duration_p95_s` (of
+        each run's newest attempt, if it ended), `lateness_mean_s`, `lateness_p95_s` (first start less tick,
+        of runs that a schedule, a catch-up or an upstream made), `last_success`, `last_failure` (instants).
+        """
         ...
 
     async def post(self, verb: str, body: Mapping[str, Any], time: datetime) -> int:
-        """Leave a changing command for the next daemon and return its number; needs no epoch."""
+        """Leave a changing command for the next daemon and return its number; needs no epoch nor `write`.
+
+        Raises StoreMissing when there is no state to leave it in.
+        """
         ...
 
     async def prune(self, *, before: datetime, keep: frozenset[tuple[str, datetime]]) -> int:
-        """Delete terminal rows that ended before `before`, with their attempts and events; return how many rows.
+        """Delete terminal rows that ended before `before`, with attempts and events; return how many rows.
 
-        Kept whatever their age: each job's newest row, live runs, rows a live run is linked to, rows in `keep`.
+        Kept whatever their age: each job's newest row, live runs, rows a live run is linked to, rows in
+        `keep`, and what stands in for any of these. A row whose last tick is not before `before` stays, and
+        so do events at or after it. Only the one who acquired may prune; raises FencedOut otherwise.
         """
         ...
 

@@ -1,0 +1,301 @@
+"""The store that forgets when its process ends: the reference for all others, and what simulations use.
+
+`MemoryState` stands for the disk and outlives its handles; each `MemoryStore` is one process that has it
+open. `crash()` does what a kernel does to a process that was killed: its lock is gone, its state stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
+from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Request, Run, RunState
+from dagsched.stores.contract import Batch, Snapshot
+from dagsched.stores.needed import Key, last_tick, with_needed
+from dagsched.stores.statistics import TIMELY_ORIGINS, Facts, figures
+
+MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(slots=True)
+class MemoryState:
+    """What a disk would hold, and the lock a kernel would keep."""
+
+    made: bool = False
+    epoch: int = 0
+    owner: MemoryStore | None = None
+    holder: str = ""
+    runs: dict[str, dict[datetime, Run]] = field(default_factory=dict)
+    attempts: dict[Key, dict[int, Attempt]] = field(default_factory=dict)
+    events: list[EventRow] = field(default_factory=list)
+    last_event: int = 0
+    last_seen: datetime | None = None
+    marks: dict[str, JobMark] = field(default_factory=dict)
+    configs: dict[int, ConfigVersion] = field(default_factory=dict)
+    definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    requests: dict[int, Request] = field(default_factory=dict)
+    last_request: int = 0
+
+
+class MemoryStore:
+    """A store in memory; handles that share a `MemoryState` see the same state."""
+
+    def __init__(self, state: MemoryState | None = None) -> None:
+        self.state = state if state is not None else MemoryState()
+        self._epoch = 0
+        self._open = False
+
+    # ------------------------------------------------------------ life
+
+    async def open(self, *, write: bool) -> None:
+        if write:
+            self.state.made = True
+        self._require_state()
+        self._open = True
+
+    async def close(self) -> None:
+        self.crash()
+        self._open = False
+
+    async def acquire(self, holder: str) -> int:
+        self._require_open()
+        if self.state.owner not in (None, self):
+            raise StoreHeld(f"the state in memory is held by {self.state.holder}", self.state.holder)
+        self.state.owner, self.state.holder = self, holder
+        self.state.epoch += 1
+        self._epoch = self.state.epoch
+        return self._epoch
+
+    def crash(self) -> None:
+        """Let go of the lock, as the kernel does for a process that died; the epoch stays."""
+        if self.state.owner is self:
+            self.state.owner, self.state.holder = None, ""
+
+    # ------------------------------------------------------------ writing
+
+    async def commit(self, batch: Batch) -> None:
+        self._require_writer()
+        self._check(batch)
+        self._write_runs(batch)
+        for attempt in (*batch.new_attempts, *batch.attempts):
+            self.state.attempts.setdefault((attempt.job, attempt.tick), {})[attempt.number] = attempt
+        self.state.marks.update((mark.job, mark) for mark in batch.marks)
+        self._write_events(batch.events)
+        for digest, body in batch.definitions.items():
+            self.state.definitions.setdefault(digest, body)
+        if batch.config is not None:
+            self.state.configs[batch.config.number] = batch.config
+        for number in batch.done_requests:
+            self.state.requests.pop(number, None)
+
+    async def post(self, verb: str, body: Mapping[str, Any], time: datetime) -> int:
+        self._require_open()
+        self.state.last_request += 1
+        number = self.state.last_request
+        self.state.requests[number] = Request(number, time, verb, body)
+        return number
+
+    async def prune(self, *, before: datetime, keep: frozenset[Key]) -> int:
+        self._require_writer()
+        spared = with_needed(self._spared(keep), self._row_at)
+        doomed = [run for run in self._runs() if run.key not in spared and _is_over(run, before)]
+        for run in doomed:
+            del self.state.runs[run.job][run.tick]
+            self.state.attempts.pop(run.key, None)
+        self.state.events = [event for event in self.state.events if not self._is_stale(event, before)]
+        return len(doomed)
+
+    def _check(self, batch: Batch) -> None:
+        """Raise IntegrityBroken when the batch contradicts the state; nothing is written before this."""
+        if len(set(batch.split)) < len(batch.split) or any(
+            tick not in self.state.runs.get(job, {}) for job, tick in batch.split
+        ):
+            raise IntegrityBroken("a range row that was to be split is not there")
+        fresh = [(attempt.job, attempt.tick, attempt.number) for attempt in batch.new_attempts]
+        if len(set(fresh)) < len(fresh) or any(
+            number in self.state.attempts.get((job, tick), {}) for job, tick, number in fresh
+        ):
+            raise IntegrityBroken("an attempt that was to be new exists already")
+        numbers = [event.seq for event in batch.events]
+        if numbers != list(range(self.state.last_event + 1, self.state.last_event + 1 + len(numbers))):
+            raise IntegrityBroken(f"events {numbers[:3]}… do not follow event {self.state.last_event}")
+        if batch.config is not None and batch.config.number in self.state.configs:
+            raise IntegrityBroken(f"configuration {batch.config.number} exists already")
+
+    def _write_runs(self, batch: Batch) -> None:
+        for job, tick in batch.split:
+            del self.state.runs[job][tick]
+        for run in batch.runs:
+            self.state.runs.setdefault(run.job, {})[run.tick] = run
+
+    def _write_events(self, events: Sequence[EventRow]) -> None:
+        if events:
+            self.state.events.extend(events)
+            self.state.last_event, self.state.last_seen = events[-1].seq, events[-1].time
+
+    # ------------------------------------------------------------ reading
+
+    async def snapshot(self, horizons: Mapping[str, datetime]) -> Snapshot:
+        self._require_open()
+        first = [
+            run
+            for run in self._runs()
+            if not run.state.is_terminal or (run.job in horizons and last_tick(run) > horizons[run.job])
+        ]
+        rows = with_needed([*first, *self._newest()], self._row_at)
+        return Snapshot(
+            runs=sorted(rows.values(), key=lambda run: (run.tick, run.job)),
+            attempts=[
+                attempt for key in sorted(rows) for attempt in self._attempts(key) if attempt.ended is None
+            ],
+            marks=[self.state.marks[job] for job in sorted(self.state.marks)],
+            last_event=self.state.last_event,
+            last_seen=self.state.last_seen,
+            config=self.state.configs[max(self.state.configs)] if self.state.configs else None,
+            requests=[self.state.requests[number] for number in sorted(self.state.requests)],
+        )
+
+    async def run(self, job: str, tick: datetime) -> Run | None:
+        self._require_open()
+        return self._row_at(job, tick)
+
+    async def rows(
+        self,
+        job: str | None = None,
+        *,
+        after: datetime | None = None,
+        until: datetime | None = None,
+        states: Sequence[RunState] = (),
+        newest_first: bool = True,
+        limit: int | None = None,
+    ) -> Sequence[Run]:
+        self._require_open()
+        found = [
+            run
+            for run in self._runs(job)
+            if (after is None or last_tick(run) > after)
+            and (until is None or last_tick(run) <= until)
+            and (not states or run.state in states)
+        ]
+        found.sort(key=lambda run: (last_tick(run), run.job, run.tick), reverse=newest_first)
+        return found[:limit]
+
+    async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
+        self._require_open()
+        return self._attempts((job, tick))
+
+    async def events(
+        self, *, since: int = 0, job: str | None = None, limit: int | None = None
+    ) -> Sequence[EventRow]:
+        self._require_open()
+        return [event for event in self.state.events if event.seq > since and job in (None, event.job)][
+            :limit
+        ]
+
+    async def marks(self) -> Mapping[str, JobMark]:
+        self._require_open()
+        return dict(sorted(self.state.marks.items()))
+
+    async def configs(
+        self, *, limit: int | None = None, at: datetime | None = None
+    ) -> Sequence[ConfigVersion]:
+        self._require_open()
+        newest_first = [self.state.configs[number] for number in sorted(self.state.configs, reverse=True)]
+        return [config for config in newest_first if at is None or config.applied <= at][:limit]
+
+    async def definition(self, digest: str) -> Mapping[str, Any] | None:
+        self._require_open()
+        return self.state.definitions.get(digest)
+
+    async def statistics(
+        self, job: str | None = None, *, since: datetime | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        self._require_open()
+        facts: dict[str, Facts] = {}
+        for run in self._runs(job):
+            if since is None or last_tick(run) >= since:
+                self._collect(run, facts.setdefault(run.job, Facts()))
+        return [figures(name, facts[name]) for name in sorted(facts)]
+
+    async def check(self) -> Sequence[str]:
+        self._require_open()
+        return [
+            f"attempt {number} of {job} at {tick} has no run"
+            for (job, tick), numbers in sorted(self.state.attempts.items())
+            if tick not in self.state.runs.get(job, {})
+            for number in sorted(numbers)
+        ]
+
+    # ------------------------------------------------------------ helpers
+
+    def _runs(self, job: str | None = None) -> Iterable[Run]:
+        jobs = self.state.runs if job is None else [job]
+        return (run for name in jobs for run in self.state.runs.get(name, {}).values())
+
+    def _newest(self) -> list[Run]:
+        ledgers = (ledger for ledger in self.state.runs.values() if ledger)
+        return [max(ledger.values(), key=lambda run: (last_tick(run), run.tick)) for ledger in ledgers]
+
+    def _spared(self, keep: frozenset[Key]) -> list[Run]:
+        live = (run for run in self._runs() if not run.state.is_terminal)
+        named = (self.state.runs.get(job, {}).get(tick) for job, tick in keep)
+        return [*live, *self._newest(), *(run for run in named if run is not None)]
+
+    def _row_at(self, job: str, tick: datetime) -> Run | None:
+        ledger = self.state.runs.get(job, {})
+        if tick in ledger:
+            return ledger[tick]
+        ranges = [
+            (run.until, run.tick) for run in ledger.values() if run.until is not None and run.until >= tick
+        ]
+        first = min(ranges, default=None)
+        return ledger[first[1]] if first is not None and first[1] <= tick else None
+
+    def _attempts(self, key: Key) -> list[Attempt]:
+        return [attempt for _, attempt in sorted(self.state.attempts.get(key, {}).items())]
+
+    def _is_stale(self, event: EventRow, before: datetime) -> bool:
+        return (
+            event.tick is not None
+            and event.time < before
+            and event.tick not in self.state.runs.get(event.job, {})
+        )
+
+    def _collect(self, run: Run, facts: Facts) -> None:
+        facts.states[run.state.value] += 1
+        attempts = self.state.attempts.get(run.key, {})
+        newest, first = attempts.get(run.attempts), attempts.get(1)
+        if newest is not None and newest.ended is not None:
+            facts.durations_ms.append((newest.ended - newest.started) // MILLISECOND)
+        if first is not None and run.origin in TIMELY_ORIGINS:
+            facts.lateness_ms.append((first.started - run.tick) // MILLISECOND)
+        if run.state is RunState.SUCCESS:
+            facts.last_success = _later(facts.last_success, run.ended)
+        if run.state is RunState.FAILED:
+            facts.last_failure = _later(facts.last_failure, run.ended)
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise StoreError("the state in memory is not open")
+
+    def _require_writer(self) -> None:
+        self._require_open()
+        if self._epoch == 0 or self._epoch != self.state.epoch:
+            raise FencedOut(
+                f"epoch {self._epoch} may no longer write; the state is at epoch {self.state.epoch}"
+            )
+
+    def _require_state(self) -> None:
+        if not self.state.made:
+            raise StoreMissing("there is no state in memory yet; start the daemon once")
+
+
+def _is_over(run: Run, before: datetime) -> bool:
+    return run.state.is_terminal and last_tick(run) < before and run.ended is not None and run.ended < before
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)

@@ -9,6 +9,8 @@ from dagsched.triggers.base import Trigger
 from dagsched.triggers.cron import Cron
 from dagsched.triggers.every import Every
 from dagsched.triggers.jitter import jitter
+from dagsched.triggers.lint import Remark, lint
+from dagsched.triggers.notes import dst_note, local
 from dagsched.triggers.schedule import trigger_of
 
-__all__ = ["At", "Cron", "Every", "Trigger", "jitter", "trigger_of"]
+__all__ = ["At", "Cron", "Every", "Remark", "Trigger", "dst_note", "jitter", "lint", "local", "trigger_of"]

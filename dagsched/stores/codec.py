@@ -1,0 +1,248 @@
+"""Frozen values ↔ rows of columns.
+
+Instants are integer milliseconds since 1970-01-01T00:00:00Z, mappings and links compact JSON. A row that
+cannot be read back is damage: its ValueError, TypeError or OverflowError becomes StoreCorrupt upstairs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dagsched.model import (
+    EMPTY,
+    Attempt,
+    ConfigVersion,
+    EventRow,
+    JobMark,
+    Link,
+    Match,
+    Origin,
+    Outcome,
+    Request,
+    Run,
+    RunState,
+)
+
+Row = Sequence[Any]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def ms_of(moment: datetime) -> int:
+    """Return milliseconds since the epoch; what is below a millisecond is cut off."""
+    length = moment - EPOCH
+    return length.days * 86_400_000 + length.seconds * 1000 + length.microseconds // 1000
+
+
+def ms_or_none(moment: datetime | None) -> int | None:
+    return None if moment is None else ms_of(moment)
+
+
+def instant(ms: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=ms)
+
+
+def instant_or_none(ms: int | None) -> datetime | None:
+    return None if ms is None else EPOCH + timedelta(milliseconds=ms)
+
+
+def run_columns(run: Run) -> Row:
+    """Return the columns of `{run_columns}`, then `last`."""
+    tick, until = ms_of(run.tick), ms_or_none(run.until)
+    return (
+        run.job,
+        tick,
+        until,
+        run.state.value,
+        storable(run.reason),
+        run.origin.value,
+        ms_or_none(run.created),
+        ms_or_none(run.ready),
+        ms_or_none(run.started),
+        ms_or_none(run.ended),
+        run.attempts,
+        run.attempt_limit,
+        ms_or_none(run.not_before),
+        run.exit_code,
+        json_of_links(run.links),
+        ms_or_none(run.stand_in),
+        run.patient,
+        run.only,
+        storable(run.stopping),
+        json_of(run.params),
+        json_of(run.outputs),
+        run.definition,
+        run.config,
+        run.acked,
+        tick if until is None else until,
+    )
+
+
+def run_of(row: Row) -> Run:
+    return Run(
+        job=row[0],
+        tick=instant(row[1]),
+        until=instant_or_none(row[2]),
+        state=RunState(row[3]),
+        reason=row[4],
+        origin=Origin(row[5]),
+        created=instant_or_none(row[6]),
+        ready=instant_or_none(row[7]),
+        started=instant_or_none(row[8]),
+        ended=instant_or_none(row[9]),
+        attempts=row[10],
+        attempt_limit=row[11],
+        not_before=instant_or_none(row[12]),
+        exit_code=row[13],
+        links=links_of(row[14]),
+        stand_in=instant_or_none(row[15]),
+        patient=bool(row[16]),
+        only=bool(row[17]),
+        stopping=row[18],
+        params=mapping_of(row[19]),
+        outputs=mapping_of(row[20]),
+        definition=row[21],
+        config=row[22],
+        acked=bool(row[23]),
+    )
+
+
+def stretch_columns(run: Run) -> Mapping[str, Any]:
+    tick, until = ms_of(run.tick), ms_or_none(run.until)
+    return {"job": run.job, "tick": tick, "until": until, "last": tick if until is None else until}
+
+
+def attempt_columns(attempt: Attempt) -> Row:
+    return (
+        attempt.job,
+        ms_of(attempt.tick),
+        attempt.number,
+        ms_of(attempt.started),
+        ms_or_none(attempt.ended),
+        None if attempt.outcome is None else attempt.outcome.value,
+        attempt.exit_code,
+        attempt.signal,
+        storable(attempt.reason),
+        attempt.pid,
+        storable(attempt.log),
+        attempt.output_bytes,
+        attempt.definition,
+    )
+
+
+def attempt_of(row: Row) -> Attempt:
+    return Attempt(
+        job=row[0],
+        tick=instant(row[1]),
+        number=row[2],
+        started=instant(row[3]),
+        ended=instant_or_none(row[4]),
+        outcome=None if row[5] is None else Outcome(row[5]),
+        exit_code=row[6],
+        signal=row[7],
+        reason=row[8],
+        pid=row[9],
+        log=row[10],
+        output_bytes=row[11],
+        definition=row[12],
+    )
+
+
+def event_columns(event: EventRow) -> Row:
+    return (
+        event.seq,
+        ms_of(event.time),
+        event.type,
+        event.job,
+        ms_or_none(event.tick),
+        event.attempt,
+        event.from_state,
+        event.to_state,
+        storable(event.reason),
+        json_of(event.detail),
+    )
+
+
+def event_of(row: Row) -> EventRow:
+    seq, time, kind, job, tick, attempt, from_state, to_state, reason, detail = row
+    return EventRow(
+        seq=seq,
+        time=instant(time),
+        type=kind,
+        job=job,
+        tick=instant_or_none(tick),
+        attempt=attempt,
+        from_state=from_state,
+        to_state=to_state,
+        reason=reason,
+        detail=mapping_of(detail),
+    )
+
+
+def mark_columns(mark: JobMark) -> Row:
+    since = ms_or_none(mark.schedule_since)
+    return mark.job, ms_of(mark.cursor), ms_or_none(mark.paused), mark.started_runs, since
+
+
+def mark_of(row: Row) -> JobMark:
+    job, cursor, paused, started_runs, since = row
+    return JobMark(job, instant(cursor), instant_or_none(paused), started_runs, instant_or_none(since))
+
+
+def config_columns(config: ConfigVersion) -> Row:
+    return (
+        config.number,
+        ms_of(config.applied),
+        config.digest,
+        json_of(config.files),
+        storable(config.summary),
+    )
+
+
+def config_of(row: Row) -> ConfigVersion:
+    number, applied, digest, files, summary = row
+    return ConfigVersion(number, instant(applied), digest, mapping_of(files), summary)
+
+
+def request_of(row: Row) -> Request:
+    number, time, verb, body = row
+    return Request(number, instant(time), verb, mapping_of(body))
+
+
+def json_of(mapping: Mapping[str, Any]) -> str:
+    """Return compact JSON, "" for an empty mapping: most are."""
+    return json.dumps(dict(mapping), separators=(",", ":")) if mapping else ""
+
+
+def mapping_of(text: str) -> Mapping[str, Any]:
+    if not text:
+        return EMPTY
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"{text[:40]!r} is no JSON object")
+    return found
+
+
+def json_of_links(links: Sequence[Link]) -> str:
+    """Return `[[job, tick in ms, match, exact], …]`, "" for none."""
+    if not links:
+        return ""
+    rows = [[link.job, ms_or_none(link.tick), link.match.value, int(link.exact)] for link in links]
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def links_of(text: str) -> tuple[Link, ...]:
+    if not text:
+        return ()
+    rows = json.loads(text)
+    return tuple(
+        Link(job, instant_or_none(tick), Match(match), bool(exact)) for job, tick, match, exact in rows
+    )
+
+
+def storable(text: str) -> str:
+    """Return `text` with lone surrogates (a file name that is no UTF-8) written as backslash escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

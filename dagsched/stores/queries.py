@@ -1,0 +1,50 @@
+"""The SQL of a store, read from its `queries.sql` once and found by name.
+
+The file is a list of statements, each below two comment lines: `-- name: live_runs` and what it is for.
+A `-- fragment: run_columns` is no statement; `{run_columns}` in a statement stands for its text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from types import MappingProxyType
+
+PIECE = re.compile(r"^-- (name|fragment): (\w+)\n-- (.+)\n", re.MULTILINE)
+
+
+@cache
+def queries(engine: str) -> Mapping[str, str]:
+    """Return name → statement of `stores/sql/<engine>/queries.sql`."""
+    found: dict[tuple[str, str], str] = {}
+    _, *pieces = PIECE.split(_text(engine, "queries.sql"))
+    for kind, name, _description, text in zip(*[iter(pieces)] * 4, strict=True):
+        assert (kind, name) not in found, f"two pieces of SQL are called {name}"
+        found[kind, name] = text.strip()
+    fragments = {name: text for (kind, name), text in found.items() if kind == "fragment"}
+    return MappingProxyType(
+        {name: _filled(text, fragments) for (kind, name), text in found.items() if kind == "name"}
+    )
+
+
+@cache
+def migrations(engine: str) -> tuple[str, ...]:
+    """Return the scripts `0001_*.sql`, `0002_*.sql`, … in order; each is one whole transaction."""
+    names = sorted(entry.name for entry in _folder(engine).iterdir() if re.match(r"\d{4}_", entry.name))
+    assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1)), f"a gap in {names}"
+    return tuple(_text(engine, name) for name in names)
+
+
+def _filled(text: str, fragments: Mapping[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: fragments[match[1]], text)
+
+
+def _text(engine: str, name: str) -> str:
+    return (_folder(engine) / name).read_text(encoding="utf-8")
+
+
+def _folder(engine: str) -> Traversable:
+    return files("dagsched.stores") / "sql" / engine

@@ -1,0 +1,326 @@
+-- Every statement the SQLite store sends. "{name}" stands for the text of that fragment.
+
+-- fragment: run_columns
+-- The columns of a run in the order codec.run_of reads them.
+job, tick, until, state, reason, origin, created, ready, started, ended, attempts, attempt_limit,
+not_before, exit_code, links, stand_in, patient, only_this, stopping, params, outputs, definition,
+config, acked
+
+-- fragment: attempt_columns
+-- The columns of an attempt in the order codec.attempt_of reads them.
+job, tick, number, started, ended, outcome, exit_code, signal, reason, pid, log, output_bytes, definition
+
+-- fragment: event_columns
+-- The columns of an event in the order codec.event_of reads them.
+seq, time, type, job, tick, attempt, from_state, to_state, reason, detail
+
+-- name: begin_write
+-- Start a transaction that has the one write lock from its first moment.
+BEGIN IMMEDIATE
+
+-- name: begin_read
+-- Start a transaction that sees one state throughout.
+BEGIN
+
+-- name: commit
+-- Make the transaction durable.
+COMMIT
+
+-- name: rollback
+-- Forget the transaction.
+ROLLBACK
+
+-- name: use_wal
+-- Keep changes in a log beside the file, so that readers never wait for the writer; answers the mode in use.
+PRAGMA journal_mode = wal
+
+-- name: sync_every_commit
+-- A commit has returned only when its log frames are on the disk.
+PRAGMA synchronous = full
+
+-- name: sync_through_drive
+-- On macOS, also empty the drive's own cache; no effect elsewhere.
+PRAGMA fullfsync = on
+
+-- name: limit_log
+-- Give disk space back when a long reader had let the log grow beyond 64 MB.
+PRAGMA journal_size_limit = 67108864
+
+-- name: application
+-- The four bytes in the file's header that say whose database it is.
+PRAGMA application_id
+
+-- name: version
+-- The number of the newest migration applied.
+PRAGMA user_version
+
+-- name: integrity
+-- What SQLite finds wrong with the file's structure; one row "ok" when nothing.
+PRAGMA integrity_check(20)
+
+-- name: fence
+-- The epoch that may write, and the number of the newest event.
+SELECT epoch, last_event FROM ledger WHERE id = 1
+
+-- name: next_epoch
+-- Fence out every earlier writer.
+UPDATE ledger SET epoch = epoch + 1, holder = :holder WHERE id = 1
+
+-- name: move_log
+-- Remember how far the event log has come.
+UPDATE ledger SET last_event = :seq, last_seen = :time WHERE id = 1
+
+-- name: log_position
+-- Number and time of the newest event ever.
+SELECT last_event, last_seen FROM ledger WHERE id = 1
+
+-- name: split_range
+-- Remove a range row whose parts follow in the same transaction.
+DELETE FROM runs WHERE job = ? AND tick = ?
+
+-- name: put_run
+-- Insert a run or bring it up to date, but for its range: indexes by time stay untouched.
+INSERT INTO runs (
+    {run_columns}, last
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (job, tick) DO UPDATE SET
+    state = excluded.state, reason = excluded.reason, origin = excluded.origin,
+    created = excluded.created, ready = excluded.ready, started = excluded.started, ended = excluded.ended,
+    attempts = excluded.attempts, attempt_limit = excluded.attempt_limit, not_before = excluded.not_before,
+    exit_code = excluded.exit_code, links = excluded.links, stand_in = excluded.stand_in,
+    patient = excluded.patient, only_this = excluded.only_this, stopping = excluded.stopping,
+    params = excluded.params, outputs = excluded.outputs, definition = excluded.definition,
+    config = excluded.config, acked = excluded.acked
+
+-- name: stretch_run
+-- Change the range of a row, if it changes.
+UPDATE runs SET until = :until, last = :last WHERE job = :job AND tick = :tick AND until IS NOT :until
+
+-- name: new_attempt
+-- Insert an attempt that must not exist.
+INSERT INTO attempts ({attempt_columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: put_attempt
+-- Insert an attempt or bring it up to date.
+INSERT INTO attempts ({attempt_columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (job, tick, number) DO UPDATE SET
+    started = excluded.started, ended = excluded.ended, outcome = excluded.outcome,
+    exit_code = excluded.exit_code, signal = excluded.signal, reason = excluded.reason,
+    pid = excluded.pid, log = excluded.log, output_bytes = excluded.output_bytes,
+    definition = excluded.definition
+
+-- name: put_mark
+-- Remember this of a job.
+INSERT OR REPLACE INTO marks (job, cursor, paused, started_runs, schedule_since) VALUES (?, ?, ?, ?, ?)
+
+-- name: new_event
+-- Append to the event log.
+INSERT INTO events ({event_columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: put_definition
+-- Keep a job's definition once.
+INSERT OR IGNORE INTO definitions (digest, body) VALUES (?, ?)
+
+-- name: new_config
+-- Keep a configuration that is put in force.
+INSERT INTO configs (number, applied, digest, files, summary) VALUES (?, ?, ?, ?, ?)
+
+-- name: done_request
+-- Remove a command that has been carried out from the inbox.
+DELETE FROM requests WHERE id = ?
+
+-- name: new_request
+-- Leave a command in the inbox.
+INSERT INTO requests (time, verb, body) VALUES (?, ?, ?)
+
+-- name: requests
+-- The inbox, oldest first.
+SELECT id, time, verb, body FROM requests ORDER BY id
+
+-- name: live_runs
+-- Runs that are not over.
+SELECT {run_columns} FROM runs
+WHERE state IN ('waiting', 'queued', 'running', 'retrying')
+ORDER BY job, tick
+
+-- name: newest_runs
+-- Each job's row with the newest last tick; jobs are found by leaping through an index, not by a scan.
+WITH RECURSIVE jobs (job) AS (
+    SELECT min(job) FROM runs
+    UNION ALL
+    SELECT (SELECT min(job) FROM runs WHERE job > jobs.job) FROM jobs WHERE jobs.job IS NOT NULL
+)
+SELECT {run_columns} FROM runs
+WHERE (job, tick) IN (
+    SELECT
+        jobs.job,
+        (SELECT tick FROM runs WHERE runs.job = jobs.job ORDER BY last DESC, tick DESC LIMIT 1)
+    FROM jobs WHERE jobs.job IS NOT NULL
+)
+
+-- name: runs_after
+-- Rows of a job whose last tick lies after an instant.
+SELECT {run_columns} FROM runs WHERE job = ? AND last > ?
+
+-- name: run
+-- The row of exactly this tick.
+SELECT {run_columns} FROM runs WHERE job = ? AND tick = ?
+
+-- name: range_over
+-- The range row of a job that ends first at or after an instant; the only one that can cover it.
+SELECT {run_columns} FROM runs WHERE job = ? AND until IS NOT NULL AND until >= ?
+ORDER BY until, tick LIMIT 1
+
+-- name: rows_newest
+-- Rows of all jobs by last tick in (after, until], newest first.
+SELECT {run_columns} FROM runs WHERE last > :after AND last <= :until
+ORDER BY last DESC, job DESC, tick DESC LIMIT :limit
+
+-- name: rows_oldest
+-- Rows of all jobs by last tick in (after, until], oldest first.
+SELECT {run_columns} FROM runs WHERE last > :after AND last <= :until
+ORDER BY last, job, tick LIMIT :limit
+
+-- name: state_rows_newest
+-- Rows in one state by last tick in (after, until], newest first.
+SELECT {run_columns} FROM runs WHERE state = :state AND last > :after AND last <= :until
+ORDER BY last DESC, job DESC, tick DESC LIMIT :limit
+
+-- name: state_rows_oldest
+-- Rows in one state by last tick in (after, until], oldest first.
+SELECT {run_columns} FROM runs WHERE state = :state AND last > :after AND last <= :until
+ORDER BY last, job, tick LIMIT :limit
+
+-- name: job_rows_newest
+-- Rows of one job by last tick in (after, until], newest first; states like "|failed|missed|", empty for all.
+SELECT {run_columns} FROM runs
+WHERE job = :job AND last > :after AND last <= :until
+    AND (:states = '' OR instr(:states, '|' || state || '|') > 0)
+ORDER BY last DESC, tick DESC LIMIT :limit
+
+-- name: job_rows_oldest
+-- Rows of one job by last tick in (after, until], oldest first; states like "|failed|missed|", empty for all.
+SELECT {run_columns} FROM runs
+WHERE job = :job AND last > :after AND last <= :until
+    AND (:states = '' OR instr(:states, '|' || state || '|') > 0)
+ORDER BY last, tick LIMIT :limit
+
+-- name: attempts
+-- The attempts of one run.
+SELECT {attempt_columns} FROM attempts WHERE job = ? AND tick = ? ORDER BY number
+
+-- name: open_attempts
+-- Every attempt that has not ended.
+SELECT {attempt_columns} FROM attempts WHERE ended IS NULL ORDER BY job, tick, number
+
+-- name: events
+-- Events with a greater number, oldest first.
+SELECT {event_columns} FROM events WHERE seq > :since ORDER BY seq LIMIT :limit
+
+-- name: job_events
+-- Events of one job with a greater number, oldest first.
+SELECT {event_columns} FROM events WHERE job = :job AND seq > :since ORDER BY seq LIMIT :limit
+
+-- name: marks
+-- What is remembered of each job.
+SELECT job, cursor, paused, started_runs, schedule_since FROM marks ORDER BY job
+
+-- name: configs
+-- Configurations applied at or before an instant, newest first.
+SELECT number, applied, digest, files, summary FROM configs WHERE applied <= :at
+ORDER BY number DESC LIMIT :limit
+
+-- name: definition
+-- The job stored under this hash.
+SELECT body FROM definitions WHERE digest = ?
+
+-- name: state_counts
+-- Per job and state: rows, and when the newest of them ended.
+SELECT job, state, count(*), max(ended) FROM runs
+WHERE last >= :since
+GROUP BY job, state ORDER BY job, state
+
+-- name: durations
+-- Per run the length of its newest attempt in milliseconds, if that has ended.
+SELECT runs.job, attempts.ended - attempts.started
+FROM runs JOIN attempts
+    ON attempts.job = runs.job AND attempts.tick = runs.tick AND attempts.number = runs.attempts
+WHERE runs.last >= :since AND attempts.ended IS NOT NULL
+
+-- name: lateness
+-- Per run that no person asked for, the milliseconds from its tick to its first start.
+SELECT runs.job, attempts.started - runs.tick
+FROM runs JOIN attempts
+    ON attempts.job = runs.job AND attempts.tick = runs.tick AND attempts.number = 1
+WHERE runs.last >= :since
+    AND runs.origin IN ('schedule', 'catchup', 'upstream')
+
+-- name: job_state_counts
+-- As state_counts, of one job.
+SELECT job, state, count(*), max(ended) FROM runs
+WHERE job = :job AND last >= :since
+GROUP BY job, state ORDER BY job, state
+
+-- name: job_durations
+-- As durations, of one job.
+SELECT runs.job, attempts.ended - attempts.started
+FROM runs JOIN attempts
+    ON attempts.job = runs.job AND attempts.tick = runs.tick AND attempts.number = runs.attempts
+WHERE runs.job = :job AND runs.last >= :since AND attempts.ended IS NOT NULL
+
+-- name: job_lateness
+-- As lateness, of one job.
+SELECT runs.job, attempts.started - runs.tick
+FROM runs JOIN attempts
+    ON attempts.job = runs.job AND attempts.tick = runs.tick AND attempts.number = 1
+WHERE runs.job = :job AND runs.last >= :since AND runs.origin IN ('schedule', 'catchup', 'upstream')
+
+-- name: prunable
+-- The next rows, in order of last tick, that are over since before an instant.
+SELECT job, tick, last FROM runs
+WHERE last < :before AND (last, job, tick) > (:last, :job, :tick)
+    AND ended < :before AND state NOT IN ('waiting', 'queued', 'running', 'retrying')
+ORDER BY last, job, tick LIMIT :limit
+
+-- name: delete_run
+-- Remove a row that retention gives up.
+DELETE FROM runs WHERE job = ? AND tick = ?
+
+-- name: delete_attempts
+-- Remove the attempts of such a row.
+DELETE FROM attempts WHERE job = ? AND tick = ?
+
+-- name: next_events
+-- The number that ends the next stretch of events, and the oldest time in it.
+SELECT max(seq), min(time) FROM (SELECT seq, time FROM events WHERE seq > :after ORDER BY seq LIMIT :limit)
+
+-- name: delete_events
+-- Remove, within a stretch, old events of rows that are gone.
+DELETE FROM events
+WHERE seq > :after AND seq <= :until AND time < :before AND tick IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = events.job AND runs.tick = events.tick)
+
+-- name: check_orphans
+-- Attempts without their run.
+SELECT 'attempt ' || number || ' of ' || job || ' at ' || tick || ' has no run' FROM attempts
+WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = attempts.job AND runs.tick = attempts.tick)
+ORDER BY job, tick, number LIMIT 20
+
+-- name: check_open_attempts
+-- Attempts that have not ended although their run has.
+SELECT 'attempt ' || attempts.number || ' of ' || runs.job || ' at ' || runs.tick
+    || ' is open, its run is ' || runs.state
+FROM attempts JOIN runs ON runs.job = attempts.job AND runs.tick = attempts.tick
+WHERE attempts.ended IS NULL AND runs.state NOT IN ('waiting', 'queued', 'running', 'retrying') LIMIT 20
+
+-- name: check_log
+-- Events beyond the number the ledger remembers.
+SELECT 'the newest event is ' || newest || ', the ledger says ' || last_event
+FROM ledger, (SELECT max(seq) AS newest FROM events) WHERE newest > last_event
+
+-- name: check_ranges
+-- Range rows of one job that overlap.
+SELECT 'the range rows of ' || one.job || ' at ' || one.tick || ' and ' || other.tick || ' overlap'
+FROM runs AS one JOIN runs AS other
+    ON other.job = one.job AND other.until IS NOT NULL AND other.tick > one.tick AND other.tick <= one.until
+WHERE one.until IS NOT NULL LIMIT 20

@@ -1,0 +1,114 @@
+"""Coming ticks of jobs, for the screens that show them.
+
+A job with a schedule has that schedule's ticks. A job without one has the ticks of its upstreams, so its
+coming ticks are those of the nearest scheduled jobs above it; with none above it is manual and has none.
+A disabled job has ticks (they are recorded as left out), so they are shown, with that remark.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+from dagsched.graph import Graph
+from dagsched.model import Config, Job, JobMark
+from dagsched.triggers import dst_note, local, trigger_of
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """One coming tick: `local` is wall time in the job's zone, `note` what a person should know of it."""
+
+    job: str
+    tick: datetime
+    local: datetime
+    note: str = ""
+
+
+class Ahead:
+    """The future of one configuration. `marks` tell what has been paused and how often a schedule has run."""
+
+    def __init__(self, config: Config, marks: Mapping[str, JobMark] | None = None) -> None:
+        self._jobs = config.jobs
+        self._marks = marks or {}
+        graph = Graph(config.jobs)
+        self._sources = _sources(config.jobs, graph)
+
+    def of(self, id: str, after: datetime) -> Iterator[Coming]:
+        """Yield the ticks of a job after that instant, oldest first; possibly without end."""
+        remark = self._standing_remark(id)
+        for tick, sources in self._merged(id, after):
+            schedule = self._jobs[sources[0]].schedule
+            assert schedule is not None, "only scheduled jobs are sources of ticks"
+            notes = [dst_note(schedule, tick), self._from(id, sources), remark]
+            yield Coming(id, tick, local(tick, schedule.timezone), "; ".join(filter(None, notes)))
+
+    def next(self, id: str, after: datetime) -> Coming | None:
+        """Return the first tick after that instant, if any."""
+        return next(self.of(id, after), None)
+
+    def first_of_each(self, ids: Iterable[str], after: datetime, number: int) -> list[Coming]:
+        """Return the first `number` ticks of each of these jobs, all of them by time."""
+        found = [coming for id in ids for coming in islice(self.of(id, after), number)]
+        return sorted(found, key=lambda coming: coming.tick)
+
+    def zone(self, id: str) -> str:
+        """Return the time zone in which a job's times are shown: its schedule's, else its upstreams'."""
+        for source in self._sources[id]:
+            schedule = self._jobs[source].schedule
+            if schedule is not None:
+                return schedule.timezone
+        return "UTC"
+
+    def _merged(self, id: str, after: datetime) -> Iterator[tuple[datetime, list[str]]]:
+        """Yield each tick once, with the jobs whose schedules make it."""
+        streams = [self._own(source, after) for source in self._sources[id]]
+        tick: datetime | None = None
+        sources: list[str] = []
+        for moment, source in heapq.merge(*streams):
+            if tick is not None and moment != tick:
+                yield tick, sources
+                sources = []
+            tick = moment
+            sources.append(source)
+        if tick is not None:
+            yield tick, sources
+
+    def _own(self, source: str, after: datetime) -> Iterator[tuple[datetime, str]]:
+        schedule = self._jobs[source].schedule
+        assert schedule is not None, "only scheduled jobs are sources of ticks"
+        ticks = trigger_of(schedule).ticks(after)
+        if schedule.max_runs is not None:
+            mark = self._marks.get(source)
+            ticks = islice(ticks, max(0, schedule.max_runs - (mark.started_runs if mark else 0)))
+        return ((tick, source) for tick in ticks)
+
+    def _from(self, id: str, sources: list[str]) -> str:
+        return "" if sources == [id] else f"from {', '.join(sources)}"
+
+    def _standing_remark(self, id: str) -> str:
+        if not self._jobs[id].enabled:
+            return "disabled"
+        mark = self._marks.get(id)
+        return "paused" if mark is not None and mark.paused is not None else ""
+
+
+def _sources(jobs: Mapping[str, Job], graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Map each job to the scheduled jobs that give it its ticks; one pass, upstreams first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for id in graph.order:
+        if jobs[id].schedule is not None:
+            found[id] = (id,)
+        else:
+            above = (source for upstream in graph.upstream[id] for source in found[upstream])
+            found[id] = tuple(dict.fromkeys(above))
+    return found
+
+
+def in_utc(moment: datetime) -> str:
+    """Return a tick for a person, `2026-11-23 14:00 UTC`."""
+    seconds = ":%S" if moment.second else ""
+    return moment.astimezone(UTC).strftime(f"%Y-%m-%d %H:%M{seconds} UTC")

@@ -1,0 +1,80 @@
+"""`dagsched events`: the event log, oldest first; `-f` goes on until interrupted.
+
+The log is read in pages, so that a long one neither waits nor fills memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from dagsched.cli.output import print_rows, printable
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
+from dagsched.cli.places import state_dir
+from dagsched.cli.reading import FOLLOW_S, reading
+from dagsched.cli.rows import event_row
+from dagsched.model import EventRow, format_instant
+from dagsched.stores.contract import Store
+
+PAGE = 1000
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--since", metavar="SEQ", type=count, default=0, help="only events with a greater number"
+    )
+    parser.add_argument("--job", metavar="JOB", help="only events of this job")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as events happen")
+    add_json(parser, "one JSON object per line")
+    add_file(parser)
+    add_state_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    asyncio.run(_print_events(args))
+    return 0
+
+
+async def _print_events(args: argparse.Namespace) -> None:
+    async with reading(state_dir(args)) as store:
+        async for page in pages(store, args.since, args.job, follow=args.follow):
+            if args.json:
+                print_rows(event_row(event) for event in page)
+            else:
+                for event in page:
+                    print(event_line(event))
+            sys.stdout.flush()
+
+
+async def pages(
+    store: Store,
+    since: int,
+    job: str | None = None,
+    *,
+    follow: bool = False,
+    wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> AsyncIterator[Sequence[EventRow]]:
+    """Yield the events after number `since` in pages; with `follow` without end, waiting for new ones."""
+    while True:
+        page = await store.events(since=since, job=job, limit=PAGE)
+        if page:
+            since = page[-1].seq
+            yield page
+        elif follow:
+            await wait(FOLLOW_S)
+        else:
+            return
+
+
+def event_line(event: EventRow) -> str:
+    """Return an event as one line for a person: number, time, what happened to what, and why."""
+    what = event.job
+    if event.tick is not None:
+        what += f" {format_instant(event.tick)}"
+    if event.attempt:
+        what += f" attempt {event.attempt}"
+    change = " → ".join(filter(None, (event.from_state, event.to_state)))
+    parts = [f"{event.seq:>6}", format_instant(event.time), f"{event.type:<16}", what, change, event.reason]
+    return printable("  ".join(part for part in parts if part).rstrip())

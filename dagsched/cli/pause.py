@@ -1,0 +1,25 @@
+"""`dagsched pause JOB`: its ticks pass, recorded as skipped, until it is resumed."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.remote import act, job_meant, report
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument("job", metavar="JOB", help="the job to pause")
+    add_json(parser)
+    add_file(parser)
+    add_state_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    return asyncio.run(_pause(args))
+
+
+async def _pause(args: argparse.Namespace) -> int:
+    job, _ = await job_meant(args)
+    return report(args, await act(args, "pause", {"job": job}), "paused", job)

@@ -1,0 +1,66 @@
+"""Readers look at the state directly, with or without a daemon; a state that is not there yet is empty."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagsched.errors import StoreMissing
+from dagsched.model import Config, ConfigVersion, JobMark
+
+if TYPE_CHECKING:
+    from dagsched.stores.contract import Store
+
+
+FOLLOW_S = 0.25
+"""How often a follower (`events -f`, `logs -f`) looks again: it must work without a daemon to wake it."""
+
+
+@asynccontextmanager
+async def reading(state_dir: Path) -> AsyncIterator[Store]:
+    """Open the state for reading; raises StoreError. Says on a terminal when there is none yet."""
+    from dagsched.cli.output import note
+    from dagsched.stores import MemoryStore, open_store
+
+    store: Store = open_store(state_dir)
+    try:
+        await store.open(write=False)
+    except StoreMissing:
+        note(f"no state in {state_dir} yet: nothing has run there")
+        store = MemoryStore()
+        await store.open(write=True)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def marks_in(state_dir: Path) -> Mapping[str, JobMark]:
+    """Return what the state remembers of each job; nothing when there is no state yet."""
+    async with reading(state_dir) as store:
+        return await store.marks()
+
+
+async def config_in_force(store: Store) -> tuple[ConfigVersion, Config | None] | None:
+    """Return the newest stored configuration and what it says; None when none was ever put in force.
+
+    The second part is None when this version of dagsched cannot use what an earlier one could.
+    """
+    from dagsched.config import load_texts
+
+    newest = await store.configs(limit=1)
+    if not newest:
+        return None
+    return newest[0], load_texts(newest[0].files, newest[0].applied).config
+
+
+async def must_be_known(store: Store, args: argparse.Namespace) -> None:
+    """Raise Unknown unless `args.job` is a job the state remembers or the job files declare."""
+    from dagsched.cli.names import known_job
+    from dagsched.cli.places import load_config_if_any
+
+    config = load_config_if_any(args.paths)
+    known_job(args.job, [*await store.marks(), *(config.jobs if config else ())])

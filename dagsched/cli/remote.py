@@ -1,0 +1,87 @@
+"""Changing commands: at once by a running daemon, else remembered in the state for the next start."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dagsched.cli.names import find_run, known_job
+from dagsched.cli.output import print_json
+from dagsched.cli.places import load_config_if_any, state_dir
+from dagsched.cli.reading import config_in_force, reading
+from dagsched.clock import SystemClock
+from dagsched.errors import NoDaemon
+from dagsched.model import Config, RunState
+
+REMEMBERED = "remembered for the next start"
+
+
+async def ask(home: Path, verb: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the running daemon's answer, None when none runs on this state; raises Refused, Unknown."""
+    from dagsched.api.client import call
+
+    if not home.is_dir():
+        return None
+    return await call(home, verb, dict(body))
+
+
+async def act(args: argparse.Namespace, verb: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Have the daemon do it and return its answer, or remember it for the next start and return None."""
+    home = state_dir(args)
+    answer = await ask(home, verb, body)
+    if answer is None:
+        await _remember(home, verb, body)
+    return answer
+
+
+async def demand(args: argparse.Namespace, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the daemon's answer; raises NoDaemon when none runs: these verbs mean nothing without one."""
+    home = state_dir(args)
+    answer = await ask(home, verb, body)
+    if answer is None:
+        raise NoDaemon(f"no daemon runs on {home}; start one with `dagsched run`")
+    return answer
+
+
+async def _remember(home: Path, verb: str, body: Mapping[str, Any]) -> None:
+    from dagsched.stores import open_store
+
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = open_store(home)
+    await store.open(write=True)
+    try:
+        await store.post(verb, body, SystemClock().now())
+    finally:
+        await store.close()
+
+
+async def run_meant(args: argparse.Namespace, *, prefer: Sequence[RunState] = ()) -> str:
+    """Return the full name of the run in `args.run_name`; raises Unknown."""
+    async with reading(state_dir(args)) as store:
+        return (await find_run(store, args.run_name, prefer=prefer)).name
+
+
+async def job_meant(args: argparse.Namespace) -> tuple[str, Config | None]:
+    """Return the job in `args.job` and the configuration it is known from; raises Unknown.
+
+    Known are the jobs of the configuration in force and, because a file may be newer, those of the files.
+    """
+    async with reading(state_dir(args)) as store:
+        found = await config_in_force(store)
+        remembered = list(await store.marks())
+    configs = [config for config in (found[1] if found else None, load_config_if_any(args.paths)) if config]
+    known_job(args.job, [*remembered, *(id for config in configs for id in config.jobs)])
+    return args.job, next((config for config in configs if args.job in config.jobs), None)
+
+
+def report(args: argparse.Namespace, answer: Mapping[str, Any] | None, done: str, subject: str) -> int:
+    """Say that it was done (`paused nightly`), or that it is remembered, or print the answer for `--json`."""
+    if args.json:
+        print_json({"remembered": True} if answer is None else {"remembered": False, **answer})
+    elif answer is None:
+        print(f"{subject}: no daemon is running, {REMEMBERED}")
+    else:
+        print(f"{done} {subject}")
+    return 0

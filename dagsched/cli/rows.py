@@ -1,0 +1,65 @@
+"""Runs and events as the JSON rows that programs rely on; their keys are part of the interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dagsched.cli.times import instant_or_none
+from dagsched.model import Attempt, EventRow, Run, format_instant, run_name
+
+
+def run_row(run: Run) -> dict[str, Any]:
+    """Return a run as `history` prints it. `duration_s`: from the first start to the end."""
+    return {
+        "run": run.name,
+        "job": run.job,
+        "tick": format_instant(run.tick),
+        "until": instant_or_none(run.until),
+        "state": str(run.state),
+        "reason": run.reason,
+        "trigger": str(run.origin),
+        "attempts": run.attempts,
+        "started": instant_or_none(run.started),
+        "ended": instant_or_none(run.ended),
+        "duration_s": duration_s(run),
+        "exit_code": run.exit_code,
+        "config": run.config,
+    }
+
+
+def duration_s(timed: Run | Attempt) -> float | None:
+    """Return seconds from start to end, None when either is missing."""
+    if timed.started is None or timed.ended is None:
+        return None
+    return round((timed.ended - timed.started).total_seconds(), 3)
+
+
+def attempt_row(attempt: Attempt) -> dict[str, Any]:
+    """Return an attempt as `show` prints it."""
+    return {
+        "attempt": attempt.number,
+        "outcome": str(attempt.outcome) if attempt.outcome else None,
+        "started": format_instant(attempt.started),
+        "ended": instant_or_none(attempt.ended),
+        "duration_s": duration_s(attempt),
+        "exit_code": attempt.exit_code,
+        "signal": attempt.signal,
+        "reason": attempt.reason,
+        "pid": attempt.pid,
+        "output_bytes": attempt.output_bytes,
+    }
+
+
+def event_row(event: EventRow) -> dict[str, Any]:
+    """Return an event as `events` prints it."""
+    return {
+        "seq": event.seq,
+        "time": format_instant(event.time),
+        "type": event.type,
+        "job": event.job or None,
+        "run": run_name(event.job, event.tick) if event.job and event.tick else None,
+        "attempt": event.attempt,
+        "from": event.from_state or None,
+        "to": event.to_state or None,
+        "reason": event.reason,
+    }

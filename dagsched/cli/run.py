@@ -1,0 +1,103 @@
+"""`dagsched run [PATH…]`: the daemon; `--once` runs everything now, once, and shows how it goes.
+
+Words after `--once` are jobs; one that ends in .yaml or .yml or has a slash in it is a PATH all the same, so
+that `dagsched run --once jobs.yaml` does what it says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagsched.cli.output import is_watched
+from dagsched.cli.parser import Parser, add_json, add_paths, add_state_dir, count
+from dagsched.cli.places import job_files, state_dir
+from dagsched.cli.times import parse_length
+from dagsched.clock import Clock, SystemClock
+from dagsched.errors import UsageError
+
+if TYPE_CHECKING:
+    from dagsched.cli.progress import View
+
+GRACE = "30s"
+
+
+def arguments(parser: Parser) -> None:
+    add_paths(parser)
+    parser.add_argument(
+        "--once", metavar="JOB", nargs="*", help="run all jobs now, or these and what they need, and exit"
+    )
+    parser.add_argument("--until-idle", action="store_true", help="exit when nothing is left to do")
+    parser.add_argument(
+        "--grace",
+        metavar="LENGTH",
+        default=GRACE,
+        help=f"what running attempts get at a stop (default: {GRACE})",
+    )
+    parser.add_argument("--slots", metavar="N", type=count, help="how many attempts may run at a time")
+    add_json(parser, "events, one JSON object per line,")
+    add_state_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    _sort_words(args)
+    files, home = job_files(args.paths), state_dir(args)
+    grace = parse_length(args.grace)
+    if args.slots == 0:
+        raise UsageError("--slots 0 would start nothing; give at least 1")
+    _log_to_stderr()
+    clock = SystemClock()
+    with _view(args, clock) as view:
+        code = asyncio.run(_run_daemon(args, files, home, grace, view))
+    if args.once is not None and not args.json:
+        from dagsched.cli.progress import print_closing_table
+
+        print_closing_table(view.board, clock.now())
+    return code
+
+
+def _sort_words(args: argparse.Namespace) -> None:
+    """Move what is a path from the words after `--once` to the paths."""
+    words = args.once or []
+    args.paths += [Path(word) for word in words if _is_path(word)]
+    if args.once is not None:
+        args.once = [word for word in words if not _is_path(word)]
+
+
+def _is_path(word: str) -> bool:
+    return word.endswith((".yaml", ".yml")) or "/" in word or word in (".", "..")
+
+
+async def _run_daemon(
+    args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View
+) -> int:
+    from dagsched.daemon import Daemon
+
+    daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots)
+    if args.once is not None:
+        code = await daemon.run_once(args.once)
+    else:
+        code = await daemon.run(until_idle=args.until_idle)
+    ends_by_itself = args.once is not None or args.until_idle
+    return code or (view.board.exit_code() if ends_by_itself else 0)
+
+
+def _view(args: argparse.Namespace, clock: Clock) -> View:
+    from dagsched.cli.progress import Lines, Live
+
+    if args.once is not None and is_watched() and not args.json:
+        return Live(clock.now)
+    return Lines(as_json=args.json)
+
+
+def _log_to_stderr() -> None:
+    """Let warnings of the program itself reach people; what happens to runs is shown by the view."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="dagsched: %(levelname)s: %(message)s"
+    )

@@ -1,0 +1,222 @@
+"""`dagsched status`: the daemon, the configuration in force with its problems, and every job.
+
+What has happened comes from the store, daemon or not; a running daemon adds what only it knows (its process,
+problems of a changed file, what it is waiting for).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dagsched.cli.coming import Ahead, Coming
+from dagsched.cli.output import print_json, print_table, printable
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.places import load_config_if_any, state_dir
+from dagsched.cli.reading import config_in_force, reading
+from dagsched.cli.remote import ask
+from dagsched.cli.rows import run_row
+from dagsched.cli.times import distance, instant_or_none
+from dagsched.clock import SystemClock
+from dagsched.model import ACTIVE, Config, ConfigVersion, JobMark, Run, RunState, format_instant
+
+_MOST_URGENT = (RunState.RUNNING, RunState.RETRYING, RunState.QUEUED, RunState.WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """What is known of one job: `run` is its most active run, else its newest."""
+
+    job: str
+    enabled: bool
+    paused: datetime | None
+    run: Run | None
+    next: Coming | None
+    counts: Mapping[str, int]
+    removed: bool = False
+
+    @property
+    def state(self) -> str:
+        """Return what to know first: a run under way, else why nothing will be, else the last end."""
+        if self.run is not None and self.run.state in ACTIVE:
+            return str(self.run.state)
+        if self.removed:
+            return "removed"
+        if not self.enabled:
+            return "disabled"
+        if self.paused is not None:
+            return "paused"
+        return str(self.run.state) if self.run is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that `status` shows. `daemon`: its own answer, None when none runs."""
+
+    home: Path
+    now: datetime
+    daemon: Mapping[str, Any] | None
+    version: ConfigVersion | None
+    jobs: Sequence[JobLine]
+
+
+def arguments(parser: Parser) -> None:
+    add_json(parser)
+    add_file(parser)
+    add_state_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    status = asyncio.run(_read(args))
+    if args.json:
+        print_json(_as_json(status))
+    else:
+        _print_for_people(status)
+    return 0
+
+
+async def _read(args: argparse.Namespace) -> Status:
+    home, now = state_dir(args), SystemClock().now()
+    daemon = await ask(home, "status", {})
+    async with reading(home) as store:
+        in_force = await config_in_force(store)
+        snapshot = await store.snapshot({})
+        statistics = await store.statistics()
+    config = in_force[1] if in_force else None
+    # Without a daemon the files are what the next start will use, so their coming ticks are shown.
+    if daemon is None:
+        config = load_config_if_any(args.paths) or config
+    marks = {mark.job: mark for mark in snapshot.marks}
+    jobs = list(_job_lines(config, marks, snapshot.runs, statistics, now))
+    return Status(home, now, daemon, in_force[0] if in_force else None, jobs)
+
+
+def _job_lines(
+    config: Config | None,
+    marks: Mapping[str, JobMark],
+    runs: Iterable[Run],
+    statistics: Iterable[Mapping[str, Any]],
+    now: datetime,
+) -> Iterable[JobLine]:
+    newest = _most_telling(runs)
+    counts = {row["job"]: _counts(row) for row in statistics}
+    declared = config.jobs if config else {}
+    ahead = Ahead(config, marks) if config else None
+    for id, job in declared.items():
+        mark = marks.get(id)
+        coming = ahead.next(id, now) if ahead else None
+        paused = mark.paused if mark else None
+        yield JobLine(id, job.enabled, paused, newest.get(id), coming, counts.get(id, {}))
+    for id in sorted((newest.keys() | counts.keys()) - declared.keys()):
+        yield JobLine(id, True, None, newest.get(id), None, counts.get(id, {}), removed=config is not None)
+
+
+def _counts(row: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many runs are in each state that occurs."""
+    return {str(state): row[str(state)] for state in RunState if row[str(state)]}
+
+
+def _most_telling(runs: Iterable[Run]) -> dict[str, Run]:
+    """Return each job's most active run, else its newest."""
+    found: dict[str, Run] = {}
+    for run in runs:
+        known = found.get(run.job)
+        if known is None or _urgency(run) > _urgency(known):
+            found[run.job] = run
+    return found
+
+
+def _urgency(run: Run) -> tuple[int, datetime]:
+    rank = len(_MOST_URGENT) - _MOST_URGENT.index(run.state) if run.state in _MOST_URGENT else 0
+    return rank, run.tick
+
+
+def _as_json(status: Status) -> dict[str, Any]:
+    return {
+        "state_dir": str(status.home),
+        "daemon": {"running": status.daemon is not None, **(status.daemon or {})},
+        "config": _config_row(status.version),
+        "jobs": [_job_row(line) for line in status.jobs],
+    }
+
+
+def _config_row(version: ConfigVersion | None) -> dict[str, Any] | None:
+    if version is None:
+        return None
+    return {
+        "number": version.number,
+        "applied": format_instant(version.applied),
+        "digest": version.digest,
+        "files": list(version.files),
+        "summary": version.summary,
+    }
+
+
+def _job_row(line: JobLine) -> dict[str, Any]:
+    return {
+        "job": line.job,
+        "state": line.state,
+        "enabled": line.enabled,
+        "paused": instant_or_none(line.paused),
+        "removed": line.removed,
+        "last": run_row(line.run) if line.run else None,
+        "next": _next_row(line.next) if line.next else None,
+        "counts": dict(line.counts),
+    }
+
+
+def _next_row(coming: Coming) -> dict[str, str]:
+    return {"tick": format_instant(coming.tick), "local": coming.local.isoformat(), "note": coming.note}
+
+
+def _print_for_people(status: Status) -> None:
+    for line in _headlines(status):
+        print(printable(line))
+    print_table(
+        ("job", "state", "last", "next", "ok", "failed", "reason"),
+        [_cells(line, status.now) for line in status.jobs],
+        right=("ok", "failed"),
+    )
+
+
+def _headlines(status: Status) -> Iterable[str]:
+    daemon = status.daemon
+    if daemon is None:
+        yield f"daemon    not running ({status.home})"
+    else:
+        yield f"daemon    running, process {daemon.get('pid', '?')} ({status.home})"
+    version = status.version
+    if version is not None:
+        files = ", ".join(Path(name).name for name in version.files)
+        yield f"config    {version.number}, in force since {format_instant(version.applied)} ({files})"
+    for problem in (daemon or {}).get("problems") or []:
+        yield f"problem   {problem if isinstance(problem, str) else _problem_line(problem)}"
+
+
+def _problem_line(problem: Mapping[str, Any]) -> str:
+    return f"{problem['file']}:{problem['line']}:{problem['column']}: {problem['code']}: {problem['message']}"
+
+
+def _cells(line: JobLine, now: datetime) -> list[str]:
+    failed = line.counts.get("failed", 0) + line.counts.get("upstream_failed", 0)
+    return [
+        line.job,
+        line.state,
+        _last(line.run, now),
+        distance(line.next.tick, now) if line.next else "",
+        str(line.counts.get("success", 0)),
+        str(failed),
+        line.run.reason if line.run else "",
+    ]
+
+
+def _last(run: Run | None, now: datetime) -> str:
+    if run is None:
+        return ""
+    moment = run.ended or run.started or run.tick
+    return distance(moment, now)

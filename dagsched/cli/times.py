@@ -1,0 +1,88 @@
+"""Times for people: lengths and instants as they are typed, ticks in the zone of their job.
+
+An instant typed without an offset is UTC, as everything in JSON is; a job's local time is shown beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from dagsched.errors import UsageError
+from dagsched.model import cut_to_ms, format_instant
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
+def parse_length(text: str) -> timedelta:
+    """Return the length of `90s`, `15m`, `2h`, `1d` or `1h30m`; a bare number raises UsageError."""
+    parts = _LENGTH.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise UsageError(f"{text!r} is no length; write one with its unit: 90s, 15m, 2h, 1d")
+    try:
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    except OverflowError:
+        raise UsageError(f"{text!r} is too long a length") from None
+
+
+def parse_moment(text: str) -> datetime:
+    """Return the UTC instant of an ISO 8601 date (its midnight) or time, UTC unless it says else."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        examples = "2026-11-23, 2026-11-23T14:00 or 2026-11-23T09:00-05:00"
+        raise UsageError(f"{text!r} is no instant; write {examples}") from None
+    return cut_to_ms(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """Return the instant a length ago (`2h`), or the one that is written; raises UsageError."""
+    if _LENGTH.match(text) and "-" not in text:
+        length = parse_length(text)
+        return max(now - length, _EARLIEST) if length < now - _EARLIEST else _EARLIEST
+    return parse_moment(text)
+
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant_or_none(moment: datetime | None) -> str | None:
+    """Return the instant for JSON, None for none."""
+    return None if moment is None else format_instant(moment)
+
+
+def length_text(length: timedelta | None) -> str:
+    """Return a length as a person says it: `0.4s`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`; "" for None.
+
+    >>> [length_text(timedelta(seconds=s)) for s in (0.42, 12.3, 192, 7500, 273600)]
+    ['0.4s', '12s', '3m 12s', '2h 5m', '3d 4h']
+    """
+    if length is None:
+        return ""
+    seconds = length.total_seconds()
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size}{unit} {rest}{small}" if rest else f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+def distance(moment: datetime, now: datetime) -> str:
+    """Return `in 3m 12s` or `3m 12s ago`."""
+    if moment >= now:
+        return f"in {length_text(moment - now)}"
+    return f"{length_text(now - moment)} ago"
+
+
+def wall(moment: datetime) -> str:
+    """Return a local time for a person, `Mon 2026-11-23 09:00 EST`; seconds when there are any."""
+    clock = f"{moment:%H:%M}"
+    if moment.second or moment.microsecond:
+        clock = f"{moment:%H:%M:%S}"
+    if moment.microsecond:
+        clock += f".{moment.microsecond // 1000:03}"
+    return f"{moment:%a %Y-%m-%d} {clock} {moment:%Z}"

@@ -1,0 +1,70 @@
+"""`dagsched why JOB [TICK]`: why it ran, did not run, or does not run yet.
+
+For any instant, past or coming; without TICK for the newest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dagsched.cli.output import print_json, printable
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.places import load_config_if_any, state_dir
+from dagsched.cli.reading import config_in_force, must_be_known, reading
+from dagsched.cli.times import parse_moment
+from dagsched.clock import SystemClock
+from dagsched.errors import Unknown, UsageError
+from dagsched.model import Config, parse_run_name
+
+if TYPE_CHECKING:
+    from dagsched.engine.why import Answer
+    from dagsched.stores.contract import Store
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument("job", metavar="JOB", help="a job, or a run's name")
+    parser.add_argument("tick", metavar="TICK", nargs="?", help="an instant (default: the newest tick)")
+    add_json(parser)
+    add_file(parser)
+    add_state_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    tick = _take_tick(args)
+    answer = asyncio.run(_explain(args, tick))
+    if args.json:
+        print_json(answer.json)
+    else:
+        for line in answer.lines:
+            print(printable(line))
+    return 0
+
+
+def _take_tick(args: argparse.Namespace) -> datetime | None:
+    """Return the instant that is asked about; a run's name in place of the job carries one."""
+    if not args.job.startswith("job:"):
+        return parse_moment(args.tick) if args.tick else None
+    if args.tick:
+        raise UsageError("give a run's name, or a job and a tick, but not both")
+    try:
+        args.job, tick = parse_run_name(args.job)
+    except ValueError as error:
+        raise Unknown("run", args.job) from error
+    return tick
+
+
+async def _explain(args: argparse.Namespace, tick: datetime | None) -> Answer:
+    from dagsched.engine.why import explain
+
+    async with reading(state_dir(args)) as store:
+        await must_be_known(store, args)
+        return await explain(store, await _config(store, args), args.job, tick, SystemClock().now())
+
+
+async def _config(store: Store, args: argparse.Namespace) -> Config | None:
+    """Return the configuration in force, before any has been: the one of the files."""
+    found = await config_in_force(store)
+    return found[1] if found and found[1] else load_config_if_any(args.paths)

@@ -19,6 +19,7 @@
     │   ├── StoreUnavailable    full, busy, I/O error: the same batch may succeed later
     │   ├── FencedOut           another daemon took over; nothing of the batch was written
     │   └── IntegrityBroken     the batch contradicts what is stored; nothing of it was written
+    ├── NoDaemon                a verb that only a running daemon can carry out              exit 4
     ├── SpawnerError            the process that starts attempts cannot be used              exit 4
     └── HandlerError            a handler's `with` cannot be used, or its plug-in fails to load
 
@@ -157,6 +158,12 @@ class FencedOut(StoreError):
 
 class IntegrityBroken(StoreError):
     """The batch contradicts what is stored (a second attempt 1, say); nothing of it was written."""
+
+
+class NoDaemon(DagschedError):
+    """No daemon runs on this state, and what was asked for cannot be left for the next one."""
+
+    exit_code = 4
 
 
 class SpawnerError(DagschedError):

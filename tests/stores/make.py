@@ -63,7 +63,19 @@ FULL_RUN = Run(
     acked=True,
 )
 FULL_ATTEMPT = Attempt(
-    "load", at(1, ms=7), 2, at(6), at(7), Outcome.TIMED_OUT, -9, 9, "no end in 5m", 4711, "logs/x.log", 12345, "ab"
+    "load",
+    at(1, ms=7),
+    2,
+    at(6),
+    at(7),
+    Outcome.TIMED_OUT,
+    -9,
+    9,
+    "no end in 5m",
+    4711,
+    "logs/x.log",
+    12345,
+    "ab",
 )
 FULL_EVENT = EventRow(
     1, at(7, ms=1), "AttemptFinished", "load", at(1, ms=7), 2, "running", "failed", "exit 3", {"by": ["p", 1]}

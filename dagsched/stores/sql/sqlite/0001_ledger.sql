@@ -67,8 +67,8 @@ CREATE TABLE runs (
 ) WITHOUT ROWID;
 CREATE INDEX runs_by_job ON runs (job, last, tick);
 CREATE INDEX runs_by_time ON runs (last, job, tick);
+-- Finds the live runs among any number of finished ones, too.
 CREATE INDEX runs_by_state ON runs (state, last, job, tick);
-CREATE INDEX runs_live ON runs (job, tick) WHERE state IN ('waiting', 'queued', 'running', 'retrying');
 CREATE INDEX runs_ranges ON runs (job, until, tick) WHERE until IS NOT NULL;
 
 -- Each try of a run.

@@ -141,7 +141,6 @@ SELECT id, time, verb, body FROM requests ORDER BY id
 -- Runs that are not over.
 SELECT {run_columns} FROM runs
 WHERE state IN ('waiting', 'queued', 'running', 'retrying')
-ORDER BY job, tick
 
 -- name: newest_runs
 -- Each job's row with the newest last tick; jobs are found by leaping through an index, not by a scan.

@@ -1,0 +1,189 @@
+"""Random operations give the same answers from SQLite as from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dagsched.errors import StoreError
+from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Link, Match, Origin, Run, RunState
+from dagsched.stores import Batch
+from tests.stores.conftest import MemoryEngine, SqliteEngine
+from tests.stores.make import at
+
+JOBS = st.sampled_from(["a", "b", "c"])
+# Ticks lie 10 minutes apart and ranges are shorter, so ranges of one job never overlap.
+TICKS = st.integers(0, 11).map(lambda n: at() + timedelta(minutes=10 * n))
+MOMENTS = st.integers(0, 130).map(lambda n: at() + timedelta(minutes=n))
+MAYBE = st.none() | MOMENTS
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
+LINKS = st.builds(Link, JOBS, st.none() | MOMENTS, st.sampled_from(Match), st.booleans())
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> Run:
+    tick, length = draw(TICKS), draw(st.none() | st.integers(1, 9))
+    return Run(
+        draw(JOBS),
+        tick,
+        draw(st.sampled_from(RunState)),
+        until=None if length is None else tick + timedelta(minutes=length),
+        reason=draw(TEXTS),
+        origin=draw(st.sampled_from(Origin)),
+        ended=draw(MAYBE),
+        attempts=draw(st.integers(0, 2)),
+        links=tuple(draw(st.lists(LINKS, max_size=2))),
+        stand_in=draw(st.none() | TICKS),
+        params=draw(st.dictionaries(TEXTS, st.integers() | TEXTS | st.none(), max_size=2)),
+        acked=draw(st.booleans()),
+    )
+
+
+ATTEMPTS = st.builds(Attempt, JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE)
+MARKS = st.builds(JobMark, JOBS, MOMENTS, MAYBE, st.integers(0, 9))
+CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}))
+# A number is its distance from the one that is due: mostly right, sometimes a gap or a repetition.
+EVENTS = st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1, -1]), JOBS | st.just(""), MOMENTS, st.none() | TICKS)
+
+
+@st.composite
+def commits(draw: st.DrawFn):
+    batch = Batch(
+        split=draw(st.lists(st.tuples(JOBS, TICKS), max_size=1)) if draw(st.integers(0, 4)) == 0 else [],
+        runs=draw(st.lists(runs(), max_size=4)),
+        new_attempts=draw(st.lists(ATTEMPTS, max_size=2)),
+        attempts=draw(st.lists(ATTEMPTS, max_size=2)),
+        marks=draw(st.lists(MARKS, max_size=2)),
+        definitions=draw(st.dictionaries(st.sampled_from("de"), st.just({"k": 1}), max_size=1)),
+        config=draw(CONFIGS),
+        done_requests=draw(st.lists(st.integers(1, 4), max_size=1)),
+    )
+    return ("commit", batch, draw(st.lists(EVENTS, max_size=3)))
+
+
+OPERATIONS = st.one_of(
+    commits(),
+    commits(),
+    st.tuples(st.just("prune"), MOMENTS, st.frozensets(st.tuples(JOBS, TICKS), max_size=2)),
+    st.tuples(st.just("post"), MOMENTS),
+    st.tuples(st.just("snapshot"), st.dictionaries(JOBS, MOMENTS)),
+    st.tuples(st.just("run"), JOBS, MOMENTS),
+    st.tuples(
+        st.just("rows"),
+        st.fixed_dictionaries(
+            {"newest_first": st.booleans()},
+            optional={
+                "job": JOBS,
+                "after": MOMENTS,
+                "until": MOMENTS,
+                "states": st.lists(st.sampled_from(RunState), max_size=3),
+                "limit": st.integers(0, 5),
+            },
+        ),
+    ),
+    st.tuples(st.just("statistics"), st.none() | JOBS, MAYBE),
+    st.tuples(st.just("configs"), MAYBE),
+    st.tuples(st.just("takeover")),
+    st.tuples(st.just("stale_commit"), runs()),
+)
+
+
+class Side:
+    """One engine, with the daemon that holds it and the one it took over from."""
+
+    def __init__(self, engine) -> None:
+        self.engine = engine
+        self.handles = []
+
+    async def start(self) -> None:
+        handle = self.engine.handle()
+        await handle.open(write=True)
+        self.engine.lose_lock()
+        await handle.acquire("a daemon")
+        self.handles.append(handle)
+
+    async def apply(self, operation) -> object:
+        """Return what the operation answers, errors as the name of their class."""
+        try:
+            return await getattr(self, operation[0])(*operation[1:])
+        except StoreError as error:
+            return type(error).__name__
+
+    @property
+    def store(self):
+        return self.handles[-1]
+
+    async def commit(self, batch: Batch, numbers) -> None:
+        due = (await self.store.snapshot({})).last_event + 1
+        batch.events = [
+            EventRow(due + index + off, time, "T", job, tick)
+            for index, (off, job, time, tick) in enumerate(numbers)
+        ]
+        await self.store.commit(batch)
+
+    async def stale_commit(self, run: Run) -> None:
+        await self.handles[0].commit(Batch(runs=[run]))
+
+    async def takeover(self) -> None:
+        await self.start()
+
+    async def post(self, time) -> int:
+        return await self.store.post("v", {"n": 1}, time)
+
+    async def prune(self, before, keep) -> int:
+        return await self.store.prune(before=before, keep=keep)
+
+    async def snapshot(self, horizons):
+        return await self.store.snapshot(horizons)
+
+    async def run(self, job, tick):
+        return await self.store.run(job, tick)
+
+    async def rows(self, arguments):
+        return await self.store.rows(**arguments)
+
+    async def statistics(self, job, since):
+        return await self.store.statistics(job, since=since)
+
+    async def configs(self, moment):
+        return await self.store.configs(at=moment, limit=2)
+
+    async def whole(self) -> object:
+        store = self.store
+        keys = [run.key for run in await store.rows()]
+        return (
+            await store.snapshot({}),
+            await store.rows(),
+            await store.events(),
+            [await store.attempts(*key) for key in keys],
+            await store.marks(),
+            await store.definition("d"),
+            await store.statistics(),
+        )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(OPERATIONS, max_size=14))
+def test_sqlite_answers_every_operation_as_memory_does(operations):
+    async def main(folder: Path) -> None:
+        sides = [Side(MemoryEngine(folder)), Side(SqliteEngine(folder))]
+        try:
+            for side in sides:
+                await side.start()
+            for operation in operations:
+                expected, found = [await side.apply(operation) for side in sides]
+                assert found == expected, operation
+            expected, found = [await side.whole() for side in sides]
+            assert found == expected
+        finally:
+            for side in sides:
+                for handle in side.handles:
+                    await handle.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(main(Path(folder)))

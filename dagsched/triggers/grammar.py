@@ -330,6 +330,8 @@ def _plain(found: Field, item: Token) -> None:
             )
         low, high = kind.low, kind.low + kind.size - 1
         found.is_unrestricted |= step == 1
+    elif re.match(r"[RH]\(", base, re.IGNORECASE):
+        raise _unknown_value(kind, start)
     elif "-" in base:
         low, high = _range(kind, item, start, step)
     else:

@@ -211,9 +211,10 @@ def _late_days(expression: Expression) -> Iterator[Remark]:
     named = ", ".join(map(str, sorted(late)))
     names = " ".join(MONTH_NAMES[month - 1] for month in lacking)
     leap_day = expression.rule.months == (2,)
+    span = "year" if leap_day else "month"
     yield Remark(
         "W306",
-        f"day {named} of '{expression.text}' does not come in every {'year' if leap_day else 'month'}: {names}",
+        f"day {named} of '{expression.text}' does not come in every {span}: {names}",
         "29 February comes in leap years only" if leap_day else "a month without that day is left out",
         "write L for the last day of the month, or a day up to 28",
         field.token.offset,

@@ -1,0 +1,319 @@
+"""The executor: finds or starts the spawner, sends it orders, turns what it says into reports.
+
+Attempts are known by (run, attempt). Orders given while no spawner is there are dropped: the daemon learns
+from the next inventory that they never arrived, and gives them again under the same attempt number. The
+spawner ignores an order for an attempt it knows, so nothing can start twice.
+
+A spawner of another protocol version is left to *drain*: its attempts are reported, stopped and acknowledged
+through it, new ones go to a spawner of this version beside it. Nothing here blocks the loop: starts are
+gathered and sent once per turn, and an inventory is taken in as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dagsched.errors import SpawnerError
+from dagsched.executor import places
+from dagsched.executor.exits import exit_of, instant
+from dagsched.executor.peer import Peer
+from dagsched.executor.reports import Exited, Inventory, Living, Remark, Report, SpawnerGone, Started
+from dagsched.handlers import GRACE_S, Launch
+from dagsched.model import Exit
+
+PROTOCOL = 1
+LOG_BYTES_MAX = 10 * 1024 * 1024
+STARTS_PER_TURN = 256
+
+_PAUSE_S = 0.01
+_PAUSE_MAX_S = 5.0
+
+# What the service manager told the daemon is not meant for its jobs (sd_notify(3), sd_listen_fds(3)), and an
+# outer attempt's mark would make this daemon's attempts look like that one's.
+_NOT_PASSED_ON = re.compile(
+    r"NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|LISTEN_(PID|FDS|FDNAMES)|DAGSCHED_(MARK|OUTPUT)"
+)
+
+
+class Executor:
+    """The daemon's hand on its attempts.
+
+    `on_report` is called in the event loop with each report, in the order in which things happened. `env`
+    and `cwd` are what attempts start from: this process's own when not given. `log_bytes_max` caps the output
+    of one attempt. `patience_s` bounds how long `connect` waits for a spawner to answer, which includes the
+    death of what an earlier one left.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        on_report: Callable[[Report], None],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        log_bytes_max: int = LOG_BYTES_MAX,
+        protocol: int = PROTOCOL,
+        patience_s: float = 60.0,
+    ) -> None:
+        self._state_dir = state_dir.absolute()
+        self._on_report = on_report
+        base = os.environ if env is None else env
+        self._env = {name: value for name, value in base.items() if not _NOT_PASSED_ON.fullmatch(name)}
+        self._cwd = (cwd or Path.cwd()).absolute()
+        self._log_bytes_max, self._protocol, self._patience_s = log_bytes_max, protocol, patience_s
+        self._own: Peer | None = None
+        self._drains: list[Peer] = []
+        self._newborns: list[places.Newborn] = []
+        self._numbers = itertools.count(1)
+        self._seqs: dict[int, tuple[Peer, int]] = {}  # our number of an exit → its spawner and number there
+        self._starts: list[dict[str, Any]] = []
+        self._flush_due = self._closing = False
+        self._recovery: asyncio.Task[None] | None = None
+
+    @property
+    def spawner_pid(self) -> int | None:
+        """The spawner's process id, None while there is none."""
+        return self._own.pid if self._own is not None else None
+
+    # ---------------------------------------------------------------- connecting
+
+    async def connect(self) -> Inventory:
+        """Find the living spawner or start one, and return what it knows; raises SpawnerError."""
+        self._state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._drop_peers()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                self._drains = [each async for each in self._find_drains()]
+                own, survived = await self._find_own()
+        except TimeoutError:
+            raise SpawnerError(self._no_answer()) from None
+        self._own = own
+        return self._inventory([own, *self._drains], survived)
+
+    def _no_answer(self) -> str:
+        words = places.last_words(self._state_dir)
+        return (
+            f"the spawner of {self._state_dir} did not answer within {self._patience_s:g} s; "
+            "another daemon may be connected to it, or processes that were killed do not die"
+            + (f"; its last words: {words}" if words else "")
+        )
+
+    async def _find_own(self) -> tuple[Peer, bool]:
+        """Return the peer for this version and whether its spawner was there before."""
+        for pause_s in _pauses():
+            sock = places.connect(self._state_dir, self._protocol)
+            newborn = None
+            if sock is None:
+                try:
+                    newborn, sock = places.start(self._state_dir, self._protocol)
+                except OSError as error:
+                    raise SpawnerError(f"cannot start the spawner of {self._state_dir}: {error}") from error
+                self._newborns.append(newborn)
+            peer = await self._greet(sock)
+            if peer is not None:
+                return peer, newborn is None
+            # It was about to end, or another one was quicker: look again.
+            await asyncio.sleep(pause_s)
+            if newborn is not None and newborn.poll() not in (None, 0, places.HELD):
+                words = places.last_words(self._state_dir)
+                raise SpawnerError(f"the spawner of {self._state_dir} failed at its start: {words}")
+        raise AssertionError("pauses never end")
+
+    async def _find_drains(self) -> Any:
+        """Yield a peer for each living spawner of another version."""
+        for version in places.other_versions(self._state_dir, self._protocol):
+            for pause_s in _pauses():
+                sock = places.connect(self._state_dir, version)
+                peer = await self._greet(sock) if sock is not None else None
+                if peer is not None:
+                    yield peer
+                    break
+                if not places.is_held(self._state_dir, version):
+                    break  # abandoned: the own spawner takes its journal over
+                await asyncio.sleep(pause_s)
+
+    async def _greet(self, sock: Any) -> Peer | None:
+        """Say hello and return the peer with its inventory, None when the stream ended before that."""
+        loop = asyncio.get_running_loop()
+        sock.setblocking(False)
+        _, peer = await loop.create_connection(lambda: Peer(self._take, self._lost), sock=sock)
+        peer.send(
+            {
+                "do": "hello",
+                "version": self._protocol,
+                "cwd": str(self._cwd),
+                "env": self._env,
+                "log_bytes_max": self._log_bytes_max,
+            }
+        )
+        try:
+            await asyncio.wait([peer.ready])
+        except asyncio.CancelledError:
+            peer.abort()
+            raise
+        return None if peer.ready.cancelled() else peer
+
+    def _inventory(self, peers: Iterable[Peer], survived: bool) -> Inventory:
+        living, exits, recorded, rebooted = [], [], set(), False
+        for peer in peers:
+            living += [Living(run, attempt, pid) for (run, attempt), pid in peer.living.items()]
+            exits += [self._exit(peer, record) for record in peer.exits]
+            recorded |= peer.recorded
+            rebooted |= peer.rebooted
+            peer.exits.clear()
+        return Inventory(tuple(living), tuple(exits), frozenset(recorded), rebooted, survived)
+
+    # ---------------------------------------------------------------- orders
+
+    def start(self, launches: Iterable[Launch]) -> None:
+        """Have attempts started; they are sent together at the end of this turn of the loop."""
+        if self._own is None:
+            return
+        self._starts += map(asdict, launches)
+        self._flush_soon()
+
+    def stop(self, run: str, attempt: int, cause: str = "cancel", grace_s: float = GRACE_S) -> None:
+        """End an attempt: TERM to all of it now, KILL `grace_s` later.
+
+        `cause` is `timeout`, `cancel`, `stop` or `lease`. An attempt that is over by then stays as it is.
+        """
+        message = {"do": "stop", "run": run, "attempt": attempt, "cause": cause, "grace_s": grace_s}
+        while self._starts:
+            self._flush()  # an order to stop must not overtake the start
+        for peer in self._peers():
+            peer.send(message)
+
+    def acknowledge(self, seq: int) -> None:
+        """Say that an exit is durable: its spawner may forget it."""
+        peer, number = self._seqs.pop(seq, (None, 0))
+        if peer is not None:
+            peer.send({"do": "ack", "seqs": [number]})
+
+    def settled(self) -> None:
+        """Say that all the last inventory told is durable: recorded starts without an exit are forgotten."""
+        for peer in self._peers():
+            peer.send({"do": "settled"})
+
+    def _peers(self) -> list[Peer]:
+        return [each for each in (self._own, *self._drains) if each is not None]
+
+    def _flush_soon(self) -> None:
+        if self._starts and not self._flush_due:
+            self._flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush_later)
+
+    def _flush_later(self) -> None:
+        self._flush_due = False
+        self._flush()
+        self._flush_soon()
+
+    def _flush(self) -> None:
+        batch, self._starts = self._starts[:STARTS_PER_TURN], self._starts[STARTS_PER_TURN:]
+        if batch and self._own is not None:
+            self._own.send({"do": "start", "starts": batch})
+
+    # ---------------------------------------------------------------- what spawners say
+
+    def _take(self, peer: Peer, message: dict[str, Any]) -> None:
+        kind = message["is"]
+        if kind == "started":
+            for run, attempt, pid, wall_s in message["rows"]:
+                self._on_report(Started(run, attempt, pid, instant(wall_s)))
+        elif kind == "exits":
+            for record in message["rows"]:
+                peer.living.pop((record["run"], record["attempt"]), None)
+                self._on_report(Exited(self._exit(peer, record)))
+        elif kind == "remark":
+            self._on_report(Remark(message["text"]))
+
+    def _exit(self, peer: Peer, record: dict[str, Any]) -> Exit:
+        seq = next(self._numbers)
+        self._seqs[seq] = (peer, record["seq"])
+        return exit_of(record, seq)
+
+    def _lost(self, peer: Peer) -> None:
+        self._seqs = {seq: each for seq, each in self._seqs.items() if each[0] is not peer}
+        self._newborns = [each for each in self._newborns if each.poll() is None]
+        if peer in self._drains:
+            self._drains.remove(peer)
+            if not peer.living:
+                return  # it has drained
+        elif peer is not self._own:
+            return
+        if not self._closing:
+            self._drop_peers()
+            self._recovery = asyncio.get_running_loop().create_task(self._recover())
+
+    def _drop_peers(self) -> None:
+        """Forget all connections; a spawner that lives answers the next one with its whole inventory."""
+        peers = self._peers()
+        self._own, self._drains, self._starts = None, [], []
+        for peer in peers:
+            peer.close()
+
+    async def _recover(self) -> None:
+        for pause_s in _pauses():
+            try:
+                inventory = await self.connect()
+            except SpawnerError as error:
+                self._on_report(Remark(str(error)))
+                await asyncio.sleep(pause_s)
+            else:
+                self._on_report(SpawnerGone(inventory))
+                return
+
+    # ---------------------------------------------------------------- closing
+
+    async def close(self, handover: bool) -> None:
+        """Leave living attempts to the spawner (`handover`), or wait until all has ended and it with them.
+
+        Reports go on until then, and exits can be acknowledged. Nothing is stopped by this: stop first what
+        is not to be waited for. Without `handover` no process of any attempt is left when this returns.
+        """
+        recovering, self._closing = self._recovery is not None and not self._recovery.done(), True
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.wait([self._recovery])
+        while self._starts:
+            self._flush()
+        peers = self._peers()
+        if handover:
+            for peer in peers:
+                peer.close()
+            await _all_lost(peers)
+        elif peers or recovering:
+            await self._quit(peers)
+        self._own, self._drains = None, []
+
+    async def _quit(self, peers: list[Peer]) -> None:
+        while True:
+            for peer in peers:
+                peer.send({"do": "quit"})
+            await _all_lost(peers)
+            if peers and all(peer.bye for peer in peers):
+                break
+            # One was killed in the middle of this: a new one kills what it left.
+            await self.connect()
+            peers = self._peers()
+        for newborn in self._newborns:
+            await asyncio.to_thread(newborn.wait)
+
+
+async def _all_lost(peers: list[Peer]) -> None:
+    if peers:
+        await asyncio.wait([peer.lost for peer in peers])
+
+
+def _pauses() -> Iterable[float]:
+    """Yield growing pauses without end, in seconds."""
+    pause_s = _PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(pause_s * 2, _PAUSE_MAX_S)

@@ -1,0 +1,70 @@
+"""The spawner's exit records become `model.Exit`."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from dagsched.handlers.outputs import UnreadableOutputs, parse
+from dagsched.model import Exit, Outcome, cut_to_ms
+
+_STOPPED = {
+    "timeout": (Outcome.TIMED_OUT, "ran longer than its timeout"),
+    "cancel": (Outcome.CANCELLED, "cancelled"),
+    "stop": (Outcome.CANCELLED, "stopped with the daemon"),
+    "lease": (Outcome.CANCELLED, "stopped because its lease ran out"),
+}
+
+
+def exit_of(record: Mapping[str, Any], seq: int) -> Exit:
+    """Return the exit that a record tells of, numbered `seq` for this executor."""
+    status = record["status"]
+    code = None if status is None else os.waitstatus_to_exitcode(status)
+    outcome, reason, outputs = _judge(record, code)
+    return Exit(
+        run=record["run"],
+        attempt=record["attempt"],
+        outcome=outcome,
+        ended=instant(record["ended"]),
+        started=instant(record["started"]) if record["started"] else None,
+        seq=seq,
+        exit_code=code if code is not None and code >= 0 else None,
+        signal=-code if code is not None and code < 0 else None,
+        cause=record["cause"],
+        reason=reason,
+        outputs=outputs,
+        output_bytes=record.get("bytes", 0),
+        log=record.get("log", ""),
+        leftovers=record["leftovers"],
+    )
+
+
+def instant(wall_s: float) -> datetime:
+    """Return seconds since the epoch as an instant of the model."""
+    return cut_to_ms(datetime.fromtimestamp(wall_s, UTC))
+
+
+def _judge(record: Mapping[str, Any], code: int | None) -> tuple[Outcome, str, dict[str, str]]:
+    if "error" in record:
+        return Outcome.SPAWN_ERROR, record["error"], {}
+    if record["cause"]:
+        return *_STOPPED[record["cause"]], {}
+    assert code is not None, "an attempt that was started and not stopped has a status"
+    if code:
+        return Outcome.FAILED, f"exit code {code}" if code > 0 else f"killed by {_signal_name(-code)}", {}
+    if record["output_error"]:
+        return Outcome.FAILED, record["output_error"], {}
+    try:
+        return Outcome.SUCCESS, "", parse(record["output"])
+    except UnreadableOutputs as error:
+        return Outcome.FAILED, str(error), {}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,85 @@
+"""One connection to one spawner, from hello to the end of the stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from dagsched.spawner import wire
+
+Key = tuple[str, int]
+
+
+class Peer(asyncio.Protocol):
+    """A spawner as seen from here.
+
+    `ready` is done when the inventory is complete, or is cancelled when the stream ended before that. `lost`
+    is done at the end of the stream; `bye` tells whether the spawner announced it. `drain`: it speaks
+    another version and takes no starts.
+    """
+
+    def __init__(
+        self, on_message: Callable[[Peer, dict[str, Any]], None], on_lost: Callable[[Peer], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._on_message, self._on_lost = on_message, on_lost
+        self._feed = wire.Feed()
+        self._transport: asyncio.Transport | None = None
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.lost: asyncio.Future[None] = loop.create_future()
+        self.version = 0
+        self.pid = 0
+        self.drain = self.rebooted = self.bye = False
+        self.living: dict[Key, int] = {}
+        self.recorded: set[Key] = set()
+        self.exits: list[dict[str, Any]] = []  # those of the inventory
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for message in self._feed.take(data):
+            self._take(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
+        if self.ready.done():
+            self._on_lost(self)
+        else:
+            self.ready.cancel()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message; one to a spawner that is gone is dropped, as its inventory will not name it."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(wire.encode(message))
+
+    def close(self) -> None:
+        """Send what is waiting and close; `lost` is done when that has happened."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        kind = message["is"]
+        if kind == "bye":
+            self.bye = True
+        elif kind == "remark" or self.ready.done():
+            self._on_message(self, message)
+        elif kind == "welcome":
+            self.version, self.pid = message["version"], message["pid"]
+            self.drain, self.rebooted = message["drain"], message["rebooted"]
+        elif kind == "living":
+            self.living.update({(run, attempt): pid for run, attempt, pid in message["rows"]})
+        elif kind == "recorded":
+            self.recorded.update((run, attempt) for run, attempt in message["rows"])
+        elif kind == "exits":
+            self.exits += message["rows"]
+        elif kind == "ready":
+            self.ready.set_result(None)

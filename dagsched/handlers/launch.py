@@ -1,0 +1,139 @@
+"""What a job's attempt is to be: a command with its environment, computed without touching the machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dagsched.errors import HandlerError
+from dagsched.handlers import shell
+from dagsched.model import Job, Run, format_instant
+
+GRACE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A start order for one attempt.
+
+    `env` is what is added to the daemon's own environment. `cwd` None or relative: from the daemon's folder.
+    `stdin` None: /dev/null. `timeout_s` None: no limit. After `timeout_s` everything of the attempt gets
+    TERM, and KILL `grace_s` later. `log` and `output` are paths below the state directory.
+    """
+
+    run: str
+    attempt: int
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str | None
+    user: str | None
+    stdin: str | None
+    timeout_s: float | None
+    grace_s: float
+    log: str
+    output: str
+
+
+def launch(job: Job, run: Run, attempt: int, *, env: Mapping[str, str], grace_s: float = GRACE_S) -> Launch:
+    """Return the start order for an attempt.
+
+    `env`: the job's own `env` with outputs of upstreams already filled in; it has the last word. Raises
+    HandlerError when the job has neither a command nor a handler that could run.
+    """
+    stdin = None if job.handler == "shell" else _context(job, run, attempt, env)
+    return Launch(
+        run=run.name,
+        attempt=attempt,
+        argv=_argv(job),
+        env={**_told(job, run, attempt), **params_env(job, run), **env},
+        cwd=job.cwd,
+        user=job.user,
+        stdin=stdin,
+        timeout_s=None if job.timeout is None else job.timeout.total_seconds(),
+        grace_s=grace_s,
+        log=log_path(run, attempt),
+        output=f"outputs/{_digest(f'{run.name}/{attempt}', 24)}",
+    )
+
+
+def log_path(run: Run, attempt: int) -> str:
+    """Return where the attempt's output is, below the state directory; no file is there while it is empty."""
+    return f"logs/{run.job}/{format_instant(run.tick)}.{attempt}.log"
+
+
+def traceparent(run: str, attempt: int) -> str:
+    """Return the W3C trace context of an attempt: the trace is the run, the span its attempt.
+
+    https://www.w3.org/TR/trace-context/#traceparent-header
+    """
+    return f"00-{_digest(run, 32)}-{_digest(f'{run}/{attempt}', 16)}-01"
+
+
+def params_of(job: Job, run: Run) -> dict[str, Any]:
+    """Return the run's parameters, defaults filled in."""
+    defaults = {name: param.default for name, param in job.params.items() if param.default is not None}
+    return {**defaults, **run.params}
+
+
+def params_env(job: Job, run: Run) -> dict[str, str]:
+    """Return the parameters as DAGSCHED_PARAM_…: text as it is, anything else as JSON."""
+    return {
+        "DAGSCHED_PARAM_" + re.sub(r"[^A-Z0-9]", "_", name.upper()): as_text(value)
+        for name, value in params_of(job, run).items()
+    }
+
+
+def as_text(value: Any) -> str:
+    """Return text as it is and any other value as JSON; raises TypeError on what JSON cannot say."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _argv(job: Job) -> tuple[str, ...]:
+    if job.handler != "shell":
+        return (sys.executable, "-m", "dagsched.handlers.child", job.handler)
+    if job.run is None or not job.run:
+        raise HandlerError(f"job {job.id!r} has nothing to run: give it `run` or `handler`")
+    return job.run if isinstance(job.run, tuple) else shell.argv(job.run, job.shell)
+
+
+def _told(job: Job, run: Run, attempt: int) -> dict[str, str]:
+    zone = job.schedule.timezone if job.schedule else "UTC"
+    return {
+        "DAGSCHED_JOB": job.id,
+        "DAGSCHED_RUN": run.name,
+        "DAGSCHED_TICK": format_instant(run.tick),
+        "DAGSCHED_TICK_LOCAL": run.tick.astimezone(ZoneInfo(zone)).isoformat(),
+        "DAGSCHED_ATTEMPT": str(attempt),
+        "TRACEPARENT": traceparent(run.name, attempt),
+    }
+
+
+def _context(job: Job, run: Run, attempt: int, env: Mapping[str, str]) -> str:
+    return json.dumps(
+        {
+            "job": job.id,
+            "run": run.name,
+            "tick": format_instant(run.tick),
+            "attempt": attempt,
+            "with": job.with_,
+            "params": params_of(job, run),
+            "env": dict(env),
+        },
+        default=_plain,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:length]

@@ -1,0 +1,214 @@
+"""What must not be forgotten: recorded starts, exits that nobody has acknowledged, and the file behind both.
+
+*Ghosts* are starts of an earlier spawner that have no exit: it was killed, or the machine was restarted. They
+stay on record until a daemon says `settled`, so that a daemon that dies while it deals with them finds them
+again. A full disk does not end the spawner: exits stay in memory and are written as soon as they can be,
+starts that cannot be recorded are refused.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import os
+import sys
+import time
+
+from . import cgroups, journal, processes, remains
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .attempt import Attempt
+    from .journal import Key
+
+_GARBAGE_BYTES_MAX = 1 << 18
+
+
+class Book:
+    """The journal and what it stands for. `rebooted`: some of it is from before a restart of the machine."""
+
+    def __init__(self, state_dir: str, protocol: int, state_id: str) -> None:
+        self._state_dir, self._protocol, self._state_id = state_dir, protocol, state_id
+        self._journal = journal.Journal(f"{state_dir}/spawner-{protocol}.journal")
+        self._remarks: list[str] = []
+        self._complaint = ""
+        self._next_seq = 1
+        self._cgroup = ""
+        self._live_bytes = 0  # length of the file when it held nothing superfluous
+        self._starts: dict[Key, dict[str, Any]] = {}
+        self._processes: dict[Key, dict[str, Any]] = {}
+        self.rebooted = False
+        self.ghosts: set[Key] = set()
+        self.exits: dict[int, dict[str, Any]] = {}
+        self._exit_keys: set[Key] = set()
+        self._fresh: list[dict[str, Any]] = []  # this turn's exits
+        self.unwritten: list[dict[str, Any]] = []  # exits the disk had no room for
+
+    # ------------------------------------------------------------ beginning and end
+
+    def open(self) -> None:
+        """Take over what an earlier spawner left, kill its remains, and begin the file anew."""
+        self._inherit(journal.read(self._journal.path))
+        self.take_over_abandoned()
+        self._cgroup = cgroups.enter(f"dagsched-{self._state_id}-{self._protocol}")
+        self._compact()
+
+    def close(self, *, settle: bool) -> None:
+        """Leave the file to the next spawner; `settle` forgets the ghosts, which a daemon has dealt with."""
+        if settle:
+            self.settle()
+        self._cgroup, leaving = "", self._cgroup
+        self._compact()
+        self._journal.close()
+        cgroups.leave(leaving)
+
+    def take_over_abandoned(self) -> None:
+        """Do the same for spawners of other protocol versions that live no more."""
+        for path in sorted(glob.glob(f"{glob.escape(self._state_dir)}/spawner-*.journal")):
+            if path == self._journal.path:
+                continue
+            lock = os.open(path.removesuffix(".journal") + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._inherit(journal.read(path), renumber=True)
+                self._compact()
+                os.unlink(path)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(lock)
+
+    def _inherit(self, past: journal.Past, *, renumber: bool = False) -> None:
+        remains.kill(past, self._state_id)
+        self.ghosts |= past.open.keys()
+        self.rebooted |= past.rebooted or bool(past.boot and past.boot != processes.boot_id())
+        self._next_seq = max(self._next_seq, past.next_seq if not renumber else 1)
+        for record in past.exits.values():
+            if renumber:
+                record["seq"] = self._next_seq
+                self._next_seq += 1
+            self._keep(record)
+        for text in past.problems:
+            self.remark(text)
+
+    # ------------------------------------------------------------ records
+
+    def knows(self, key: Key) -> bool:
+        """Whether this attempt was started before and is not living."""
+        return key in self._exit_keys or key in self.ghosts
+
+    def record_starts(self, attempts: Iterable[Attempt]) -> None:
+        """Write the starts down before they happen, all or none; raises OSError."""
+        records = {each.key: _start_record(each) for each in attempts}
+        if records:
+            self._journal.append(records.values())
+            self._starts.update(records)
+
+    def add_exit(self, attempt: Attempt, **parts: Any) -> None:
+        """Number the exit of an attempt; it is written and reported at the end of the turn."""
+        record = {
+            "t": "X",
+            "seq": self._next_seq,
+            "run": attempt.key[0],
+            "attempt": attempt.key[1],
+            "status": attempt.status,
+            "cause": attempt.cause,
+            "started": attempt.started,
+            "ended": attempt.ended,
+            "leftovers": attempt.leftovers or 0,
+            **parts,
+        }
+        self._next_seq += 1
+        self._starts.pop(attempt.key, None)
+        self._processes.pop(attempt.key, None)
+        self._keep(record)
+        self._fresh.append(record)
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        self.exits[record["seq"]] = record
+        self._exit_keys.add((record["run"], record["attempt"]))
+
+    def write(self, started: Iterable[Attempt]) -> list[dict[str, Any]]:
+        """Write the turn's records and return its exits, which are to be reported."""
+        fresh, self._fresh = self._fresh, []
+        self.unwritten += fresh
+        records = [_process_record(each) for each in started if each.key in self._starts]
+        self._processes.update({(each["run"], each["attempt"]): each for each in records})
+        try:
+            if records or self.unwritten:
+                self._journal.append([*records, *self.unwritten])
+            self.unwritten = []
+            if self._journal.bytes_written > 2 * self._live_bytes + _GARBAGE_BYTES_MAX:
+                self._compact()
+        except OSError as error:
+            # Without its process record an attempt is still found by its mark or cgroup.
+            self._complain(error)
+        return fresh
+
+    def acknowledge(self, seqs: Iterable[int]) -> None:
+        """Drop exits that are durable elsewhere."""
+        for seq in seqs:
+            record = self.exits.pop(seq, None)
+            if record is not None:
+                self._exit_keys.discard((record["run"], record["attempt"]))
+        self.unwritten = [each for each in self.unwritten if each["seq"] in self.exits]
+
+    def settle(self) -> None:
+        """Forget the ghosts and the restart: what became of them is durable elsewhere."""
+        if self.ghosts or self.rebooted:
+            self.ghosts, self.rebooted = set(), False
+            try:
+                self._compact()
+            except OSError as error:
+                self._complain(error)
+
+    # ------------------------------------------------------------ the file
+
+    def _compact(self) -> None:
+        """Write the file anew with what is still needed; raises OSError, and the old one then stays."""
+        head = {
+            "t": "H",
+            "boot": processes.boot_id(),
+            "rebooted": self.rebooted,
+            "cgroup": self._cgroup,
+            "next": self._next_seq,
+        }
+        ghosts = [{"t": "S", "run": run, "attempt": attempt, "at": 0} for run, attempt in self.ghosts]
+        self._journal.rewrite(
+            [head, *ghosts, *self._starts.values(), *self._processes.values(), *self.exits.values()]
+        )
+        self.unwritten = []
+        self._live_bytes = self._journal.bytes_written
+
+    def _complain(self, error: OSError) -> None:
+        text = f"exits are kept in memory, the state directory cannot be written: {error.strerror}"
+        if self._complaint != text:
+            self._complaint = text
+            self.remark(text)
+
+    def remark(self, text: str) -> None:
+        """Tell the daemon, and the spawner's own log, something that a person should know."""
+        print(text, file=sys.stderr, flush=True)
+        self._remarks.append(text)
+
+    def take_remarks(self) -> list[str]:
+        """Return the remarks that no daemon has been told yet."""
+        told, self._remarks = self._remarks, []
+        return told
+
+
+def _start_record(attempt: Attempt) -> dict[str, Any]:
+    return {"t": "S", "run": attempt.key[0], "attempt": attempt.key[1], "at": round(time.time(), 3)}
+
+
+def _process_record(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "t": "P",
+        "run": attempt.key[0],
+        "attempt": attempt.key[1],
+        "pid": attempt.pid,
+        "ticks": attempt.start_ticks,
+    }

@@ -1,0 +1,142 @@
+"""Whose process is that?
+
+An attempt ends only when everything it left behind is dead. As a subreaper the spawner becomes the parent of
+whatever loses its parent below it, so all there is to watch are its own children: main processes, and
+*strays*. A stray is attributed, in this order, by
+
+    1. memory: it was seen below an attempt when that was last signalled,
+    2. its session, which is the attempt's unless it called setsid,
+    3. the mark in the environment it was started with,
+    4. time: the attempt that started last before it did.
+
+The last one is a guess, needed only for a process that left its session, cleared its environment and lost
+its parents: it may be held against a neighbour that started later, and is then killed when that one ends.
+A stray that no attempt can own is killed at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from . import processes
+from .attempt import Attempt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .journal import Key
+
+
+class Family:
+    """All attempts with a process, and the strays of each."""
+
+    def __init__(self) -> None:
+        self.living: dict[Key, Attempt] = {}
+        self._mains: dict[int, Attempt] = {}
+        self._strays: dict[int, Attempt | None] = {}
+        self._seen: dict[tuple[int, int], Attempt] = {}
+
+    def add(self, attempt: Attempt) -> None:
+        """Take in an attempt whose main process has just been made."""
+        self.living[attempt.key] = attempt
+        self._mains[attempt.pid] = attempt
+
+    def remove(self, attempt: Attempt) -> None:
+        """Forget an attempt of which nothing lives."""
+        del self.living[attempt.key]
+        if self._mains.get(attempt.pid) is attempt:
+            del self._mains[attempt.pid]
+        for each in attempt.family:
+            self._seen.pop(each, None)
+
+    def reap(self) -> list[Attempt]:
+        """Collect the children that have ended; return the attempts that lost one."""
+        touched: dict[Key, Attempt] = {}
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if not pid:
+                break
+            owner = self._bury(pid, status)
+            if owner is not None:
+                touched[owner.key] = owner
+        return list(touched.values())
+
+    def _bury(self, pid: int, status: int) -> Attempt | None:
+        main = self._mains.get(pid)
+        if main is not None and main.status is None:
+            main.status = status
+            return main
+        owner = self._strays.pop(pid, None)
+        if owner is not None:
+            owner.strays.discard(pid)
+        return owner
+
+    def find_strays(self) -> None:
+        """Attribute the children of ours that nobody has claimed yet."""
+        for pid in processes.children(os.getpid()):
+            main = self._mains.get(pid)
+            if pid in self._strays or (main is not None and main.status is None):
+                continue
+            known = processes.stat(pid)
+            if known is None or not known.alive:
+                continue
+            owner = self._owner(known)
+            self._strays[pid] = owner
+            if owner is None:
+                processes.send(pid, signal.SIGKILL)
+            else:
+                owner.strays.add(pid)
+
+    def _owner(self, known: processes.Stat) -> Attempt | None:
+        return (
+            self._seen.get((known.pid, known.start))
+            or self._mains.get(known.session)
+            or self._by_mark(known.pid)
+            or self._by_time(known.start)
+        )
+
+    def _by_mark(self, pid: int) -> Attempt | None:
+        _, _, rest = processes.mark(pid).partition("/")
+        run, _, attempt = rest.rpartition("/")
+        return self.living.get((run, int(attempt))) if attempt.isdigit() else None
+
+    def _by_time(self, start: int) -> Attempt | None:
+        able = [each for each in self.living.values() if each.start_ticks[0] <= start]
+        return max(able, key=lambda each: each.start_ticks, default=None)
+
+    def members(self, attempt: Attempt) -> list[processes.Stat]:
+        """Return every living process of an attempt, and remember them as its own."""
+        roots = list(attempt.strays)
+        if attempt.status is None:
+            roots.append(attempt.pid)
+        if not processes.HAS_PROC:
+            return []
+        found = processes.tree(roots)
+        for each in found:
+            identity = (each.pid, each.start)
+            attempt.family.add(identity)
+            self._seen[identity] = attempt
+        return found
+
+    def signal(self, attempt: Attempt, number: int) -> int:
+        """Send a signal to everything of an attempt; return to how many processes."""
+        members = self.members(attempt)
+        # The group gets it in one stroke, so that nothing forks away between two of its members. Once the
+        # main process is reaped its number may be another's: then only if a member still holds the group.
+        held = any(each.group == attempt.pid for each in members)
+        if attempt.status is None or held or not processes.HAS_PROC:
+            processes.send_group(attempt.pid, number)
+        for each in members:
+            if each.group != attempt.pid:
+                processes.send(each.pid, number)
+        return len(members)
+
+    @staticmethod
+    def main_has_ended(attempt: Attempt) -> bool:
+        """Whether the main process is over, though perhaps not reaped yet."""
+        if attempt.status is not None:
+            return True
+        return os.waitid(os.P_PID, attempt.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

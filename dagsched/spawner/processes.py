@@ -1,0 +1,158 @@
+"""What the kernel says about processes.
+
+The identity of a process is (pid, start time, boot id): pids are used again, start times within one boot are
+not. Linux tells all of it in /proc, see proc(5); elsewhere these functions answer "unknown" and the spawner
+does with process groups alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MARK = "DAGSCHED_MARK"
+HAS_PROC = os.path.exists("/proc/self/stat")
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+
+
+class Stat:
+    """A process as /proc/PID/stat has it; `start` in clock ticks since boot."""
+
+    __slots__ = ("group", "parent", "pid", "session", "start", "state")
+
+    def __init__(self, pid: int, text: bytes) -> None:
+        # The name in brackets may hold blanks and brackets itself, so count from the last one.
+        fields = text[text.rindex(b")") + 2 :].split()
+        self.pid = pid
+        self.state = fields[0].decode()
+        self.parent, self.group, self.session = int(fields[1]), int(fields[2]), int(fields[3])
+        self.start = int(fields[19])
+
+    @property
+    def alive(self) -> bool:
+        return self.state not in "ZX"
+
+
+def stat(pid: int) -> Stat | None:
+    """Return what is known of a process, None when there is none."""
+    text = _read(f"/proc/{pid}/stat")
+    return Stat(pid, text) if text else None
+
+
+def all_stats() -> Iterator[Stat]:
+    """Yield every process that can be seen."""
+    if not HAS_PROC:
+        return
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            found = stat(int(name))
+            if found is not None:
+                yield found
+
+
+def mark(pid: int) -> str:
+    """Return the mark in the environment a process was started with, "" when there is none to be seen."""
+    for item in _read(f"/proc/{pid}/environ").split(b"\0"):
+        if item.startswith(MARK.encode() + b"="):
+            return os.fsdecode(item[len(MARK) + 1 :])
+    return ""
+
+
+def children(pid: int) -> list[int]:
+    """Return the direct children of a process, zombies included."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    found: list[int] = []
+    for thread in threads:
+        found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+    return found
+
+
+def _children_by_scan(pid: int) -> list[int]:
+    return [each.pid for each in all_stats() if each.parent == pid]
+
+
+if not os.path.exists(f"/proc/self/task/{os.getpid()}/children"):  # CONFIG_PROC_CHILDREN is not set
+    children = _children_by_scan
+
+
+def tree(roots: Iterable[int]) -> list[Stat]:
+    """Return the living processes among `roots` and everything below them."""
+    found, queue, seen = [], list(roots), set()
+    while queue:
+        pid = queue.pop()
+        if pid in seen:
+            continue
+        seen.add(pid)
+        known = stat(pid)
+        if known is not None and known.alive:
+            found.append(known)
+            queue += children(pid)
+    return found
+
+
+def send(pid: int, number: int) -> None:
+    """Signal a process that may be gone by now; one that may not be signalled is left alone."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def send_group(group: int, number: int) -> None:
+    """Signal a process group that may be gone by now."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def boot_id() -> str:
+    """Return what names this boot of the machine, "" where the kernel does not say."""
+    return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def ticks_now() -> int:
+    """Return the time since boot in the unit of `Stat.start`; suspended time counts."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return int(time.clock_gettime(clock) * TICKS_PER_SECOND)
+
+
+def become_subreaper() -> bool:
+    """Become the parent of whatever descendants leave behind; False where that does not exist."""
+    if not HAS_PROC:
+        return False
+    import ctypes
+
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    return prctl is not None and prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def ignored_signals() -> list[int]:
+    """Return the signals this process ignores: a child would go on ignoring them after exec."""
+    return [int(each) for each in signal.valid_signals() if signal.getsignal(each) == signal.SIG_IGN]
+
+
+def _read(path: str) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)

@@ -1,0 +1,192 @@
+"""How an order becomes a process.
+
+`posix_spawn` (vfork inside the C library) in a single-threaded process: own session, default signals, output
+straight to the log's file. Only an order with `user` goes through `subprocess`, which can change the user.
+What cannot be started raises `CannotStart` with a sentence that names the folder, the command or the user.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import tempfile
+
+from . import processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import pwd
+    from typing import Any
+
+OUTPUT_BYTES_MAX = 65536
+
+
+class CannotStart(Exception):
+    """The attempt has no process; the text says why."""
+
+
+class Starter:
+    """Starts processes for the daemon whose `cwd` and `env` it was last told."""
+
+    def __init__(self, state_dir: str, state_id: str) -> None:
+        self._state_dir, self._state_id = state_dir, state_id
+        self.ignored: list[int] = []
+        self._here = ""
+        self.cwd = "/"
+        self.env: dict[str, str] = {}
+
+    def output_path(self, order: dict[str, Any]) -> str:
+        """Return where the attempt writes its outputs; a folder of its own when it runs as somebody else."""
+        if not order.get("user"):
+            return os.path.join(self._state_dir, order["output"])
+        account = _account(order["user"])
+        folder = tempfile.mkdtemp(prefix="dagsched-")
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        return os.path.join(folder, "output")
+
+    def start(self, order: dict[str, Any], log_fd: int, output: str) -> int:
+        """Start the order's process and return its pid; raises CannotStart."""
+        cwd = os.path.join(self.cwd, order.get("cwd") or "")
+        env = self._environment(order, cwd, output)
+        stdin_fd = _stdin(order.get("stdin"))
+        try:
+            if order.get("user"):
+                return self._start_as(order, env, cwd, log_fd, stdin_fd)
+            self._enter(cwd)
+            return self._spawn(order["argv"], env, log_fd, stdin_fd)
+        except OSError as error:
+            raise CannotStart(_explain(error, order["argv"][0], env)) from error
+        finally:
+            if stdin_fd > 0:
+                os.close(stdin_fd)
+
+    def _environment(self, order: dict[str, Any], cwd: str, output: str) -> dict[str, str]:
+        env = {**self.env, "PWD": cwd.rstrip("/") or "/"}
+        if order.get("user"):
+            account = _account(order["user"])
+            env.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name)
+        env.update(order["env"])
+        env["DAGSCHED_OUTPUT"] = output
+        env[processes.MARK] = f"{self._state_id}/{order['run']}/{order['attempt']}"
+        return env
+
+    def _enter(self, cwd: str) -> None:
+        if cwd == self._here:
+            return
+        try:
+            os.chdir(cwd)
+        except OSError as error:
+            self._here = ""
+            raise CannotStart(f"cannot enter cwd {cwd!r}: {error.strerror}") from error
+        self._here = cwd
+
+    def _spawn(self, argv: list[str], env: dict[str, str], log_fd: int, stdin_fd: int) -> int:
+        # posix_spawnp looks in the PATH of the caller, and the attempt's is the one that counts.
+        path = env.get("PATH")
+        if path is None:
+            os.environ.pop("PATH", None)
+        elif os.environ.get("PATH") != path:
+            os.environ["PATH"] = path
+        actions: list[Any] = [(os.POSIX_SPAWN_DUP2, log_fd, 1), (os.POSIX_SPAWN_DUP2, log_fd, 2)]
+        if stdin_fd:
+            actions.append((os.POSIX_SPAWN_DUP2, stdin_fd, 0))
+        options: dict[str, Any] = {
+            "file_actions": actions,
+            "setsid": True,
+            "setsigmask": (),
+            "setsigdef": self.ignored,
+        }
+        try:
+            return os.posix_spawnp(argv[0], argv, env, **options)
+        except OSError as error:
+            script = shutil.which(argv[0], path=path)
+            if error.errno != errno.ENOEXEC or script is None:
+                raise
+            # A script without `#!`: POSIX has sh(1) and execvp(3) read it with the shell.
+            return os.posix_spawn("/bin/sh", ["/bin/sh", script, *argv[1:]], env, **options)
+
+    def _start_as(
+        self, order: dict[str, Any], env: dict[str, str], cwd: str, log_fd: int, stdin_fd: int
+    ) -> int:
+        import subprocess
+
+        account = _account(order["user"])
+        argv = order["argv"]
+        program = shutil.which(argv[0], path=env.get("PATH"))
+        if program is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+        if not os.path.isdir(cwd):
+            raise CannotStart(f"cannot enter cwd {cwd!r}: {os.strerror(errno.ENOENT)}")
+        try:
+            process = subprocess.Popen(
+                argv, executable=program, env=env, cwd=cwd, stdin=stdin_fd, stdout=log_fd, stderr=log_fd,
+                start_new_session=True, **_identity(account),
+            )  # fmt: skip
+        except (subprocess.SubprocessError, PermissionError) as error:
+            raise CannotStart(f"cannot run {argv[0]!r} as user {order['user']!r}: {error}") from error
+        # Whoever reaps it is not `process`, which would otherwise wait for it at its own leisure.
+        process.returncode = 0
+        return process.pid
+
+
+def collect_output(path: str) -> tuple[str, str]:
+    """Return what was written to the outputs file and a complaint, either may be ""; remove the file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return "", ""
+    except OSError as error:
+        return "", f"the outputs file cannot be read: {error.strerror}"
+    try:
+        data = os.read(fd, OUTPUT_BYTES_MAX + 1)
+        os.unlink(path)
+    except OSError as error:
+        return "", f"the outputs file cannot be read: {error.strerror}"
+    finally:
+        os.close(fd)
+    if len(data) > OUTPUT_BYTES_MAX:
+        return "", f"the outputs file is larger than {OUTPUT_BYTES_MAX} bytes"
+    return data.decode("utf-8", "surrogateescape"), ""
+
+
+def _account(user: str) -> pwd.struct_passwd:
+    import pwd
+
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        raise CannotStart(f"there is no user {user!r} on this machine") from None
+
+
+def _identity(account: pwd.struct_passwd) -> dict[str, Any]:
+    if os.geteuid() == account.pw_uid:
+        return {}
+    groups = os.getgrouplist(account.pw_name, account.pw_gid) if os.geteuid() == 0 else None
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
+
+
+def _stdin(text: str | None) -> int:
+    """Return a descriptor to read `text` from; 0, which is /dev/null here, when there is none."""
+    if text is None:
+        return 0
+    try:
+        if sys.platform == "linux":
+            fd = os.memfd_create("stdin")
+        else:
+            fd, name = tempfile.mkstemp()
+            os.unlink(name)
+        os.write(fd, text.encode("utf-8", "surrogateescape"))
+        os.lseek(fd, 0, os.SEEK_SET)
+    except OSError as error:
+        raise CannotStart(f"no room for the attempt's input: {error.strerror}") from error
+    return fd
+
+
+def _explain(error: OSError, command: str, env: dict[str, str]) -> str:
+    if error.errno == errno.ENOENT and "/" not in command:
+        return f"command {command!r} is not in PATH ({env.get('PATH', 'unset')})"
+    if error.errno == errno.ENOENT and os.path.exists(command):
+        return f"cannot run {command!r}: the interpreter in its first line does not exist"
+    return f"cannot run {command!r}: {error.strerror}"

@@ -61,6 +61,7 @@ def test_every_next_is_the_first_multiple_after_the_reference(
     tick = Every(timedelta(seconds=step), anchor).next(reference)
     assert tick is not None
     assert tick > reference
+    assert anchor is None or tick >= anchor
     assert (tick - (anchor or utc(1970, 1, 1))) % timedelta(seconds=step) == timedelta(0)
     earlier = tick - timedelta(seconds=step)
     assert earlier <= reference or (anchor is not None and earlier < anchor)

@@ -147,6 +147,12 @@ def test_clock_change_in_the_first_second_of_a_utc_year_belongs_to_that_year() -
     )
 
 
+def test_tick_of_a_local_new_year_is_found_in_a_utc_year_that_names_no_day() -> None:
+    # 1 January 2023 was a Sunday; it began in Tokyo while UTC was in 2022, which has no such day.
+    cron = Cron("0 0 1 1 sun", "Asia/Tokyo", days="all")
+    assert cron.next(datetime(2018, 1, 1, tzinfo=UTC)) == datetime(2022, 12, 31, 15, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("name", "wall", "instant"),
     [

@@ -83,14 +83,13 @@ def _text(jobs: dict[str, Job]) -> Iterator[str]:
         drawn.add(id)
         yield lead + _label(jobs[id])
         last = len(below[id]) - 1
-        stack += [
-            (child, *(indent + part for part in (_LAST if place == last else _MORE)))
-            for place, child in reversed(list(enumerate(below[id])))
-        ]
+        for place, child in reversed(list(enumerate(below[id]))):
+            before, after = _LAST if place == last else _MORE
+            stack.append((child, indent + before, indent + after))
 
 
-_MORE = ("├── ", "│   ")
-_LAST = ("└── ", "    ")
+_MORE = "├── ", "│   "
+_LAST = "└── ", "    "
 """What stands before a job in the tree, and before everything below it."""
 
 

@@ -65,10 +65,11 @@ def beside(path: Path) -> Path:
 
 def load_config(paths: Sequence[Path]) -> Config:
     """Return the checked configuration of these files; raises ConfigInvalid with every problem."""
+    files = job_files(paths)
     from dagsched.clock import SystemClock
     from dagsched.config import load
 
-    loaded = load(job_files(paths), SystemClock().now())
+    loaded = load(files, SystemClock().now())
     if loaded.config is None:
         raise ConfigInvalid(loaded.problems)
     return loaded.config

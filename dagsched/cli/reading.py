@@ -49,11 +49,11 @@ async def config_in_force(store: Store) -> tuple[ConfigVersion, Config | None] |
 
     The second part is None when this version of dagsched cannot use what an earlier one could.
     """
-    from dagsched.config import load_texts
-
     newest = await store.configs(limit=1)
     if not newest:
         return None
+    from dagsched.config import load_texts
+
     return newest[0], load_texts(newest[0].files, newest[0].applied).config
 
 

@@ -1,0 +1,99 @@
+"""`logs`: bytes as they were written, of the attempt that was asked for, also while it writes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dagsched.cli.logs import pieces
+from dagsched.model import Attempt, Outcome, Run, RunState, utc
+from dagsched.stores import MemoryStore
+from dagsched.stores.contract import Batch
+
+
+@pytest.fixture
+def printed(home, here, capfdbinary, monkeypatch):
+    """Call `logs` and return the bytes it printed."""
+    from dagsched.cli import main
+
+    def logs(*words: str) -> tuple[int, bytes]:
+        code = main(["logs", *words])
+        return code, capfdbinary.readouterr().out
+
+    return logs
+
+
+@pytest.mark.parametrize(
+    ("words", "data"),
+    [
+        pytest.param(["extract:2026-11-23T01:00:00Z"], b"17 rows\nof \xff bytes", id="newest attempt"),
+        pytest.param(["extract:2026-11-23T01:00:00Z", "--attempt", "1"], b"no luck\n", id="first attempt"),
+        pytest.param(["extract"], b"so far", id="job means its newest started run"),
+        pytest.param(["load"], b"", id="nothing written"),
+        pytest.param(["tidy"], b"", id="never started"),
+    ],
+)
+def test_output_is_printed_byte_for_byte(printed, words, data):
+    assert printed(*words) == (0, data)
+
+
+def test_an_attempt_that_never_was_is_refused(call, home):
+    result = call("logs", "load", "--attempt", "4")
+    assert result.code == 2
+    assert "unknown attempt of job:load:2026-11-23T02:00:00.007Z: '4'" in result.err
+
+
+def test_json_is_one_object_per_line_of_output(call, home):
+    rows = call("logs", "extract:2026-11-23T01:00:00Z", "--json").rows
+    assert rows == [
+        {"run": "job:extract:2026-11-23T01:00:00Z", "attempt": 2, "line": "17 rows"},
+        {"run": "job:extract:2026-11-23T01:00:00Z", "attempt": 2, "line": "of \ufffd bytes"},
+    ]
+
+
+def test_a_log_that_was_deleted_is_empty(printed, home):
+    (home / "logs/extract.3").unlink()
+    assert printed("extract") == (0, b"")
+
+
+TICK = utc(2026, 11, 23, 1)
+
+
+def test_following_goes_on_with_the_next_attempt_until_the_run_has_ended(tmp_path: Path):
+    run = Run("job", TICK, RunState.RUNNING, attempts=1)
+    first = Attempt("job", TICK, 1, TICK, log="one")
+    second = Attempt("job", TICK, 2, TICK, log="two")
+
+    async def follow() -> list[tuple[int, bytes]]:
+        store = MemoryStore()
+        await store.open(write=True)
+        await store.acquire("a test")
+        await store.commit(Batch(runs=[run], new_attempts=[first]))
+        steps = iter(
+            [
+                lambda: (tmp_path / "one").write_bytes(b"a"),
+                lambda: (tmp_path / "one").write_bytes(b"ab"),
+                lambda: store.commit(
+                    Batch(
+                        attempts=[replace(first, ended=TICK, outcome=Outcome.FAILED)], new_attempts=[second]
+                    )
+                ),
+                lambda: (tmp_path / "two").write_bytes(b"x"),
+                lambda: store.commit(Batch(runs=[replace(run, state=RunState.SUCCESS, ended=TICK)])),
+            ]
+        )
+
+        async def wait(_: float) -> None:
+            done = next(steps)()
+            if asyncio.iscoroutine(done):
+                await done
+
+        return [
+            (piece.attempt, piece.data)
+            async for piece in pieces(store, tmp_path, run, follow=True, wait=wait)
+        ]
+
+    assert asyncio.run(follow()) == [(1, b"a"), (1, b"b"), (2, b"x")]

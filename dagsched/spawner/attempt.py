@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .journal import Key
     from .logs import Log
+    from .timers import Timer
 
 RUNNING, ENDING, KILLING = range(3)
 
@@ -38,6 +39,7 @@ class Attempt:
         "started",
         "status",
         "strays",
+        "timer",
     )
 
     def __init__(self, order: dict[str, Any]) -> None:
@@ -51,6 +53,7 @@ class Attempt:
         self.start_ticks = (0, 0)
         self.status: int | None = None  # as waitpid gave it, None while the main process lives
         self.phase = RUNNING
+        self.timer: Timer | None = None  # its timeout, then the KILL after the grace
         self.cause = ""
         self.leftovers: int | None = None  # processes that outlived the main one, None while that lives
         self.strays: set[int] = set()  # our children that are not main processes and belong to this attempt

@@ -36,6 +36,11 @@ class Family:
         self._strays: dict[int, Attempt | None] = {}
         self._seen: dict[tuple[int, int], Attempt] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of any attempt lives."""
+        return not self.living and not self._strays
+
     def add(self, attempt: Attempt) -> None:
         """Take in an attempt whose main process has just been made."""
         self.living[attempt.key] = attempt

@@ -11,7 +11,6 @@ SIGTERM (the machine goes down) stops every attempt and then ends it.
 
 from __future__ import annotations
 
-import heapq
 import os
 import select
 import signal
@@ -24,6 +23,7 @@ from .attempt import ENDING, KILLING, RUNNING, Attempt
 from .book import Book
 from .family import Family
 from .link import Link
+from .timers import Timers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ class Server:
         self.quitting = self.terminated = False
         self.queue: deque[Attempt] = deque()
         self.queued: set[Key] = set()
-        self.timers: list[tuple[float, int, Callable[[], None]]] = []
-        self.timer_count = 0
+        self.timers = Timers()
         self.sweeping = self.writing_again = False
         self.started: list[Attempt] = []  # this turn's, to be written and reported
         self.starter = spawning.Starter(self.state_dir, self._state_id())
@@ -85,12 +84,12 @@ class Server:
         self._end()
 
     def _is_over(self) -> bool:
-        if self.queue or self.family.living:
+        if self.queue or not self.family.is_empty:
             return False
         return self.quitting or (self.link is None and not self.waiting and not self.book.unwritten)
 
     def _turn(self) -> None:
-        for fd, _ in self.poll.poll(self._wait_ms()):
+        for fd, _ in self.poll.poll(0 if self.queue else self.timers.wait_ms()):
             way = self.ways.get(fd)
             if way is not None:
                 way()
@@ -98,7 +97,7 @@ class Server:
             self._stop_all()
         self._start_some()
         self._reap()
-        self._run_timers()
+        self.timers.run_due()
         self._report()
 
     def _end(self) -> None:
@@ -133,9 +132,8 @@ class Server:
         self.terminated = True
 
     def _stop_all(self) -> None:
-        if self.quitting:
-            return
-        self.quitting = True
+        """End everything because the machine goes down; once, whatever else comes."""
+        self.terminated, self.quitting = False, True
         for attempt in [*self.queue, *self.family.living.values()]:
             self.stop(attempt.key, "stop", GRACE_S)
 
@@ -290,7 +288,7 @@ class Server:
         self.family.add(attempt)
         self.started.append(attempt)
         if order["timeout_s"] is not None:
-            self.after(order["timeout_s"], lambda: self._time_out(attempt))
+            self._set_timer(attempt, order["timeout_s"], self._time_out)
         self._sweep_later(SWEEP_S)
 
     def _fail(self, attempt: Attempt, reason: str) -> None:
@@ -300,17 +298,21 @@ class Server:
     # ------------------------------------------------------------ ends
 
     def _time_out(self, attempt: Attempt) -> None:
-        if self.family.living.get(attempt.key) is attempt and not self.family.main_has_ended(attempt):
+        if not self.family.main_has_ended(attempt):
             self.stop(attempt.key, "timeout", attempt.grace_s)
 
     def stop(self, key: Key, cause: str, grace_s: float) -> None:
-        """End an attempt for that cause: TERM now, KILL after the grace; nothing if it is over."""
+        """End an attempt for that cause: TERM now, KILL after the grace; nothing if it is over.
+
+        Asked for twice, the earlier KILL of the two holds.
+        """
         attempt = self.family.living.get(key)
         if attempt is None:
             self._stop_queued(key, cause)
             return
         if not self.family.main_has_ended(attempt) and not attempt.cause:
             attempt.cause = cause
+        self.family.find_strays()  # those that nobody has looked at yet are to get TERM as well
         self._terminate(attempt, grace_s)
 
     def _stop_queued(self, key: Key, cause: str) -> None:
@@ -321,18 +323,25 @@ class Server:
             self.book.add_exit(attempt)
 
     def _terminate(self, attempt: Attempt, grace_s: float) -> None:
-        if attempt.phase == RUNNING and grace_s > 0:
+        if attempt.phase == RUNNING:
             attempt.phase = ENDING
-            self.family.signal(attempt, signal.SIGTERM)
-            self.family.signal(attempt, signal.SIGCONT)  # a stopped process would not see TERM
-        self.after(grace_s, lambda: self._kill(attempt))
+            if grace_s > 0:
+                self.family.signal(attempt, signal.SIGTERM)
+                self.family.signal(attempt, signal.SIGCONT)  # a stopped process would not see TERM
+        elif attempt.timer is not None and attempt.timer.due <= time.monotonic() + grace_s:
+            return
+        self._set_timer(attempt, grace_s, self._kill)
 
     def _kill(self, attempt: Attempt) -> None:
         """KILL, again and again: a process that forks fast can be missed once."""
-        if self.family.living.get(attempt.key) is attempt:
-            attempt.phase = KILLING
-            self.family.signal(attempt, signal.SIGKILL)
-            self.after(KILL_AGAIN_S, lambda: self._kill(attempt))
+        attempt.phase = KILLING
+        self.family.signal(attempt, signal.SIGKILL)
+        self._set_timer(attempt, KILL_AGAIN_S, self._kill)
+
+    def _set_timer(self, attempt: Attempt, length_s: float, act: Callable[[Attempt], None]) -> None:
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+        attempt.timer = self.timers.after(length_s, lambda: act(attempt))
 
     def _reap(self) -> None:
         touched = self.family.reap()
@@ -358,6 +367,8 @@ class Server:
         if not processes.HAS_PROC:
             processes.send_group(attempt.pid, signal.SIGKILL)
         self.family.remove(attempt)
+        if attempt.timer is not None:
+            attempt.timer.cancel()
         attempt.ended = time.time()
         output, complaint = spawning.collect_output(attempt.output)
         path, size = self._collect(attempt)
@@ -375,28 +386,12 @@ class Server:
             self.book.remark(f"the log of {attempt.key[0]} attempt {attempt.key[1]} is damaged: {error}")
             return attempt.log.path, attempt.log.size
 
-    # ------------------------------------------------------------ timers
-
-    def after(self, length_s: float, act: Callable[[], None]) -> None:
-        """Call `act` once, that many seconds from now on a clock that nobody sets."""
-        self.timer_count += 1
-        heapq.heappush(self.timers, (time.monotonic() + length_s, self.timer_count, act))
-
-    def _wait_ms(self) -> float | None:
-        if self.queue:
-            return 0
-        if not self.timers:
-            return None
-        return max(0.0, self.timers[0][0] - time.monotonic()) * 1000 + 1
-
-    def _run_timers(self) -> None:
-        while self.timers and self.timers[0][0] <= time.monotonic():
-            heapq.heappop(self.timers)[2]()
+    # ------------------------------------------------------------ logs of what runs
 
     def _sweep_later(self, length_s: float) -> None:
         if not self.sweeping:
             self.sweeping = True
-            self.after(length_s, self._sweep)
+            self.timers.after(length_s, self._sweep)
 
     def _sweep(self) -> None:
         """Look at the logs of what still runs: name those with content, cut those that are too long."""
@@ -422,7 +417,7 @@ class Server:
         exits = self.book.write(started)
         if self.book.unwritten and not self.writing_again:
             self.writing_again = True
-            self.after(WRITE_AGAIN_S, self._write_again)
+            self.timers.after(WRITE_AGAIN_S, self._write_again)
         link = self.link
         if link is None:
             return

@@ -1,0 +1,163 @@
+"""`handler: http`: one request, in a process of its own.
+
+    handler: http
+    with: {method: POST, url: https://example.com/hook, json: {report: done}, expect: [200, 202]}
+
+The answer (status, headers, body up to a cap) is the attempt's log. Every attempt of a run sends the same
+`Idempotency-Key`, the run's name, so that a server that knows the header does the work once; the trace
+context goes along as `traceparent`. Redirects are answers like any other unless `follow_redirects` says so:
+a POST that silently becomes a GET is nothing to find out at night. Outputs: `status`, and `body` when it is
+JSON or text of at most 16 KiB.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from dagsched.errors import HandlerError
+
+BODY_BYTES_MAX = 1024 * 1024
+OUTPUT_BYTES_MAX = 16 * 1024
+TIMEOUT = "60s"
+
+_STATUS = {"type": "integer", "minimum": 100, "maximum": 599}
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TEXTS = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
+
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["url"],
+    "not": {"required": ["json", "body"]},
+    "properties": {
+        "method": {
+            "description": "The request's method.",
+            "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            "default": "GET",
+        },
+        "url": {"description": "Where to.", "type": "string", "pattern": "^https?://"},
+        "params": {"description": "Added to the URL's query.", **_TEXTS},
+        "headers": {"description": "Added to the request's headers.", **_TEXTS},
+        "json": {"description": "Sent as JSON."},
+        "body": {"description": "Sent as it is, in UTF-8.", "type": "string"},
+        "expect": {
+            "description": "Statuses that are success; 200 to 299 when absent.",
+            "oneOf": [_STATUS, {"type": "array", "minItems": 1, "items": _STATUS}],
+        },
+        "timeout": {
+            "description": "How long to wait to connect, to send, or for more of the answer: `10s`.",
+            "type": "string",
+            "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$",
+            "default": TIMEOUT,
+        },
+        "follow_redirects": {"description": "Follow redirects.", "type": "boolean", "default": False},
+    },
+}
+
+
+class HttpHandler:
+    """Sends the request that `with` describes."""
+
+    SCHEMA = SCHEMA
+
+    def run(self, context: Mapping[str, Any]) -> dict[str, str]:
+        """Return `status` and perhaps `body`; raises HandlerError when the answer is not the expected one."""
+        asked = context["with"]
+        options: dict[str, Any] = {
+            "timeout": seconds(asked.get("timeout", TIMEOUT)),
+            "follow_redirects": asked.get("follow_redirects", False),
+        }
+        try:
+            with httpx.Client(**options) as client, client.stream(**_request(context)) as response:
+                body, size = _read(response)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise HandlerError(
+                f"{asked.get('method', 'GET')} {asked['url']}: {type(error).__name__}: {error}"
+            ) from error
+        _show(response, body, size)
+        if not is_expected(response.status_code, asked.get("expect")):
+            raise HandlerError(f"status {response.status_code} is not {_expectation(asked.get('expect'))}")
+        return {"status": str(response.status_code), **_body_output(response, body, size)}
+
+
+def seconds(length: str) -> float:
+    """Return a length with its unit in seconds; raises HandlerError."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", length)
+    if match is None:
+        raise HandlerError(f"http handler: timeout {length!r} is no length; write it like 10s or 500ms")
+    return float(match[1]) * _UNITS_S[match[2]]
+
+
+def is_expected(status: int, expect: int | list[int] | None) -> bool:
+    """Whether a status is success."""
+    if expect is None:
+        return 200 <= status <= 299
+    return status in (expect if isinstance(expect, list) else [expect])
+
+
+def _expectation(expect: int | list[int] | None) -> str:
+    if expect is None:
+        return "in 200-299"
+    return "one of " + ", ".join(map(str, expect)) if isinstance(expect, list) else str(expect)
+
+
+def _request(context: Mapping[str, Any]) -> dict[str, Any]:
+    asked = context["with"]
+    headers = httpx.Headers({"Idempotency-Key": context["run"]})
+    if "TRACEPARENT" in os.environ:
+        headers["traceparent"] = os.environ["TRACEPARENT"]
+    headers.update({name: _header(value) for name, value in asked.get("headers", {}).items()})
+    request = {"method": asked.get("method", "GET"), "url": asked["url"], "headers": headers}
+    if "params" in asked:
+        # Without this httpx would put the params in place of the query that the URL has.
+        request["url"] = httpx.URL(asked["url"]).copy_merge_params(asked["params"])
+    if "json" in asked:
+        request["json"] = asked["json"]
+    if "body" in asked:
+        request["content"] = asked["body"].encode()
+    return request
+
+
+def _header(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read(response: httpx.Response) -> tuple[bytes, int]:
+    """Return the body up to the cap, and how long it was; what is beyond is read and dropped."""
+    kept, size = bytearray(), 0
+    for chunk in response.iter_bytes():
+        kept += chunk[: BODY_BYTES_MAX - len(kept)]
+        size += len(chunk)
+    return bytes(kept), size
+
+
+def _show(response: httpx.Response, body: bytes, size: int) -> None:
+    print(response.http_version, response.status_code, response.reason_phrase)
+    for name, value in response.headers.multi_items():
+        print(f"{name}: {value}")
+    print()
+    print(_decode(response, body))
+    if size > len(body):
+        print(f"[dagsched: {size - len(body)} bytes left out]")
+
+
+def _decode(response: httpx.Response, body: bytes) -> str:
+    try:
+        return body.decode(response.encoding or "utf-8", "replace")
+    except LookupError:
+        return body.decode("utf-8", "replace")
+
+
+def _body_output(response: httpx.Response, body: bytes, size: int) -> dict[str, str]:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_text = kind.startswith("text/") or kind == "application/json" or kind.endswith("+json")
+    text = _decode(response, body)
+    return {"body": text} if is_text and 0 < size <= OUTPUT_BYTES_MAX and "\0" not in text else {}
+
+
+handler = HttpHandler()

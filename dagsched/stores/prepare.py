@@ -121,6 +121,9 @@ def _version(connection: Procedures, path: Path) -> int:
         )
     if version < 1:
         raise damaged(path, "its header carries no version")
+    # With a log beside it the file may rightly be short: what is missing stands in the log.
+    if path.stat().st_size % connection.ask("page_size")[0][0] and not _size(_log(path)):
+        raise damaged(path, "truncated inside a page")
     return version
 
 

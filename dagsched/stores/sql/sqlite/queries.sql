@@ -54,6 +54,10 @@ PRAGMA application_id
 -- The number of the newest migration applied.
 PRAGMA user_version
 
+-- name: page_size
+-- The length in bytes that the file's size is a multiple of.
+PRAGMA page_size
+
 -- name: integrity
 -- What SQLite finds wrong with the file's structure; one row "ok" when nothing.
 PRAGMA integrity_check(20)

@@ -63,7 +63,7 @@ class Cron:
         _check_choice("days", days, ("any", "all"))
         self._expression = parse(expression, days)
         zone(timezone)
-        if not self._expression.rule.is_possible():
+        if not self._expression.rule.is_possible:
             raise NeverFires(
                 f"'{expression}' never fires: no date of the calendar fits its day, month and weekday"
             )

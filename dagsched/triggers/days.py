@@ -28,7 +28,7 @@ class DayRule:
 
     `days` has bit n set for day n; `weekdays` bit n for weekday n, 0 = Sunday. `nearest`: the n of `nW`;
     `nth`: (weekday, which) of `n#k`; `last_weekdays`: the k of `Lk`. `both`: a day must satisfy day-of-month
-    and weekday at once.
+    and weekday at once. `is_possible`: some date of the calendar matches.
     """
 
     months: tuple[int, ...]
@@ -41,7 +41,11 @@ class DayRule:
     restricts_days: bool
     restricts_weekdays: bool
     both: bool
+    is_possible: bool = field(init=False)
     _known: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_possible", self._finds_a_date())
 
     def of_month(self, year: int, month: int) -> tuple[int, ...]:
         """Return the days of that month that match, ascending; empty when none does."""
@@ -71,8 +75,8 @@ class DayRule:
         """Whether any day of that year or of its two neighbours matches."""
         return any(self.of_month(near, month) for near in (year, year - 1, year + 1) for month in self.months)
 
-    def is_possible(self) -> bool:
-        """Whether any date at all matches; exact, since these years hold every kind of year there is."""
+    def _finds_a_date(self) -> bool:
+        # Exact, since these years hold every kind of year there is.
         return any(self.of_month(year, month) for year in EVERY_KIND_OF_YEAR for month in self.months)
 
     def _mask(self, first_weekday: int, length: int) -> int:

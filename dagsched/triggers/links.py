@@ -9,7 +9,8 @@ Both come with the `tzdata` package.
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 
 # A link leads to a zone with the same clock, which may be another country's. The `#=` comments of tzdb's
 # `backward` file name the place that is meant.
@@ -43,11 +44,14 @@ def replacement_of(name: str) -> str | None:
 @lru_cache(maxsize=1)
 def _old_names() -> dict[str, str]:
     """Return old name → name in use; empty when the package holds no such tables."""
-    folder = resources.files("tzdata") / "zoneinfo"
+    package = find_spec("tzdata")
+    if package is None or not package.submodule_search_locations:
+        return {}
+    folder = Path(package.submodule_search_locations[0]) / "zoneinfo"
     try:
         links = (folder / "tzdata.zi").read_text(encoding="utf-8")
         places = (folder / "zone.tab").read_text(encoding="utf-8")
-    except FileNotFoundError:  # a distribution's repackaged tzdata; the remark is left out, nothing else
+    except OSError:  # a distribution's repackaged tzdata; the remark is left out, nothing else
         return {}
     listed = {line.split("\t")[2] for line in places.splitlines() if line and not line.startswith("#")}
     found = dict(line.split()[2:0:-1] for line in links.splitlines() if line.startswith("L "))

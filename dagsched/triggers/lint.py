@@ -23,7 +23,8 @@ from dagsched.errors import NeverFires
 from dagsched.model import Schedule, format_instant
 from dagsched.triggers.base import floor_s
 from dagsched.triggers.cron import Cron
-from dagsched.triggers.grammar import DAY, Expression, Field, parse
+from dagsched.triggers.fields import DAY, Field
+from dagsched.triggers.grammar import Expression, parse
 from dagsched.triggers.links import replacement_of
 from dagsched.triggers.notes import cause_of, clock_text, local
 from dagsched.triggers.schedule import crons_of, trigger_of
@@ -177,10 +178,10 @@ def _text_remarks(text: str, days: Literal["any", "all"] | None) -> tuple[Remark
 
 
 def _steps(expression: Expression) -> Iterator[Remark]:
-    for field in expression.fields:
+    for field, start in zip(expression.fields, expression.offsets, strict=True):
         for item, step in field.steps:
             if field.kind.size % step:
-                yield _uneven(expression, field, item.text, item.offset, step)
+                yield _uneven(expression, field, item.text, start + item.offset, step)
 
 
 def _uneven(expression: Expression, field: Field, text: str, offset: int, step: int) -> Remark:
@@ -206,7 +207,7 @@ def _late_days(expression: Expression) -> Iterator[Remark]:
     if late != field.values or field.has_last or field.nearest:
         late &= field.singles
     lacking = [month for month in expression.rule.months if any(day > _length(month) for day in late)]
-    if not lacking or not expression.rule.is_possible():
+    if not lacking or not expression.rule.is_possible:
         return
     named = ", ".join(map(str, sorted(late)))
     names = " ".join(MONTH_NAMES[month - 1] for month in lacking)
@@ -217,7 +218,7 @@ def _late_days(expression: Expression) -> Iterator[Remark]:
         f"day {named} of '{expression.text}' does not come in every {span}: {names}",
         "29 February comes in leap years only" if leap_day else "a month without that day is left out",
         "write L for the last day of the month, or a day up to 28",
-        field.token.offset,
+        expression.offsets[2],
     )
 
 
@@ -230,15 +231,15 @@ def _starred_days(expression: Expression, days: str | None) -> Iterator[Remark]:
     day, weekday = expression.fields[2], expression.fields[4]
     if days is not None or day.is_unrestricted or weekday.is_unrestricted:
         return
-    for field in (day, weekday):
+    for field, offset in ((day, expression.offsets[2]), (weekday, expression.offsets[4])):
         if field.is_starred:
             yield Remark(
                 "W308",
-                f"'{field.token.text}' in the {field.kind.name} field of '{expression.text}' stands beside a "
+                f"'{field.text}' in the {field.kind.name} field of '{expression.text}' stands beside a "
                 f"{'weekday' if field.kind is DAY else 'day of month'}",
                 "some crons fire when both fit, others when either does; here either is enough",
                 "say which: days: any (either fits) or days: all (both fit)",
-                field.token.offset,
+                offset,
             )
             return
 

@@ -9,7 +9,7 @@ import pytest
 
 MODULES = (
     "dagsched",
-    *(f"dagsched.triggers.{name}" for name in ("cron", "grammar", "jitter", "links", "notes")),
+    *(f"dagsched.triggers.{name}" for name in ("cron", "fields", "grammar", "jitter", "links", "notes")),
 )
 
 

@@ -108,7 +108,7 @@ class Live:
         self._lock = Lock()
         self._console = console or RichConsole(highlight=False)
         self._live = RichLive(
-            get_renderable=self._draw,
+            get_renderable=self.table,
             console=self._console,
             refresh_per_second=self.REDRAWS_PER_S,
             transient=True,
@@ -129,7 +129,8 @@ class Live:
         with self._lock:
             self.board.on_events(events)
 
-    def _draw(self) -> RenderableType:
+    def table(self) -> RenderableType:
+        """Return what the screen shows now."""
         from rich.table import Table
 
         table = Table.grid(padding=(0, 2))

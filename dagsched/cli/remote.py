@@ -83,5 +83,5 @@ def report(args: argparse.Namespace, answer: Mapping[str, Any] | None, done: str
     elif answer is None:
         print(f"{subject}: no daemon is running, {REMEMBERED}")
     else:
-        print(f"{done} {subject}")
+        print(f"{done} {subject}".rstrip())
     return 0

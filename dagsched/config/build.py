@@ -1,0 +1,300 @@
+"""From checked data to frozen jobs, with every default filled in.
+
+A file's `defaults` stand below each of its jobs; `retry`, `env` and `dst` are merged key by key, every other
+key of a job replaces the default. Values that many jobs share (a retry policy, a schedule, a length) are made
+once: ten thousand jobs have few of them.
+
+What the grammar cannot see (a length out of range, a day that does not exist) is reported here, at its place,
+and the job is built without it so that the checks after this one see as much as possible.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from dagsched.config.explain import Complaint, short
+from dagsched.config.lengths import BadLength, parse_length
+from dagsched.config.reader import Document, Path
+from dagsched.config.report import Report
+from dagsched.config.schedules import Schedules
+from dagsched.model import (
+    Backoff,
+    Catchup,
+    Dependency,
+    Job,
+    Match,
+    OnCrash,
+    OutputRef,
+    Overlap,
+    Param,
+    Position,
+    RetryPolicy,
+    Schedule,
+    TriggerRule,
+)
+
+CATCHUP_ALL_WINDOW = timedelta(hours=24)
+_MERGED = ("retry", "env", "dst")
+_POSITIVE = frozenset({"timeout", "catchup_window"})
+_COMMAND_HANDLER = "shell"
+
+
+@dataclass(slots=True)
+class Entry:
+    """A job as built, and where it came from. `dropped`: keys left out because the grammar refused them."""
+
+    job: Job
+    document: Document
+    dropped: frozenset[str]
+    schedule_path: Path = ()
+    timezone_path: Path = ()
+
+    def path(self, *steps: str | int) -> Path:
+        """Return the path of a part of this job; of the defaults when the job itself does not say it."""
+        raw = self.document.data["jobs"][self.job.id]
+        base: Path = ("jobs", self.job.id)
+        if steps and steps[0] not in raw and steps[0] in (self.document.data.get("defaults") or {}):
+            base = ("defaults",)
+        return (*base, *steps)
+
+
+@dataclass(slots=True)
+class Builder:
+    """Builds the jobs of one file. `folder`: absolute, relative `cwd` are below it."""
+
+    document: Document
+    folder: str
+    report: Report
+    schedules: Schedules
+    dropped: Mapping[str, frozenset[str]]
+    defaults: dict[str, Any] = field(default_factory=dict)
+    timezone: str | None = None
+    _retries: dict[str, RetryPolicy] = field(default_factory=dict)
+    _made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _id: str = ""
+    _raw: Mapping[str, Any] = field(default_factory=dict)
+
+    def job(self, id: str, raw: Mapping[str, Any]) -> Entry:
+        """Return the job that `raw` declares; what cannot be used is reported and left at its default."""
+        dropped = self.dropped.get(id, frozenset())
+        own = {key: value for key, value in raw.items() if key not in dropped} if dropped else raw
+        self._id, self._raw = id, own
+        said = self._merged(own)
+        line, column = self.document.source.place(self.document.index(("jobs", id), key=True))
+        values: dict[str, Any] = {"position": Position(self.document.source.name, line, column)}
+        for key, value in said.items():
+            make = _MAKERS.get(key)
+            if make is not None:
+                values[_FIELDS.get(key, key)] = make(self, key, value)
+        self._fill(values, said)
+        entry = Entry(None, self.document, dropped)  # type: ignore[arg-type]
+        values["schedule"] = self._schedule(said, entry)
+        entry.job = Job(id=id, **values)
+        return entry
+
+    def _merged(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not self.defaults:
+            return own
+        said = {**self.defaults, **own}
+        for key in _MERGED:
+            if key in own and key in self.defaults:
+                said[key] = {**_mapping(key, self.defaults[key]), **_mapping(key, own[key])}
+        return said
+
+    def _fill(self, values: dict[str, Any], said: Mapping[str, Any]) -> None:
+        """Set the defaults that hang on other keys."""
+        values["cwd"] = self._folder(said.get("cwd"))
+        if values.get("overlap") is Overlap.ALLOW and "max_active_runs" not in said:
+            values["max_active_runs"] = None
+        if values.get("catchup") is Catchup.ALL and values.get("catchup_window") is None:
+            values["catchup_window"] = CATCHUP_ALL_WINDOW
+        if "handler" not in said:
+            values["handler"] = _COMMAND_HANDLER
+
+    def _folder(self, cwd: str | None) -> str:
+        made = self._made.get(("cwd", cwd or ""))
+        if made is None:
+            made = os.path.normpath(os.path.join(self.folder, cwd)) if cwd else self.folder
+            self._made["cwd", cwd or ""] = made
+        return str(made)
+
+    def _schedule(self, said: Mapping[str, Any], entry: Entry) -> Schedule | None:
+        raw = said.get("schedule")
+        entry.schedule_path = ("jobs", self._id, "schedule")
+        entry.timezone_path, timezone = self._zone_of(raw, said)
+        if (
+            not self.schedules.is_zone(timezone, self.document, entry.timezone_path, self.report)
+            or raw is None
+        ):
+            return None
+        place = (self.document, entry.schedule_path)
+        return self.schedules.schedule(raw, timezone, said.get("dst") or {}, place, self.report)
+
+    def _zone_of(self, raw: Any, said: Mapping[str, Any]) -> tuple[Path, str]:
+        if isinstance(raw, dict) and "timezone" in raw:
+            return ("jobs", self._id, "schedule", "timezone"), raw["timezone"]
+        if "timezone" in said:
+            return self._path("timezone"), said["timezone"]
+        return ("timezone",), self.timezone or "UTC"
+
+    def _path(self, key: str) -> Path:
+        return ("jobs", self._id, key) if key in self._raw else ("defaults", key)
+
+    def _inner_path(self, key: str, inner: str) -> Path:
+        """Return the path of a part of a merged mapping, which may come from the job or from the defaults."""
+        own = self._raw.get(key)
+        return (
+            ("jobs", self._id, key, inner)
+            if isinstance(own, dict) and inner in own
+            else ("defaults", key, inner)
+        )
+
+    # ------------------------------------------------------------ makers, one per kind of value
+
+    def _as_is(self, key: str, value: Any) -> Any:
+        return value
+
+    def _words(self, key: str, value: list[str]) -> tuple[str, ...]:
+        return tuple(value)
+
+    def _run(self, key: str, value: Any) -> Any:
+        return tuple(map(str, value)) if isinstance(value, list) else value
+
+    def _dependencies(self, key: str, value: list[Any]) -> tuple[Dependency, ...]:
+        return tuple(
+            Dependency(each)
+            if isinstance(each, str)
+            else Dependency(each["job"], Match(each.get("match", "latest")))
+            for each in value
+        )
+
+    def _enum(self, key: str, value: str) -> Any:
+        return _ENUMS[key](value)
+
+    def _length(self, key: str, value: str) -> timedelta | None:
+        length = self._parsed(self._path(key), value)
+        if key in _POSITIVE and length == timedelta(0):
+            self._say(
+                "E304",
+                self._path(key),
+                f"'{key}' is zero",
+                "nothing could ever finish or be caught up in no time",
+                f"write a longer one, or remove {key}",
+            )
+            return None
+        return timedelta(0) if length is None and key == "jitter" else length
+
+    def _parsed(self, path: Path, text: str) -> timedelta | None:
+        try:
+            return parse_length(text)
+        except BadLength as error:
+            code = "E304" if error.is_range else "E303"
+            self._say(
+                code,
+                path,
+                str(error),
+                "lengths are numbers with units, each unit once, at most 3650d",
+                "write e.g. 90s, 15m, 2h, 1d, 1h30m or 500ms",
+            )
+            return None
+
+    def _retry(self, key: str, value: Any) -> RetryPolicy:
+        said = _mapping(key, value)
+        known = self._retries.get(repr(said))
+        if known is not None:
+            return known
+        policy: dict[str, Any] = {}
+        for inner, each in said.items():
+            if inner in ("delay", "max_delay", "jitter"):
+                length = self._parsed(self._inner_path(key, inner), each)
+                if length is None:
+                    return RetryPolicy()
+                policy[inner] = length
+            else:
+                policy[inner] = {"backoff": Backoff, "on": tuple}.get(inner, _same)(each)
+        return self._retries.setdefault(repr(said), RetryPolicy(**policy))
+
+    def _env(self, key: str, value: Mapping[str, Any]) -> Mapping[str, str | OutputRef]:
+        for name in value:
+            if name.startswith("DAGSCHED_"):
+                self._reserved(self._inner_path(key, name), name)
+        return MappingProxyType({name: _env_value(each) for name, each in value.items()})
+
+    def _params(self, key: str, value: Mapping[str, Any]) -> Mapping[str, Param]:
+        for name in value:
+            if name.startswith("DAGSCHED_"):
+                self._reserved(("jobs", self._id, key, name), name)
+        return MappingProxyType(
+            {name: Param(schema, schema.get("default")) for name, schema in value.items()}
+        )
+
+    def _reserved(self, path: Path, name: str) -> None:
+        self._say(
+            "E111",
+            path,
+            f"the name '{short(name)}' is reserved",
+            "variables that start with DAGSCHED_ are set by the scheduler",
+            "choose another name",
+            True,
+        )
+
+    def _with(self, key: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "timeout" in value and self._raw.get("handler") == "http":
+            path: Path = ("jobs", self._id, key, "timeout")
+            if self._parsed(path, value["timeout"]) == timedelta(0):
+                self._say(
+                    "E304",
+                    path,
+                    "'timeout' is zero",
+                    "no request is answered in no time",
+                    "write a longer one",
+                )
+        return MappingProxyType(dict(value))
+
+    def _say(self, code: str, path: Path, message: str, why: str, fix: str, is_key: bool = False) -> None:
+        self.report.complain(self.document, Complaint(code, path, message, why, fix, is_key))
+
+
+def _mapping(key: str, value: Any) -> Mapping[str, Any]:
+    """Return the long form of `retry: 3`."""
+    return {"max_attempts": value} if key == "retry" and isinstance(value, int) else value
+
+
+def _env_value(value: Any) -> str | OutputRef:
+    if isinstance(value, dict):
+        default = value.get("default")
+        return OutputRef(value["job"], value["output"], None if default is None else str(default))
+    return str(value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_ENUMS: dict[str, Callable[[str], Any]] = {
+    "trigger_rule": TriggerRule,
+    "catchup": Catchup,
+    "overlap": Overlap,
+    "on_crash": OnCrash,
+}
+
+_FIELDS = {"with": "with_"}
+
+_MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
+    **dict.fromkeys(("description", "owner", "handler", "shell", "user", "pool"), Builder._as_is),
+    **dict.fromkeys(("max_active_runs", "max_queued", "slots", "enabled"), Builder._as_is),
+    **dict.fromkeys(("timeout", "catchup_window", "jitter"), Builder._length),
+    **dict.fromkeys(_ENUMS, Builder._enum),
+    "tags": Builder._words,
+    "depends_on": Builder._dependencies,
+    "run": Builder._run,
+    "with": Builder._with,
+    "env": Builder._env,
+    "params": Builder._params,
+    "retry": Builder._retry,
+}

@@ -1,0 +1,393 @@
+"""What only the whole configuration can tell: jobs and pools that name each other.
+
+Each check is a function over `View`; `all_checks` runs them in the order a reader expects. A check stays
+silent where its subject was already refused or could not be read: one mistake, one complaint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
+
+from dagsched.config.build import Entry
+from dagsched.config.explain import Complaint, short, shown_value
+from dagsched.config.hints import nearest
+from dagsched.config.meeting import ever_meet
+from dagsched.config.report import Report, where
+from dagsched.config.schedules import remarks
+from dagsched.errors import CycleFound
+from dagsched.graph import Graph
+from dagsched.model import Catchup, Job, Match, OutputRef, Param
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything that was understood. `is_whole`: no file and no job was lost on the way.
+
+    `pools`: capacity by name, None when its declaration was refused. `handlers`: names that may be used.
+    """
+
+    entries: Mapping[str, Entry]
+    pools: Mapping[str, int | None]
+    handlers: frozenset[str]
+    is_whole: bool
+    now: datetime
+
+
+def all_checks(view: View, report: Report) -> None:
+    """Report everything that is wrong between jobs, and what is right but doubtful."""
+    for entry in view.entries.values():
+        job = entry.job
+        if job.depends_on:
+            _check_upstreams(entry, view, report)
+        if job.pool is not None:
+            _check_pool(entry, view, report)
+        if job.handler != "shell":
+            _check_handler(entry, view, report)
+        if job.env:
+            _check_outputs(entry, report)
+        if job.params:
+            _check_params(entry, report)
+        if job.catchup is Catchup.NONE and job.catchup_window is not None:
+            _say(
+                report,
+                entry,
+                "W203",
+                ("catchup_window",),
+                "catchup_window has no effect with catchup: none",
+                "no missed tick is run, whatever its age",
+                "remove it, or choose catchup: latest or all",
+            )
+    _check_cycles(view, report)
+    for entry in view.entries.values():
+        _check_schedule(entry, view.now, report)
+
+
+def _say(
+    report: Report,
+    entry: Entry,
+    code: str,
+    steps: tuple[str | int, ...],
+    message: str,
+    why: str,
+    fix: str,
+    *,
+    is_key: bool = False,
+) -> None:
+    report.complain(entry.document, Complaint(code, entry.path(*steps), message, why, fix, is_key))
+
+
+# ---------------------------------------------------------------- upstreams
+
+
+def _edges(entry: Entry) -> Iterator[tuple[str, Match, tuple[str | int, ...]]]:
+    """Yield (upstream, match, path of its name) for each item of depends_on."""
+    raw = entry.document.data["jobs"][entry.job.id]["depends_on"]
+    for number, (edge, item) in enumerate(zip(entry.job.depends_on, raw, strict=True)):
+        yield edge.job, edge.match, ("depends_on", number, *(("job",) if isinstance(item, dict) else ()))
+
+
+def _check_upstreams(entry: Entry, view: View, report: Report) -> None:
+    job = entry.job
+    seen = set()
+    for upstream, match, path in _edges(entry):
+        if upstream in seen:
+            _say(
+                report,
+                entry,
+                "E211",
+                path,
+                f"the upstream '{upstream}' is named twice",
+                "a run is judged against one run of every upstream",
+                "remove one of the two",
+            )
+            continue
+        seen.add(upstream)
+        if upstream == job.id:
+            _say(
+                report,
+                entry,
+                "E202",
+                path,
+                f"job '{job.id}' waits for itself",
+                "it could never start",
+                "remove it; runs of one job are kept apart by overlap:",
+            )
+        elif upstream not in view.entries:
+            if view.is_whole:
+                _unknown_upstream(entry, upstream, path, view, report)
+        else:
+            _check_edge(entry, view.entries[upstream], match, path, view, report)
+
+
+def _unknown_upstream(
+    entry: Entry, name: str, path: tuple[str | int, ...], view: View, report: Report
+) -> None:
+    meant = nearest(name, (id for id in view.entries if id != entry.job.id))
+    if meant is not None:
+        other = view.entries[meant].document
+        fix = f"did you mean '{meant}' ({where(other, ('jobs', meant))})?"
+    else:
+        fix = "declare it, or remove it from depends_on"
+    _say(
+        report,
+        entry,
+        "E201",
+        path,
+        f"unknown upstream job '{short(name)}'",
+        f"'{entry.job.id}' can only wait for a job declared in the files that are loaded together",
+        fix,
+    )
+
+
+def _check_edge(
+    entry: Entry, other: Entry, match: Match, path: tuple[str | int, ...], view: View, report: Report
+) -> None:
+    job, upstream = entry.job, other.job
+    if match is Match.ALL and job.schedule is None and not _had_schedule(entry):
+        _say(
+            report,
+            entry,
+            "E207",
+            path,
+            f"'{job.id}' has no schedule of its own, so match: all has no window",
+            "all means every tick of the upstream since this job's previous schedule tick",
+            "give the job a schedule, or remove the match",
+        )
+    if not upstream.enabled and job.enabled:
+        _say(
+            report,
+            entry,
+            "W202",
+            path,
+            f"the upstream '{upstream.id}' is disabled",
+            f"it has no new ticks, so '{job.id}' sees only its old ones or none",
+            f"enable '{upstream.id}', or remove it from depends_on",
+        )
+    if match is Match.SAME and _never_meet(entry, other, view):
+        _say(
+            report,
+            entry,
+            "W201",
+            path,
+            f"the schedules of '{job.id}' and '{upstream.id}' never meet",
+            "match: same wants a tick of the upstream at the very same instant, so every run is skipped",
+            "use match: latest or all, or align the schedules",
+        )
+
+
+def _never_meet(entry: Entry, other: Entry, view: View) -> bool:
+    first, second = entry.job.schedule, other.job.schedule
+    return first is not None and second is not None and not ever_meet(first, second, view.now)
+
+
+def _had_schedule(entry: Entry) -> bool:
+    return "schedule" in entry.document.data["jobs"][entry.job.id]
+
+
+def _check_cycles(view: View, report: Report) -> None:
+    """Report one cycle, with the place of each of its edges.
+
+    A job that waits for itself has been told already; its edge is left out here.
+    """
+    jobs = {
+        id: entry.job if not any(edge.job == id for edge in entry.job.depends_on) else _without_itself(entry)
+        for id, entry in view.entries.items()
+    }
+    try:
+        Graph(jobs)
+    except CycleFound as error:
+        _cycle(error.path, view, report)
+
+
+def _without_itself(entry: Entry) -> Job:
+    job = entry.job
+    return replace(job, depends_on=tuple(edge for edge in job.depends_on if edge.job != job.id))
+
+
+def _cycle(path: tuple[str, ...], view: View, report: Report) -> None:
+    pairs = list(pairwise(path))
+    if not all(_waits_for(view, first, second) for first, second in pairs):
+        pairs = [(second, first) for first, second in reversed(pairs)]
+    steps = []
+    for downstream, upstream in pairs:
+        entry = view.entries[downstream]
+        line, column = entry.document.source.place(_edge_index(entry, upstream))
+        steps.append(f"'{downstream}' waits for '{upstream}' ({entry.document.source.name}:{line}:{column})")
+    first = view.entries[pairs[0][0]]
+    route = " -> ".join([pairs[0][0], *(upstream for _, upstream in pairs)])
+    _say(
+        report,
+        first,
+        "E204",
+        _edge_path(first, pairs[0][1]),
+        f"dependency cycle: {route}",
+        "; ".join(steps),
+        "remove one of these edges",
+    )
+
+
+def _waits_for(view: View, downstream: str, upstream: str) -> bool:
+    return any(edge.job == upstream for edge in view.entries[downstream].job.depends_on)
+
+
+def _edge_path(entry: Entry, upstream: str) -> tuple[str | int, ...]:
+    return next(path for name, _, path in _edges(entry) if name == upstream)
+
+
+def _edge_index(entry: Entry, upstream: str) -> int:
+    return entry.document.index(entry.path(*_edge_path(entry, upstream)))
+
+
+# ---------------------------------------------------------------- pools, handlers, outputs, parameters
+
+
+def _check_pool(entry: Entry, view: View, report: Report) -> None:
+    job = entry.job
+    assert job.pool is not None, "asked for jobs with a pool"
+    if job.pool not in view.pools:
+        if view.is_whole:
+            meant = nearest(job.pool, view.pools)
+            fix = f"did you mean '{meant}'?" if meant else f"declare it: pools: {{{job.pool}: 2}}"
+            _say(
+                report,
+                entry,
+                "E205",
+                ("pool",),
+                f"unknown pool '{job.pool}'",
+                "a pool's capacity must be declared in one of the files",
+                fix,
+            )
+        return
+    capacity = view.pools[job.pool]
+    if capacity is not None and job.slots > capacity:
+        step = ("slots",) if "slots" not in entry.dropped else ("pool",)
+        _say(
+            report,
+            entry,
+            "E206",
+            step,
+            f"'{job.id}' wants {job.slots} slots, the pool '{job.pool}' has {capacity}",
+            "it could never start",
+            f"lower slots:, or raise the pool to {job.slots}",
+        )
+
+
+def _check_handler(entry: Entry, view: View, report: Report) -> None:
+    name = entry.job.handler
+    if name not in view.handlers:
+        meant = nearest(name, view.handlers)
+        fix = (
+            f"did you mean '{meant}'?"
+            if meant
+            else f"use one of {', '.join(sorted(view.handlers))}, or install it"
+        )
+        if name in ("shell", "sh", "bash", "command"):
+            fix = "write run: for a command"
+        _say(
+            report,
+            entry,
+            "E110",
+            ("handler",),
+            f"unknown handler '{short(name)}'",
+            "handlers are built in, or come with an installed plug-in",
+            fix,
+        )
+
+
+def _check_outputs(entry: Entry, report: Report) -> None:
+    if "depends_on" in entry.dropped:
+        return
+    upstreams = {edge.job for edge in entry.job.depends_on}
+    for name, value in entry.job.env.items():
+        if isinstance(value, OutputRef) and value.job not in upstreams:
+            meant = nearest(value.job, upstreams)
+            fix = f"did you mean '{meant}'?" if meant else f"add '{value.job}' to depends_on"
+            own = entry.document.data["jobs"][entry.job.id].get("env") or {}
+            base = ("jobs", entry.job.id) if name in own else ("defaults",)
+            said = Complaint(
+                "E208",
+                (*base, "env", name, "job"),
+                f"'{value.job}' is no upstream of '{entry.job.id}'",
+                "outputs are handed on by the jobs in depends_on only",
+                fix,
+            )
+            report.complain(entry.document, said)
+
+
+def _check_params(entry: Entry, report: Report) -> None:
+    job = entry.job
+    for name, param in job.params.items():
+        validator = _validator(entry, name, param, report)
+        if param.default is None:
+            if job.schedule is not None or job.depends_on:
+                _say(
+                    report,
+                    entry,
+                    "E210",
+                    ("params", name),
+                    f"the parameter '{name}' has no default",
+                    f"'{job.id}' is started by its schedule or its upstreams, and nobody is there to give it",
+                    "add a default",
+                    is_key=True,
+                )
+        elif validator is not None and not validator.is_valid(param.default):
+            _say(
+                report,
+                entry,
+                "E112",
+                ("params", name, "default"),
+                f"the default {shown_value(param.default)} does not fit the parameter '{name}'",
+                "a default must satisfy the parameter's own schema",
+                "change the default or the schema",
+            )
+
+
+def _validator(entry: Entry, name: str, param: Param, report: Report) -> Draft202012Validator | None:
+    try:
+        return _compiled(repr(param.schema), _Schema(param.schema))
+    except (ValidationError, ValueError) as error:
+        reason = short(str(getattr(error, "message", error)))
+        _say(
+            report,
+            entry,
+            "E113",
+            ("params", name),
+            f"the schema of the parameter '{name}' cannot be used: {reason}",
+            "it must be a JSON Schema (draft 2020-12); patterns are regular expressions without look-around",
+            "correct it",
+            is_key=True,
+        )
+        return None
+
+
+class _Schema(dict[str, Any]):
+    """A schema as an argument of a cached function; the text beside it is its identity."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Schema)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(identity: str, schema: _Schema) -> Draft202012Validator:
+    return Draft202012Validator(dict(schema), offline=True, pattern_options=RegexOptions())
+
+
+# ---------------------------------------------------------------- schedules
+
+
+def _check_schedule(entry: Entry, now: datetime, report: Report) -> None:
+    job = entry.job
+    if job.schedule is not None:
+        raw = entry.document.data["jobs"][job.id]["schedule"]
+        place = (entry.document, entry.schedule_path)
+        remarks(job.schedule, raw, place, entry.timezone_path, now, report)

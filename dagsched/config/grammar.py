@@ -1,0 +1,83 @@
+"""Does the data have the form of a job file? One schema, read by two validators.
+
+The compiled one (`jsonschema_rs`) says yes in a few microseconds a job. Only where it says no does
+`jsonschema` look, job by job, at what is refused; it is imported then. Both read `jobs.schema.json`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from jsonschema_rs import Draft202012Validator, RegexOptions
+
+from dagsched.config.explain import Complaint, complaints
+from dagsched.config.files import schema
+
+# What each mapping of name → part is checked with, part by part, so that one bad job does not make
+# `jsonschema` walk all the good ones.
+_PARTS = {"jobs": "job", "pools": "capacity"}
+
+
+class _Grammar(NamedTuple):
+    whole: Draft202012Validator
+    parts: dict[str, Draft202012Validator]
+
+
+def check(data: dict[str, Any]) -> list[Complaint]:
+    """Return what the grammar says against a file's data; empty when it has the right form."""
+    grammar = _compiled()
+    if grammar.whole.is_valid(data):
+        return []
+    found = complaints(_explainer(""), _outline(data), ())
+    for key, part in _PARTS.items():
+        inner = data.get(key)
+        if isinstance(inner, dict):
+            for name, value in inner.items():
+                if not grammar.parts[part].is_valid(value):
+                    found += complaints(_explainer(part), value, (key, name))
+    return found or [_unexplained(grammar.whole, data)]
+
+
+def _outline(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data with every job and pool replaced by one that is surely right; names stay."""
+    outline = dict(data)
+    for key, stand_in in (("jobs", {"run": "x"}), ("pools", 1)):
+        if isinstance(data.get(key), dict):
+            outline[key] = dict.fromkeys(data[key], stand_in)
+    return outline
+
+
+@lru_cache(maxsize=1)
+def _compiled() -> _Grammar:
+    whole = schema()
+    # Linear-time patterns, and no schema is ever looked for elsewhere.
+    parts = {part: _compile(_part(part)) for part in _PARTS.values()}
+    return _Grammar(_compile(whole), parts)
+
+
+def _compile(of: dict[str, Any]) -> Draft202012Validator:
+    return Draft202012Validator(of, offline=True, pattern_options=RegexOptions())
+
+
+def _part(name: str) -> dict[str, Any]:
+    return {"$schema": schema()["$schema"], "$ref": f"#/$defs/{name}", "$defs": schema()["$defs"]}
+
+
+@lru_cache(maxsize=4)
+def _explainer(part: str) -> Any:
+    from jsonschema import Draft202012Validator as Explainer
+
+    return Explainer(_part(part) if part else schema())
+
+
+def _unexplained(validator: Draft202012Validator, data: dict[str, Any]) -> Complaint:
+    """Return the compiled validator's own words, for the case that the two ever disagree."""
+    error = next(iter(validator.iter_errors(data)))
+    return Complaint(
+        "E114",
+        tuple(error.instance_path),
+        "this value is not allowed here",
+        f"the grammar refuses it at {'/'.join(map(str, error.schema_path))[:200]}",
+        "see `dagsched schema`",
+    )

@@ -1,0 +1,575 @@
+"""From text to plain data with a place for every value, over libyaml's events.
+
+libyaml's own constructor recurses (60 kB of `[` end the process) and builds before anyone can refuse, so the
+events are read one by one, without recursion, and everything is counted before it is built. Events are
+scanned lazily: whatever comes after the first refused one costs nothing.
+
+A file that cannot be understood further (syntax, caps) gives one problem and no data. Mistakes that leave
+the structure clear (a key twice, a tag, a merge key) are collected, and reading goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from yaml import MarkedYAMLError
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+from yaml.reader import ReaderError
+
+from dagsched.config.problem import Problem
+from dagsched.config.scalars import SPECIAL_FIRST, resolve
+from dagsched.config.source import Source
+
+FILE_BYTES_MAX = 32 * 1024 * 1024
+DEPTH_MAX = 40
+NODES_MAX = 2_000_000
+ALIASES_MAX = 1_000
+GROWTH_MAX = 10
+# One mistake repeated without end is told this often.
+PROBLEMS_MAX = 100
+# Below this many values growth is harmless, whatever its factor.
+GROWTH_FREE = 1_000
+TAG_DIRECTIVES_MAX = 16
+
+Path = tuple[str | int, ...]
+
+
+class Document:
+    """One file's data, and where each part of it stands.
+
+    `data` is made of dict, list, str, int, float, bool and None; keys are text. Aliases share one object,
+    whose place is that of its anchor.
+    """
+
+    def __init__(self, source: Source, data: dict[str, Any], marks: dict[int, list[int]]) -> None:
+        self.source = source
+        self.data = data
+        self._marks = marks
+        self._numbers: dict[int, dict[str, int]] = {}
+
+    def value_at(self, path: Path) -> Any:
+        """Return the value at that path; raises KeyError, IndexError or TypeError when there is none."""
+        value: Any = self.data
+        for step in path:
+            value = value[step]
+        return value
+
+    def index(self, path: Path, *, key: bool = False) -> int:
+        """Return the offset of the value at `path`, or of its key; of the nearest outer part if there is none."""
+        at = 0
+        container: Any = self.data
+        for number, step in enumerate(path):
+            marks = self._marks.get(id(container))
+            place = self._number(container, step)
+            if marks is None or place is None:
+                return at
+            if isinstance(container, list):
+                at = marks[place]
+            else:
+                at = marks[2 * place + (0 if key and number == len(path) - 1 else 1)]
+            container = container[step]
+        return at
+
+    def span(self, path: Path, *, key: bool = False) -> tuple[int, int]:
+        """Return the span of the value at `path`, or of its key."""
+        try:
+            value = path[-1] if key and path else self.value_at(path)
+        except (KeyError, IndexError, TypeError):
+            value = None
+        return self.source.extent(self.index(path, key=key), value)
+
+    def _number(self, container: Any, step: str | int) -> int | None:
+        if isinstance(container, list):
+            return step if isinstance(step, int) and step < len(container) else None
+        if not isinstance(container, dict):
+            return None
+        numbers = self._numbers.get(id(container))
+        if numbers is None:
+            numbers = self._numbers[id(container)] = {name: number for number, name in enumerate(container)}
+        return numbers.get(step)  # type: ignore[arg-type]
+
+
+class Refusal(Exception):
+    """Reading cannot go on; carries the problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.message)
+
+
+def read(name: str, content: bytes | str) -> tuple[Document | None, Source, list[Problem]]:
+    """Return the document, or None when the content cannot be understood, with what is wrong with it.
+
+    Never raises, whatever the content.
+    """
+    source, encoded, problem = _decoded(name, content)
+    if problem is not None:
+        return None, source, [problem]
+    builder = _Builder(source)
+    try:
+        builder.consume(_events(source, encoded))
+        data = builder.finished()
+    except Refusal as refusal:
+        return None, source, [*builder.problems, refusal.problem]
+    return Document(source, data, builder.marks), source, builder.problems
+
+
+def _decoded(name: str, content: bytes | str) -> tuple[Source, bytes, Problem | None]:
+    """Return the text without a byte order mark, and as UTF-8."""
+    size = len(content)
+    if size > FILE_BYTES_MAX:
+        return _refused(
+            name,
+            "E002",
+            f"the file has {size:,} bytes, more than {FILE_BYTES_MAX:,}",
+            "a job file is read as a whole",
+            "split it into several files in one folder",
+        )
+    try:
+        if isinstance(content, str):
+            text = content.removeprefix("\ufeff")
+            return Source(name, text), text.encode(), None
+        body = content.removeprefix(b"\xef\xbb\xbf")
+        return Source(name, body.decode()), body, None
+    except UnicodeEncodeError as error:
+        return _not_text(name, "half a surrogate pair", error.start, str(content))
+    except UnicodeDecodeError as error:
+        assert isinstance(content, bytes), "text is not decoded"
+        what = _other_encoding(body) or f"byte 0x{body[error.start]:02x}"
+        return _not_text(name, what, len(body[: error.start].decode()), body.decode(errors="replace"))
+
+
+def _not_text(name: str, what: str, index: int, text: str) -> tuple[Source, bytes, Problem]:
+    source = Source(name, text)
+    why = "job files are UTF-8, the one encoding every editor and every machine reads alike"
+    problem = source.problem(
+        "E003",
+        (index, index + 1),
+        f"the file is not UTF-8 text: {what}",
+        why,
+        "save it as UTF-8, e.g. iconv -f latin1 -t utf-8",
+    )
+    return source, b"", problem
+
+
+def _other_encoding(body: bytes) -> str:
+    return "it looks like UTF-16" if body.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+
+
+def _refused(name: str, code: str, message: str, why: str, fix: str) -> tuple[Source, bytes, Problem]:
+    source = Source(name, "")
+    return source, b"", source.problem(code, (0, 0), message, why, fix)
+
+
+def _events(source: Source, encoded: bytes) -> Iterable[Any]:
+    """Yield libyaml's events; raises Refusal where the text is not YAML."""
+    _few_directives(source, encoded)
+    parser = CParser(encoded)
+    next_event = parser.get_event
+    try:
+        while True:
+            yield next_event()
+    except ReaderError as error:
+        raise Refusal(_bad_character(source, encoded, error)) from None
+    except MarkedYAMLError as error:
+        raise Refusal(_syntax_error(source, error)) from None
+    finally:
+        parser.dispose()
+
+
+def _few_directives(source: Source, encoded: bytes) -> None:
+    # libyaml compares each %TAG directive with all before it.
+    if encoded.count(b"%TAG") > TAG_DIRECTIVES_MAX:
+        index = source.text.index("%TAG")
+        raise Refusal(
+            source.problem(
+                "E010",
+                (index, index + 4),
+                "too many %TAG directives",
+                "tags are not used in job files",
+                "remove them",
+            )
+        )
+
+
+def _bad_character(source: Source, encoded: bytes, error: Any) -> Problem:
+    index = len(encoded[: error.position].decode(errors="replace"))
+    code_point = ord(source.text[index]) if index < len(source.text) else 0
+    name = "NUL" if code_point == 0 else f"U+{code_point:04X}"
+    return source.problem(
+        "E004",
+        (index, index + 1),
+        f"the control character {name} is not allowed",
+        "YAML allows no control characters but tab and line ends",
+        "remove it; inside double quotes write it as an escape such as \\x07",
+    )
+
+
+def _syntax_error(source: Source, error: MarkedYAMLError) -> Problem:
+    mark: Any = error.problem_mark or error.context_mark
+    index = min(mark.index, len(source.text)) if mark is not None else 0
+    message = f"this is not YAML: {error.problem or 'it cannot be parsed'}"
+    if error.context:
+        opened: Any = error.context_mark
+        line, column = source.place(min(opened.index, len(source.text))) if opened is not None else (1, 1)
+        message += f", {error.context} (line {line}, column {column})"
+    return source.problem(
+        "E005", (index, index + 1), message, _why(source.text, index, error), _fix(source.text, index)
+    )
+
+
+def _why(text: str, index: int, error: MarkedYAMLError) -> str:
+    if text[index : index + 1] == "\t":
+        return "YAML is not indented with tabs"
+    if "mapping values are not allowed" in (error.problem or ""):
+        return "a ': ' inside a plain value starts a new key"
+    return "the file must be YAML before anything in it can be read"
+
+
+def _fix(text: str, index: int) -> str:
+    if text[index : index + 1] == "\t":
+        return "replace the tab by spaces"
+    if text[index : index + 1] in ("@", "`", "%"):
+        return f"quote the value: a plain one cannot start with {text[index]}"
+    return "check indentation, brackets and quotes on this line and the one before; quote values with ': ' or ' #'"
+
+
+class _Frame:
+    """A collection that is still open."""
+
+    __slots__ = ("anchor", "extra", "height", "items", "key", "key_mark", "marks", "nodes_before", "seen")
+
+    def __init__(self, items: Any, marks: list[int], anchor: str | None, nodes_before: int) -> None:
+        self.items = items
+        self.marks = marks
+        self.key: str | None = None
+        self.key_mark = 0
+        self.anchor = anchor
+        self.nodes_before = nodes_before
+        self.extra = 0  # values that aliases inside would add if they were written out
+        self.height = 0
+
+
+class _Anchored:
+    """What an anchor names: its value, size when written out and height; `open` while it is being read."""
+
+    __slots__ = ("height", "is_open", "size", "value")
+
+    def __init__(self, value: Any, size: int, height: int, is_open: bool) -> None:
+        self.value, self.size, self.height, self.is_open = value, size, height, is_open
+
+
+class _Builder:
+    """Builds data from events; the stack is a list, so that depth costs no recursion."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.marks: dict[int, list[int]] = {}
+        self.root: Any = None
+        self.root_mark: int | None = None
+        self._stack: list[_Frame] = []
+        self._anchors: dict[str, _Anchored] = {}
+        self._nodes = 0
+        self._aliases = 0
+        self._grown = 0
+        self._widest = (0, 0)  # the alias that adds most: (values, offset)
+
+    def consume(self, events: Iterable[Any]) -> None:
+        """Take all events of the stream; raises Refusal."""
+        documents = 0
+        scalar, special = self._scalar, SPECIAL_FIRST
+        for event in events:
+            kind = event.__class__
+            if kind is ScalarEvent:
+                value = event.value
+                plain = event.implicit[0]
+                if plain and (not value or value[0] in special) and (not self._wants_key()):
+                    value = resolve(value)
+                if event.tag is not None or event.anchor is not None or not plain:
+                    self._marked_scalar(event, value)
+                scalar(value, event)
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+                self._open(event, {} if kind is MappingStartEvent else [])
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                self._close()
+            elif kind is AliasEvent:
+                self._alias(event)
+            elif kind is DocumentStartEvent:
+                documents += 1
+                if documents > 1:
+                    index = event.start_mark.index
+                    self._refuse(
+                        "E011",
+                        (index, index + 3),
+                        "the file holds several documents",
+                        "a job file is one YAML document",
+                        "put each into its own file",
+                    )
+            elif kind is StreamEndEvent:
+                return
+            else:
+                assert kind is DocumentEndEvent or documents == 0, f"a new kind of event: {kind}"
+
+    def finished(self) -> dict[str, Any]:
+        """Return the root mapping; raises Refusal when there is none or aliases grow too much."""
+        if self.root_mark is None or self.root is None:
+            self._refuse(
+                "E012",
+                (0, 0),
+                "the file is empty",
+                "an empty file may be one that was cut off",
+                "write 'jobs: {}' for a file without jobs",
+            )
+        if self._grown > max(GROWTH_FREE, GROWTH_MAX * self._nodes):
+            self._too_grown()
+        if not isinstance(self.root, dict):
+            what = "a list" if isinstance(self.root, list) else "a single value"
+            span = self.source.extent(self.root_mark or 0, self.root)
+            self._refuse(
+                "E013",
+                span,
+                f"the file is {what}, not a mapping",
+                "a job file is a mapping with the key 'jobs'",
+                "start it with 'jobs:' and indent the jobs below",
+            )
+        root: dict[str, Any] = self.root
+        return root
+
+    def _wants_key(self) -> bool:
+        stack = self._stack
+        return bool(stack) and stack[-1].key is None and stack[-1].items.__class__ is dict
+
+    def _scalar(self, value: Any, event: Any) -> None:
+        self._nodes += 1
+        if self._nodes > NODES_MAX:
+            self._too_many(event)
+        mark = event.start_mark.index
+        stack = self._stack
+        if not stack:
+            self.root, self.root_mark = value, mark
+            return
+        frame = stack[-1]
+        items = frame.items
+        if items.__class__ is list:
+            items.append(value)
+            frame.marks.append(mark)
+        elif frame.key is None:
+            if value == "<<" and event.implicit[0]:
+                self._merge_key(mark)
+            elif value in items:
+                self._twice(frame, value, mark)
+            frame.key, frame.key_mark = value, mark
+        else:
+            self._put(frame, value, mark)
+
+    def _put(self, frame: _Frame, value: Any, mark: int) -> None:
+        """Set the value of the open key; of a key given twice the first value stays."""
+        key = frame.key
+        assert key is not None, "a value follows its key"
+        if key not in frame.items:
+            frame.items[key] = value
+            frame.marks += (frame.key_mark, mark)
+        frame.key = None
+
+    def _marked_scalar(self, event: Any, value: Any) -> None:
+        """Look closer at a scalar that is tagged, anchored or quoted."""
+        if event.tag is not None:
+            self._tag(event)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchored(value, 1, 0, False)
+        if event.value and "\0" in event.value:
+            span = self.source.extent(event.start_mark.index, None)
+            self._note(
+                self.source.problem(
+                    "E004",
+                    span,
+                    "the text holds a NUL character",
+                    "no command, argument or variable can carry one",
+                    "remove the \\0",
+                )
+            )
+
+    def _open(self, event: Any, items: Any) -> None:
+        self._nodes += 1
+        mark = event.start_mark.index
+        stack = self._stack
+        if len(stack) >= DEPTH_MAX:
+            self._too_deep(mark)
+        if self._nodes > NODES_MAX:
+            self._too_many(event)
+        if self._wants_key():
+            self._refuse(
+                "E014",
+                (mark, mark + 1),
+                "a key is a list or a mapping",
+                "keys are plain text",
+                "write text, or move it to the value's side",
+            )
+        if event.tag is not None:
+            self._tag(event)
+        marks: list[int] = []
+        # Attached before it is filled: what stands in it is reached from the root at any time.
+        if not stack:
+            self.root, self.root_mark = items, mark
+        elif stack[-1].items.__class__ is list:
+            stack[-1].items.append(items)
+            stack[-1].marks.append(mark)
+        else:
+            self._put(stack[-1], items, mark)
+        self.marks[id(items)] = marks
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchored(items, 0, 0, True)
+        stack.append(_Frame(items, marks, event.anchor, self._nodes - 1))
+
+    def _close(self) -> None:
+        frame = self._stack.pop()
+        height = frame.height + 1
+        if frame.anchor is not None:
+            size = self._nodes - frame.nodes_before + frame.extra
+            self._anchors[frame.anchor] = _Anchored(frame.items, size, height, False)
+        if self._stack:
+            outer = self._stack[-1]
+            outer.extra += frame.extra
+            if height > outer.height:
+                outer.height = height
+
+    def _alias(self, event: Any) -> None:
+        mark, name = event.start_mark.index, event.anchor
+        span = (mark, mark + 1 + len(name))
+        if self._wants_key():
+            self._refuse("E014", span, "a key is an alias", "keys are plain text", "write the key itself")
+        self._aliases += 1
+        if self._aliases > ALIASES_MAX:
+            self._refuse(
+                "E008",
+                span,
+                f"the file has more than {ALIASES_MAX:,} aliases",
+                "so many hide what the file says",
+                "use defaults:",
+            )
+        anchored = self._anchors.get(name)
+        if anchored is None:
+            self._refuse(
+                "E016",
+                span,
+                f"the alias '*{name}' has no anchor before it",
+                "an alias repeats a value marked with & earlier in the file",
+                f"mark the value with &{name}, or quote the text if it is meant to start with *",
+            )
+        if anchored.is_open:
+            self._refuse(
+                "E008",
+                span,
+                f"the alias '*{name}' stands inside its own anchor",
+                "the value would have no end",
+                "write out the part that is meant",
+            )
+        if len(self._stack) + anchored.height > DEPTH_MAX:
+            self._too_deep(mark)
+        self._use(anchored, mark)
+
+    def _use(self, anchored: _Anchored, mark: int) -> None:
+        self._nodes += 1
+        self._grown += anchored.size
+        self._widest = max(self._widest, (anchored.size, mark))
+        if not self._stack:
+            return
+        frame = self._stack[-1]
+        frame.extra += anchored.size
+        frame.height = max(frame.height, anchored.height)
+        if frame.items.__class__ is list:
+            frame.items.append(anchored.value)
+            frame.marks.append(mark)
+        else:
+            self._put(frame, anchored.value, mark)
+
+    # ------------------------------------------------------------ complaints
+
+    def _note(self, problem: Problem) -> None:
+        if len(self.problems) >= PROBLEMS_MAX:
+            raise Refusal(problem)
+        self.problems.append(problem)
+
+    def _refuse(self, code: str, span: tuple[int, int], message: str, why: str, fix: str) -> NoReturn:
+        raise Refusal(self.source.problem(code, span, message, why, fix))
+
+    def _too_deep(self, mark: int) -> None:
+        self._refuse(
+            "E006",
+            (mark, mark + 1),
+            f"the nesting is deeper than {DEPTH_MAX} levels",
+            "no job needs so many",
+            "write it flatter",
+        )
+
+    def _too_many(self, event: Any) -> None:
+        mark = event.start_mark.index
+        self._refuse(
+            "E007",
+            (mark, mark + 1),
+            f"the file has more than {NODES_MAX:,} values",
+            "a job file is held in memory as a whole",
+            "split it into several files",
+        )
+
+    def _too_grown(self) -> None:
+        mark = self._widest[1]
+        self._refuse(
+            "E008",
+            self.source.extent(mark, None),
+            f"aliases make the file more than {GROWTH_MAX} times as large",
+            "aliases of aliases multiply until nothing can hold the result",
+            "use defaults:, or write the values out",
+        )
+
+    def _tag(self, event: Any) -> None:
+        mark = event.start_mark.index
+        self._note(
+            self.source.problem(
+                "E010",
+                (mark, mark + 1),
+                f"the tag '{event.tag[:60]}' is not used in job files",
+                "tags make programs build things of their own from text",
+                "remove it; quote a value to make it text",
+            )
+        )
+
+    def _twice(self, frame: _Frame, key: str, mark: int) -> None:
+        line, column = self.source.place(frame.marks[2 * list(frame.items).index(key)])
+        self._note(
+            self.source.problem(
+                "E009",
+                self.source.extent(mark, key),
+                f"the key '{_short(key)}' is given twice",
+                f"it stands at line {line}, column {column} already; only one of them could count",
+                "remove or rename one",
+            )
+        )
+
+    def _merge_key(self, mark: int) -> None:
+        self._note(
+            self.source.problem(
+                "E015",
+                self.source.extent(mark, "<<"),
+                "the merge key '<<' is not used in job files",
+                "YAML 1.2 has none, and tools disagree about which value wins",
+                "put shared values under defaults:, or repeat a whole value with an alias",
+            )
+        )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

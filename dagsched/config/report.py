@@ -1,0 +1,46 @@
+"""Collects problems: places given as paths into a document become lines and columns here."""
+
+from __future__ import annotations
+
+from dagsched.config.explain import Complaint
+from dagsched.config.problem import Problem
+from dagsched.config.reader import Document, Path
+
+
+class Report:
+    """The problems found so far. The same complaint about the same place counts once."""
+
+    def __init__(self) -> None:
+        self._problems: dict[tuple[str, int, int, str, str], Problem] = {}
+
+    def take(self, problem: Problem) -> None:
+        self._problems.setdefault(problem.order, problem)
+
+    def complain(self, document: Document, complaint: Complaint) -> None:
+        """Add a complaint at its place."""
+        span = document.span(complaint.path, key=complaint.is_key)
+        self._at(document, span, complaint)
+
+    def complain_inside(
+        self, document: Document, complaint: Complaint, offset: int | None, length: int | None
+    ) -> None:
+        """Add a complaint about a part of the text at its path; about all of it when `offset` is None."""
+        if offset is None:
+            self.complain(document, complaint)
+            return
+        value = str(document.value_at(complaint.path))
+        index = document.index(complaint.path)
+        self._at(document, document.source.inside(index, value, offset, length or 1), complaint)
+
+    def _at(self, document: Document, span: tuple[int, int], said: Complaint) -> None:
+        self.take(document.source.problem(said.code, span, said.message, said.why, said.fix))
+
+    def sorted(self) -> tuple[Problem, ...]:
+        """Return all problems by file and place."""
+        return tuple(sorted(self._problems.values(), key=lambda problem: problem.order))
+
+
+def where(document: Document, path: Path) -> str:
+    """Return the place of a key as messages name it, `jobs.yaml:3:3`."""
+    line, column = document.source.place(document.index(path, key=True))
+    return f"{document.source.name}:{line}:{column}"

@@ -14,7 +14,7 @@ class At:
     """A single tick.
 
     A naive `moment` is wall time of `timezone`: the first of two equal ones, and the first instant after a
-    gap that skips it. Raises InvalidSchedule for parts of a second and for years outside 1900-9998.
+    gap that skips it. Raises InvalidSchedule for parts of a second and for years outside 1900-9997.
     """
 
     __slots__ = ("moment", "tick", "timezone")
@@ -27,10 +27,10 @@ class At:
                 why="ticks are whole seconds",
                 fix="leave them out",
             )
-        if not 1900 <= moment.year <= YEAR_LAST:
+        if not 1900 <= moment.year < YEAR_LAST:
             raise InvalidSchedule(
                 f"at {moment.isoformat()} is too far away",
-                why=f"years run from 1900 to {YEAR_LAST}",
+                why=f"years run from 1900 to {YEAR_LAST - 1}",
                 fix="check the year",
             )
         self.moment, self.timezone = moment, timezone

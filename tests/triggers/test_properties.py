@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dagsched.errors import NeverFires
+from dagsched.model import utc
 from dagsched.triggers import Cron
 from tests.triggers.oracle import AWKWARD_ZONES, Case, changes, scan
 from tests.triggers.strategies import cases
@@ -24,10 +25,13 @@ READINGS = st.fixed_dictionaries(
 )
 
 
+NEW_YEARS = tuple(utc(year, 12, 31) for year in range(2010, 2031, 5))
+
+
 @st.composite
 def windows(draw: st.DrawFn, zone: str) -> tuple[datetime, datetime]:
-    """Draw (after, until] with a clock change inside or near it."""
-    day = draw(st.sampled_from(changes(zone)))
+    """Draw (after, until] with a clock change inside or near it, or the turn of a year."""
+    day = draw(st.sampled_from(changes(zone) + NEW_YEARS))
     after = day - timedelta(days=1, minutes=15 * draw(st.integers(0, 4)))
     return after, after + timedelta(hours=draw(st.sampled_from([30, 54, 72])))
 

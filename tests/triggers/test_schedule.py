@@ -111,11 +111,16 @@ def test_at_on_a_lost_day_is_the_first_instant_after_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "at", [datetime(2026, 1, 1, 0, 0, 0, 5000), datetime(1850, 1, 1), datetime(9999, 1, 1)], ids=str
+    "at", [datetime(2026, 1, 1, 0, 0, 0, 5000), datetime(1850, 1, 1), datetime(9998, 1, 1)], ids=str
 )
 def test_at_refuses_parts_of_seconds_and_far_years(at: datetime) -> None:
     with pytest.raises(InvalidSchedule):
         trigger_of(Schedule(at=at))
+
+
+def test_at_in_the_last_hours_of_the_calendar_is_found() -> None:
+    last = datetime(9997, 12, 31, 23, 59)
+    assert trigger_of(Schedule(at=last, timezone=NEW_YORK)).next(FIRST) == utc(9998, 1, 1, 4, 59)
 
 
 def test_start_and_end_are_both_included() -> None:

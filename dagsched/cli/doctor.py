@@ -104,20 +104,14 @@ def _job_files(args: argparse.Namespace) -> Iterator[Check]:
     try:
         files = job_files(args.paths)
     except UsageError:
-        yield Check(
-            "job files", WARNING, "none here", "write one with `dagsched init`, or name it with --file"
-        )
+        yield Check("job files", WARNING, "none here", "write one with `dagsched init`, or name it with --file")
         return
     names = ", ".join(map(str, files))
     loaded = load(files, SystemClock().now())
     if loaded.config is None:
-        yield Check(
-            "job files", ERROR, f"{names}: {len(loaded.problems)} problems", "see `dagsched validate`", 3
-        )
+        yield Check("job files", ERROR, f"{names}: {len(loaded.problems)} problems", "see `dagsched validate`", 3)
     elif loaded.problems:
-        yield Check(
-            "job files", WARNING, f"{names}: {len(loaded.problems)} warnings", "see `dagsched validate`"
-        )
+        yield Check("job files", WARNING, f"{names}: {len(loaded.problems)} warnings", "see `dagsched validate`")
     else:
         yield Check("job files", OK, f"{names}: {len(loaded.config.jobs)} jobs")
 
@@ -143,9 +137,7 @@ def permissions(home: Path) -> Iterator[Check]:
     if found.st_uid != os.geteuid():
         yield Check("owner", WARNING, f"{home} belongs to user {found.st_uid}", "run dagsched as its owner")
     if mode & 0o077:
-        yield Check(
-            "permissions", ERROR, f"{home} is open to others (mode {mode:04o})", f"chmod 700 '{home}'"
-        )
+        yield Check("permissions", ERROR, f"{home} is open to others (mode {mode:04o})", f"chmod 700 '{home}'")
     elif not os.access(home, os.W_OK):
         yield Check("permissions", ERROR, f"{home} may not be written", f"chmod 700 '{home}'", 4)
     else:

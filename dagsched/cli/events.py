@@ -22,9 +22,7 @@ PAGE = 1000
 
 
 def arguments(parser: Parser) -> None:
-    parser.add_argument(
-        "--since", metavar="SEQ", type=count, default=0, help="only events with a greater number"
-    )
+    parser.add_argument("--since", metavar="SEQ", type=count, default=0, help="only events with a greater number")
     parser.add_argument("--job", metavar="JOB", help="only events of this job")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as events happen")
     add_json(parser, "one JSON object per line")

@@ -21,13 +21,9 @@ FORMATS = ("text", "dot", "mermaid", "json")
 
 
 def arguments(parser: Parser) -> None:
-    parser.add_argument(
-        "job", metavar="JOB", nargs="?", help="only this job, what it waits for and what waits for it"
-    )
+    parser.add_argument("job", metavar="JOB", nargs="?", help="only this job, what it waits for and what waits for it")
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text, a tree")
-    parser.add_argument(
-        "--json", dest="format", action="store_const", const="json", help="the same as --format json"
-    )
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     add_file(parser)
 
 

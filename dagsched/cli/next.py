@@ -23,9 +23,7 @@ FOR_ONE_JOB, FOR_EACH_JOB = 5, 1
 
 
 def arguments(parser: Parser) -> None:
-    parser.add_argument(
-        "job", metavar="JOB", nargs="?", help="only this job (default: the next tick of each)"
-    )
+    parser.add_argument("job", metavar="JOB", nargs="?", help="only this job (default: the next tick of each)")
     parser.add_argument(
         "-n",
         metavar="N",

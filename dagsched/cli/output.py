@@ -87,9 +87,7 @@ def print_table(
     show(titles, cells, frozenset(right), state)
 
 
-def _print_plain_table(
-    titles: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str], state: str
-) -> None:
+def _print_plain_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str], state: str) -> None:
     widths = [max(len(title), *(len(row[place]) for row in rows)) for place, title in enumerate(titles)]
     for row in ([title.upper() for title in titles], *rows):
         padded = [
@@ -99,9 +97,7 @@ def _print_plain_table(
         print("  ".join(padded).rstrip())
 
 
-def _print_rich_table(
-    titles: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str], state: str
-) -> None:
+def _print_rich_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str], state: str) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

@@ -52,9 +52,7 @@ def state_dir(args: argparse.Namespace) -> Path:
         return beside(files[0])
     if Path(STATE_DIR).is_dir():
         return Path(STATE_DIR).absolute()
-    raise UsageError(
-        "no state: neither a job file nor a .dagsched folder is here; name one with --state-dir or --file"
-    )
+    raise UsageError("no state: neither a job file nor a .dagsched folder is here; name one with --state-dir or --file")
 
 
 def beside(path: Path) -> Path:

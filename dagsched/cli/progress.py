@@ -191,10 +191,7 @@ def print_closing_table(board: Board, now: datetime) -> None:
     """Print how every run of a `--once` ended."""
     print_table(
         ("job", "state", "tries", "took", "reason"),
-        [
-            [line.job, str(line.state), str(line.attempt or ""), took(line, now), line.reason]
-            for line in board
-        ],
+        [[line.job, str(line.state), str(line.attempt or ""), took(line, now), line.reason] for line in board],
         right=("tries", "took"),
     )
     print(summary(board))

@@ -14,12 +14,8 @@ from dagsched.model import BAD
 
 
 def arguments(parser: Parser) -> None:
-    parser.add_argument(
-        "run_name", metavar="RUN", help="a run's name, or a job for its newest run that went wrong"
-    )
-    parser.add_argument(
-        "--downstream", action="store_true", help="and everything below it that ran at this tick"
-    )
+    parser.add_argument("run_name", metavar="RUN", help="a run's name, or a job for its newest run that went wrong")
+    parser.add_argument("--downstream", action="store_true", help="and everything below it that ran at this tick")
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)

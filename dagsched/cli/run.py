@@ -74,9 +74,7 @@ def _is_path(word: str) -> bool:
     return word.endswith((".yaml", ".yml")) or "/" in word or word in (".", "..")
 
 
-async def _run_daemon(
-    args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View
-) -> int:
+async def _run_daemon(args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View) -> int:
     from dagsched.daemon import Daemon
 
     daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots)
@@ -98,6 +96,4 @@ def _view(args: argparse.Namespace, clock: Clock) -> View:
 
 def _log_to_stderr() -> None:
     """Let warnings of the program itself reach people; what happens to runs is shown by the view."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="dagsched: %(levelname)s: %(message)s"
-    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="dagsched: %(levelname)s: %(message)s")

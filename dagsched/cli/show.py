@@ -102,9 +102,7 @@ def _print_for_people(whole: Whole) -> None:
         )
     if whole.upstream:
         print()
-        print_table(
-            ("upstream", "match", "state", "reason"), [_upstream_cells(*pair) for pair in whole.upstream]
-        )
+        print_table(("upstream", "match", "state", "reason"), [_upstream_cells(*pair) for pair in whole.upstream])
 
 
 def _facts(whole: Whole) -> list[tuple[str, str]]:

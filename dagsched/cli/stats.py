@@ -59,9 +59,7 @@ async def _read(args: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
 
 
 def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: format_instant(value) if isinstance(value, datetime) else value for key, value in row.items()
-    }
+    return {key: format_instant(value) if isinstance(value, datetime) else value for key, value in row.items()}
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

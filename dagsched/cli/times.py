@@ -11,19 +11,19 @@ from datetime import UTC, datetime, timedelta
 from dagsched.errors import UsageError
 from dagsched.model import cut_to_ms, format_instant
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_LENGTH = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_STARTS_LIKE_A_LENGTH = re.compile(r"[0-9.]+[a-z]")
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_length(text: str) -> timedelta:
-    """Return the length of `90s`, `15m`, `2h`, `1d` or `1h30m`; a bare number raises UsageError."""
-    parts = _LENGTH.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise UsageError(f"{text!r} is no length; write one with its unit: 90s, 15m, 2h, 1d")
+    """Return the length of `90s`, `15m`, `2h`, `1d` or `1h30m`, as in job files; raises UsageError."""
+    from dagsched.config import BadLength
+    from dagsched.config import parse_length as parse
+
     try:
-        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
-    except OverflowError:
-        raise UsageError(f"{text!r} is too long a length") from None
+        return parse(text)
+    except BadLength as error:
+        raise UsageError(f"{error}; write it with its unit: 90s, 15m, 2h, 1d") from None
 
 
 def parse_moment(text: str) -> datetime:
@@ -38,13 +38,9 @@ def parse_moment(text: str) -> datetime:
 
 def parse_since(text: str, now: datetime) -> datetime:
     """Return the instant a length ago (`2h`), or the one that is written; raises UsageError."""
-    if _LENGTH.match(text) and "-" not in text:
-        length = parse_length(text)
-        return max(now - length, _EARLIEST) if length < now - _EARLIEST else _EARLIEST
+    if _STARTS_LIKE_A_LENGTH.match(text):
+        return max(now - parse_length(text), _EARLIEST)
     return parse_moment(text)
-
-
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def instant_or_none(moment: datetime | None) -> str | None:

@@ -17,13 +17,9 @@ from dagsched.model import Config, Param
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("job", metavar="JOB", help="the job to run")
-    parser.add_argument(
-        "--param", metavar="K=V", action="append", default=[], help="a parameter; may be repeated"
-    )
+    parser.add_argument("--param", metavar="K=V", action="append", default=[], help="a parameter; may be repeated")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument(
-        "--with-upstream", action="store_true", help="run everything it waits for as well, first"
-    )
+    how.add_argument("--with-upstream", action="store_true", help="run everything it waits for as well, first")
     how.add_argument("--only", action="store_true", help="wait for nothing and start nothing else")
     add_json(parser)
     add_file(parser)

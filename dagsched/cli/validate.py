@@ -20,12 +20,8 @@ FORMATS = ("human", "json", "github", "sarif")
 
 def arguments(parser: Parser) -> None:
     add_paths(parser)
-    parser.add_argument(
-        "--format", choices=FORMATS, default="human", help="how problems are printed (default: human)"
-    )
-    parser.add_argument(
-        "--json", dest="format", action="store_const", const="json", help="the same as --format json"
-    )
+    parser.add_argument("--format", choices=FORMATS, default="human", help="how problems are printed (default: human)")
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     parser.add_argument("--strict", action="store_true", help="exit 1 when there are warnings")
 
 

@@ -82,9 +82,7 @@ def no_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     answer_with(monkeypatch, None)
 
 
-def answer_with(
-    monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | None
-) -> list[tuple[str, dict[str, Any]]]:
+def answer_with(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | None) -> list[tuple[str, dict[str, Any]]]:
     """Have a daemon give this answer (None: none runs) and return the list of what it is asked."""
     asked: list[tuple[str, dict[str, Any]]] = []
 

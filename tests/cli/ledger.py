@@ -30,9 +30,7 @@ EXTRACT_ONE = Run(
     ended=utc(2026, 11, 23, 1, 3, 12, 40), attempts=2, attempt_limit=3, exit_code=0, config=1,
     outputs={"rows": "17"},
 )  # fmt: skip
-EXTRACT_TWO = Run(
-    "extract", TWO, RunState.RUNNING, created=TWO, started=TWO, attempts=1, attempt_limit=3, config=1
-)
+EXTRACT_TWO = Run("extract", TWO, RunState.RUNNING, created=TWO, started=TWO, attempts=1, attempt_limit=3, config=1)
 LOAD_ONE = Run(
     "load", ONE, RunState.FAILED, reason="exit 3", created=ONE, started=utc(2026, 11, 23, 1, 4),
     ended=utc(2026, 11, 23, 1, 4, 2), attempts=1, exit_code=3, links=(Link("extract", ONE),), config=1,
@@ -41,9 +39,7 @@ LOAD_MANUAL = Run(
     "load", MANUAL, RunState.SUCCESS, origin=Origin.MANUAL, created=MANUAL, started=MANUAL,
     ended=utc(2026, 11, 23, 2, 0, 1), attempts=1, exit_code=0, params={"day": "mon"}, config=1,
 )  # fmt: skip
-LOAD_TWO = Run(
-    "load", TWO, RunState.WAITING, reason="waits for extract", links=(Link("extract", TWO),), config=1
-)
+LOAD_TWO = Run("load", TWO, RunState.WAITING, reason="waits for extract", links=(Link("extract", TWO),), config=1)
 TIDY = Run(
     "tidy", utc(2026, 11, 23, 3), RunState.SKIPPED, until=utc(2026, 11, 23, 13), reason="paused",
     ended=utc(2026, 11, 23, 13), config=1,
@@ -69,9 +65,7 @@ LOGS = {
 EVENTS = [
     EventRow(1, ONE, "run.created", "extract", ONE, to_state="queued"),
     EventRow(2, utc(2026, 11, 23, 1, ms=40), "run.started", "extract", ONE, 1, "queued", "running"),
-    EventRow(
-        3, utc(2026, 11, 23, 1, 0, 1), "run.retrying", "extract", ONE, 1, "running", "retrying", "exit 7"
-    ),
+    EventRow(3, utc(2026, 11, 23, 1, 0, 1), "run.retrying", "extract", ONE, 1, "running", "retrying", "exit 7"),
     EventRow(4, utc(2026, 11, 23, 1, 0, 3), "run.started", "extract", ONE, 2, "retrying", "running"),
     EventRow(5, utc(2026, 11, 23, 1, 3, 12), "run.finished", "extract", ONE, 2, "running", "success"),
     EventRow(6, utc(2026, 11, 23, 1, 4, 2), "run.finished", "load", ONE, 1, "running", "failed", "exit 3"),

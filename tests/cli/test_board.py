@@ -16,9 +16,7 @@ def happened(board: Board, *events: tuple[str, str], start: int = 0) -> Board:
     """Tell the board that these jobs came into these states, one second after the other."""
     board.on_events(
         [
-            EventRow(
-                number + 1, TICK + timedelta(seconds=number), f"run.{state}", job, TICK, 1, to_state=state
-            )
+            EventRow(number + 1, TICK + timedelta(seconds=number), f"run.{state}", job, TICK, 1, to_state=state)
             for number, (job, state) in enumerate(events, start)
         ]
     )

@@ -31,9 +31,7 @@ def test_json_rows_have_exactly_the_promised_keys(call):
 
 
 def test_a_row_tells_all_of_a_run(call):
-    [row] = [
-        row for row in call("history", "--json").rows if row["run"] == "job:extract:2026-11-23T01:00:00Z"
-    ]
+    [row] = [row for row in call("history", "--json").rows if row["run"] == "job:extract:2026-11-23T01:00:00Z"]
     assert row == {
         "run": "job:extract:2026-11-23T01:00:00Z",
         "job": "extract",
@@ -64,9 +62,7 @@ def runs(result) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        pytest.param(
-            ["load"], ["load:2026-11-23T14", "load:2026-11-23T02:00:00.007Z", "load:2026-11-23T01"], id="job"
-        ),
+        pytest.param(["load"], ["load:2026-11-23T14", "load:2026-11-23T02:00:00.007Z", "load:2026-11-23T01"], id="job"),
         pytest.param(["load", "--limit", "1"], ["load:2026-11-23T14"], id="limit"),
         pytest.param(["--state", "failed"], ["load:2026-11-23T01"], id="state"),
         pytest.param(
@@ -75,9 +71,7 @@ def runs(result) -> list[str]:
             id="states",
         ),
         pytest.param(["extract", "--since", "45m"], ["extract:2026-11-23T14"], id="since a length"),
-        pytest.param(
-            ["extract", "--since", "2026-11-23T13:00"], ["extract:2026-11-23T14"], id="since an instant"
-        ),
+        pytest.param(["extract", "--since", "2026-11-23T13:00"], ["extract:2026-11-23T14"], id="since an instant"),
         pytest.param(["extract", "--since", "2027-01-01"], [], id="since the future"),
     ],
 )

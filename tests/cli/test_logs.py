@@ -77,9 +77,7 @@ def test_following_goes_on_with_the_next_attempt_until_the_run_has_ended(tmp_pat
                 lambda: (tmp_path / "one").write_bytes(b"a"),
                 lambda: (tmp_path / "one").write_bytes(b"ab"),
                 lambda: store.commit(
-                    Batch(
-                        attempts=[replace(first, ended=TICK, outcome=Outcome.FAILED)], new_attempts=[second]
-                    )
+                    Batch(attempts=[replace(first, ended=TICK, outcome=Outcome.FAILED)], new_attempts=[second])
                 ),
                 lambda: (tmp_path / "two").write_bytes(b"x"),
                 lambda: store.commit(Batch(runs=[replace(run, state=RunState.SUCCESS, ended=TICK)])),
@@ -91,9 +89,6 @@ def test_following_goes_on_with_the_next_attempt_until_the_run_has_ended(tmp_pat
             if asyncio.iscoroutine(done):
                 await done
 
-        return [
-            (piece.attempt, piece.data)
-            async for piece in pieces(store, tmp_path, run, follow=True, wait=wait)
-        ]
+        return [(piece.attempt, piece.data) async for piece in pieces(store, tmp_path, run, follow=True, wait=wait)]
 
     assert asyncio.run(follow()) == [(1, b"a"), (1, b"b"), (2, b"x")]

@@ -119,9 +119,7 @@ HEAVY = (
 
 
 def test_version_imports_next_to_nothing():
-    loaded = python(
-        "import sys\nfrom dagsched.cli import main\nmain(['--version'])\nprint(*sys.modules)"
-    ).split()
+    loaded = python("import sys\nfrom dagsched.cli import main\nmain(['--version'])\nprint(*sys.modules)").split()
     assert not set(loaded) & {*HEAVY, "yaml", "argparse", "jsonschema", "croniter"}
 
 

@@ -62,9 +62,7 @@ def test_an_unscheduled_job_shows_the_ticks_of_its_upstreams_each_once(call):
 
 def test_two_sources_of_one_tick_are_both_named(call, here):
     (here / "jobs.yaml").write_text(FILE.replace('"0 9 * * mon"', '"0 2 * * *"'))
-    assert ticks(call("next", "both", "-n", "1", "--json")) == [
-        ("both", "2026-11-24T07:00", "from refresh, weekly")
-    ]
+    assert ticks(call("next", "both", "-n", "1", "--json")) == [("both", "2026-11-24T07:00", "from refresh, weekly")]
 
 
 def test_a_named_job_shows_five_ticks(call):

@@ -100,9 +100,7 @@ def test_time_stands_still_for_what_has_ended():
 
 
 def test_a_small_screen_shows_what_is_under_way_and_what_went_wrong_first():
-    lines = drawn(
-        ("a", "success"), ("b", "waiting"), ("c", "running"), ("d", "failed"), ("e", "success"), height=4
-    )
+    lines = drawn(("a", "success"), ("b", "waiting"), ("c", "running"), ("d", "failed"), ("e", "success"), height=4)
     assert [line.split()[0] for line in lines[:-1]] == ["c", "d"]
     assert lines[-1] == "1 waiting, 1 running, 2 success, 1 failed"
 

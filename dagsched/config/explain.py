@@ -7,7 +7,7 @@ value of any size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ class Complaint:
     why: str = ""
     fix: str = ""
     is_key: bool = False
+    meant: str = ""  # of an unknown key, the one that was probably meant
 
 
 def complaints(validator: Any, instance: Any, base: Path) -> list[Complaint]:
@@ -35,7 +36,14 @@ def complaints(validator: Any, instance: Any, base: Path) -> list[Complaint]:
     for error in validator.iter_errors(instance):
         for complaint in _complaints(error, base):
             found.setdefault((complaint.path, complaint.is_key, complaint.code, complaint.message), complaint)
-    return list(found.values())
+    return [each for each in found.values() if not _follows(each, found.values())]
+
+
+def _follows(complaint: Complaint, others: Iterable[Complaint]) -> bool:
+    """Whether it only says once more what an unknown key says: `command:` instead of `run:` leaves no `run`."""
+    return complaint.code == "E108" and any(
+        other.meant in ("run", "handler") and other.path[:-1] == complaint.path for other in others
+    )
 
 
 def _complaints(error: Any, base: Path) -> Iterator[Complaint]:
@@ -77,36 +85,23 @@ def _is_wrong_kind(error: Any) -> bool:
 
 def _unknown_keys(error: Any, path: Path) -> Iterator[Complaint]:
     known = list(error.schema.get("properties", {}))
-    where = error.schema.get("title", "job file")
+    why = f"there is no such key in a {error.schema.get('title', 'job file')}"
+    if len(known) < 9:
+        why += f"; known are {', '.join(known)}"
     for key in error.instance:
         if key not in known:
             meant = known_key(key, known)
-            why = (
-                f"a {where} has no such key: {', '.join(known)}"
-                if len(known) < 9
-                else f"a {where} has no such key"
-            )
-            fix = (
-                f"did you mean '{meant}'?"
-                if meant
-                else "remove it, or see `dagsched schema` for the known keys"
-            )
-            yield Complaint("E101", (*path, key), f"unknown key '{short(key)}'", why, fix, True)
+            fix = f"did you mean '{meant}'?" if meant else "remove it; `dagsched schema` prints the known keys"
+            yield Complaint("E101", (*path, key), f"unknown key '{short(key)}'", why, fix, True, meant or "")
 
 
 def _missing(error: Any, path: Path) -> Iterator[Complaint]:
     for key in error.validator_value:
         if key not in error.instance:
-            where = error.schema.get("title", "value")
+            why = f"a {error.schema.get('title', 'value')} cannot do without it"
             example = _example(error.schema.get("properties", {}).get(key, {}))
-            yield Complaint(
-                "E102",
-                path,
-                f"the key '{key}' is missing",
-                f"a {where} cannot do without it",
-                f"add it, e.g. {key}: {example}" if example else f"add '{key}:'",
-                bool(path),
-            )
+            fix = f"add it, e.g. {key}: {example}" if example else f"add '{key}:'"
+            yield Complaint("E102", path, f"the key '{key}' is missing", why, fix, bool(path))
 
 
 def _said(error: Any, path: Path, *, is_key: bool = False) -> Complaint:
@@ -114,7 +109,7 @@ def _said(error: Any, path: Path, *, is_key: bool = False) -> Complaint:
     schema = error.schema
     why = str(schema.get("description", "")) or _title_reason(schema)
     fix = _fix(error, code)
-    return Complaint(code, path, message, why, fix, is_key)
+    return Complaint(code, path, message, why, fix, is_key or code in ("E108", "E109"))
 
 
 def _title_reason(schema: Mapping[str, Any]) -> str:
@@ -188,11 +183,7 @@ def _fix(error: Any, code: str) -> str:
         return "keep exactly one of cron, every, at; split the job if you need more"
     if error.validator == "enum":
         meant = nearest(str(value), map(str, error.validator_value))
-        return (
-            f"did you mean '{meant}'?"
-            if meant
-            else f"write one of {', '.join(map(str, error.validator_value))}"
-        )
+        return f"did you mean '{meant}'?" if meant else f"write one of {', '.join(map(str, error.validator_value))}"
     if error.validator == "type":
         return _type_fix(value, error.validator_value, schema)
     if error.validator == "dependentRequired":
@@ -224,9 +215,7 @@ def _flow(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower() if value is not None else "null"
     text = str(value)
-    return (
-        f'"{text}"' if isinstance(value, str) and any(sign in text for sign in "*:#{}[],&!|>'\"%@`") else text
-    )
+    return f'"{text}"' if isinstance(value, str) and any(sign in text for sign in "*:#{}[],&!|>'\"%@`") else text
 
 
 def _type_words(wanted: Any) -> str:
@@ -258,7 +247,5 @@ def shown_value(value: Any) -> str:
 
 def short(text: str) -> str:
     """Return the text on one line, cut to SHOWN_CHARACTERS_MAX."""
-    line = "".join(
-        character if character.isprintable() else "\ufffd" for character in text[: SHOWN_CHARACTERS_MAX + 1]
-    )
+    line = "".join(character if character.isprintable() else "\ufffd" for character in text[: SHOWN_CHARACTERS_MAX + 1])
     return line if len(line) <= SHOWN_CHARACTERS_MAX else line[: SHOWN_CHARACTERS_MAX - 3] + "..."

@@ -81,6 +81,4 @@ def schema() -> dict[str, Any]:
 
 def installed_handlers() -> tuple[str, ...]:
     """Return what `handler:` may say: those built in and those of installed plug-ins."""
-    return tuple(
-        sorted({*BUILT_IN_HANDLERS, *(each.name for each in entry_points(group="dagsched.handlers"))})
-    )
+    return tuple(sorted({*BUILT_IN_HANDLERS, *(each.name for each in entry_points(group="dagsched.handlers"))}))

@@ -27,7 +27,8 @@ class BadLength(ValueError):
 def parse_length(text: str) -> timedelta:
     """Return the length of `90s`, `1h30m`, `500ms`, `1.5h`: parts are summed, milliseconds the finest.
 
-    Raises BadLength when it is no length, finer than a millisecond, names a unit twice, or exceeds LENGTH_MAX.
+    Raises BadLength when it is no length, finer than a millisecond, names a unit twice, or exceeds
+    LENGTH_MAX.
     """
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:

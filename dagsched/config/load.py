@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dagsched.config import grammar
-from dagsched.config.build import Builder, Entry
+from dagsched.config.build import Builder, Dropped, Entry
 from dagsched.config.checks import View, all_checks
 from dagsched.config.explain import Complaint, short
 from dagsched.config.files import installed_handlers, job_files, read_file, unreadable
@@ -73,6 +73,7 @@ class _Loading:
         self._pools: dict[str, int | None] = {}
         self._pool_places: dict[str, str] = {}
         self._is_whole = True
+        self._broken: set[str] = set()
         for problem in problems:
             self._is_whole = False
             self._report.take(problem)
@@ -99,7 +100,6 @@ class _Loading:
         refused = grammar.check(document.data)
         for complaint in refused:
             self._report.complain(document, complaint)
-        dropped = _dropped(refused)
         top = {str(complaint.path[0]) for complaint in refused if len(complaint.path) == 1}
         defaults = document.data.get("defaults")
         timezone = document.data.get("timezone") if "timezone" not in top else None
@@ -110,14 +110,14 @@ class _Loading:
             folder,
             self._report,
             self._schedules,
-            dropped["jobs"],
-            _without(defaults, dropped["defaults"]) if isinstance(defaults, dict) else {},
+            _dropped(refused),
+            _without(defaults, _refused_names(refused, "defaults")) if isinstance(defaults, dict) else {},
             timezone,
         )
-        self._declare_pools(document, dropped["pools"])
+        self._declare_pools(document, _refused_names(refused, "pools"))
         self._declare_jobs(document, builder)
 
-    def _declare_pools(self, document: Document, refused: Mapping[str, frozenset[str]]) -> None:
+    def _declare_pools(self, document: Document, refused: set[str]) -> None:
         pools = document.data.get("pools")
         if not isinstance(pools, dict):
             self._is_whole = self._is_whole and pools is None and "pools" not in document.data
@@ -162,33 +162,46 @@ class _Loading:
             elif isinstance(raw, dict):
                 self._entries[id] = builder.job(id, raw)
             else:
-                self._is_whole = False
+                self._broken.add(id)
 
     def _check(self) -> None:
         handlers = frozenset(installed_handlers())
-        all_checks(View(self._entries, self._pools, handlers, self._is_whole, self._now), self._report)
+        all_checks(
+            View(self._entries, frozenset(self._broken), self._pools, handlers, self._is_whole, self._now), self._report
+        )
 
     def _config(self, texts: Mapping[str, str]) -> Config:
         jobs = {id: entry.job for id, entry in self._entries.items()}
         pools = {name: slots for name, slots in self._pools.items() if slots is not None}
-        return Config(
-            MappingProxyType(jobs), MappingProxyType(pools), MappingProxyType(dict(texts)), _digest(texts)
-        )
+        return Config(MappingProxyType(jobs), MappingProxyType(pools), MappingProxyType(dict(texts)), _digest(texts))
 
 
-def _dropped(refused: Iterable[Complaint]) -> dict[str, dict[str, frozenset[str]]]:
-    """Return what the grammar refused: by section, by name, the keys; of defaults, the keys are the names."""
-    found: dict[str, dict[str, frozenset[str]]] = {"jobs": {}, "pools": {}, "defaults": {}}
+def _dropped(refused: Iterable[Complaint]) -> dict[str, Dropped]:
+    """Return by job what the grammar refused of it, as little as possible, so that the rest is checked too."""
+    keys: dict[str, set[str]] = {}
+    parts: dict[str, set[tuple[str, str | int]]] = {}
     for complaint in refused:
         path = complaint.path
-        if len(path) >= 2 and path[0] in found:
-            section, name = found[str(path[0])], str(path[1])
-            keys = {str(path[2])} if len(path) > 2 else set()
-            section[name] = section.get(name, frozenset()) | keys
-    return found
+        if len(path) > 2 and path[0] == "jobs":
+            id, key = str(path[1]), str(path[2])
+            keys.setdefault(id, set())
+            if key in ("depends_on", "env", "params") and len(path) > 3:
+                parts.setdefault(id, set()).add((key, path[3]))
+            else:
+                keys[id].add(key)
+    # What is refused as a whole loses its parts with it.
+    return {
+        id: Dropped(frozenset(found), frozenset(part for part in parts.get(id, ()) if part[0] not in found))
+        for id, found in keys.items()
+    }
 
 
-def _without(mapping: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+def _refused_names(refused: Iterable[Complaint], section: str) -> set[str]:
+    """Return the names in that top-level mapping which the grammar refused."""
+    return {str(each.path[1]) for each in refused if len(each.path) > 1 and each.path[0] == section}
+
+
+def _without(mapping: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
     return {key: value for key, value in mapping.items() if key not in keys}
 
 

@@ -36,17 +36,11 @@ def _block(problem: Problem, color: bool) -> str:
     bold, dim, plain = (_BOLD, _DIM, _PLAIN) if color else ("", "", "")
     mark = "" if not color else _RED if problem.is_error else _YELLOW
     place = f"{printable(problem.file)}:{problem.line}:{problem.column}"
-    lines = [
-        f"{bold}{place}:{plain} {mark}{problem.severity} {problem.code}:{plain} {bold}{problem.message}{plain}"
-    ]
+    lines = [f"{bold}{place}:{plain} {mark}{problem.severity} {problem.code}:{plain} {bold}{problem.message}{plain}"]
     if problem.excerpt:
         source, _, caret = problem.excerpt.partition("\n")
         lines += [source, f"{mark}{caret}{plain}"]
-    lines += [
-        f"  {dim}{label}:{plain} {text}"
-        for label, text in (("why", problem.why), ("fix", problem.fix))
-        if text
-    ]
+    lines += [f"  {dim}{label}:{plain} {text}" for label, text in (("why", problem.why), ("fix", problem.fix)) if text]
     return "\n".join(lines) + "\n"
 
 
@@ -79,9 +73,7 @@ def _github(problems: Sequence[Problem]) -> str:
                  "endColumn": problem.end_column, "title": f"dagsched {problem.code}"}  # fmt: skip
         properties = ",".join(f"{name}={_property(str(value))}" for name, value in where.items())
         text = "\n".join(
-            part
-            for part in (problem.message, _labelled("why", problem.why), _labelled("fix", problem.fix))
-            if part
+            part for part in (problem.message, _labelled("why", problem.why), _labelled("fix", problem.fix)) if part
         )
         lines.append(f"::{problem.severity} {properties}::{_data(text)}\n")
     return "".join(lines)
@@ -150,9 +142,7 @@ def _uri(file: str) -> str:
 
 def printable(text: str) -> str:
     """Return the text with everything a terminal could act on made visible."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape", "replace").decode() for each in text
-    )
+    return "".join(each if each.isprintable() else each.encode("unicode_escape", "replace").decode() for each in text)
 
 
 FORMATS: dict[str, Callable[[Sequence[Problem]], str]] = {"json": _json, "github": _github, "sarif": _sarif}

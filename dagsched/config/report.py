@@ -21,9 +21,7 @@ class Report:
         span = document.span(complaint.path, key=complaint.is_key)
         self._at(document, span, complaint)
 
-    def complain_inside(
-        self, document: Document, complaint: Complaint, offset: int | None, length: int | None
-    ) -> None:
+    def complain_inside(self, document: Document, complaint: Complaint, offset: int | None, length: int | None) -> None:
         """Add a complaint about a part of the text at its path; about all of it when `offset` is None."""
         if offset is None:
             self.complain(document, complaint)

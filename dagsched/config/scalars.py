@@ -15,9 +15,7 @@ _WORDS: dict[str, bool | None] = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,63})")
-_FLOAT = re.compile(
-    r"[-+]?(?:\.[0-9]{1,64}|(?:0|[1-9][0-9]{0,63})(?:\.[0-9]{0,64})?)(?:[eE][-+]?[0-9]{1,4})?"
-)
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,64}|(?:0|[1-9][0-9]{0,63})(?:\.[0-9]{0,64})?)(?:[eE][-+]?[0-9]{1,4})?")
 _BASED = re.compile(r"0o[0-7]{1,64}|0x[0-9a-fA-F]{1,64}")
 
 # A plain scalar that starts with none of these is text.

@@ -69,9 +69,7 @@ class Schedules:
 
 def _checked(raw: Any, timezone: str, dst: Mapping[str, str], place: Place, report: Report) -> Schedule:
     said: Mapping[str, Any] = {"cron": raw} if isinstance(raw, str) else raw
-    bounds = {
-        key: _instant(said[key], timezone, key, place, report) for key in ("start", "end") if key in said
-    }
+    bounds = {key: _instant(said[key], timezone, key, place, report) for key in ("start", "end") if key in said}
     schedule = Schedule(
         cron=tuple(each.text for each in expressions(raw, ())),
         every=_every(said["every"], place, report) if "every" in said else None,
@@ -206,25 +204,26 @@ def _inner(place: Place, key: str) -> Path:
     return (*place[1], key)
 
 
-def _refused(
-    report: Report, place: Place, code: str, path: Path, message: str, why: str, fix: str
-) -> _Refused:
+def _refused(report: Report, place: Place, code: str, path: Path, message: str, why: str, fix: str) -> _Refused:
     report.complain(place[0], Complaint(code, path, message, why, fix))
     return _Refused()
 
 
-def remarks(
-    schedule: Schedule, raw: Any, place: Place, timezone_path: Path, now: datetime, report: Report
-) -> None:
+def remarks(schedule: Schedule, raw: Any, place: Place, timezone_path: Path, now: datetime, report: Report) -> None:
     """Report what `lint` finds, each remark at the expression, length or zone it is about."""
     document, path = place
     for each in expressions(raw, path):
         for remark in lint(replace(schedule, cron=(each.text,)), now):
             at = timezone_path if remark.code == "W307" else each.path
             said = Complaint(remark.code, at, remark.message, remark.why, remark.fix)
-            report.complain_inside(document, said, remark.offset, None)
+            report.complain_inside(document, said, remark.offset, _word(each.text, remark.offset))
     if not schedule.cron:
         key = "every" if schedule.every is not None else "at"
         for remark in lint(schedule, now):
             at = timezone_path if remark.code == "W307" else (*path, key)
             report.complain(document, Complaint(remark.code, at, remark.message, remark.why, remark.fix))
+
+
+def _word(text: str, offset: int | None) -> int | None:
+    """Return the length of the list item of a cron field that starts at `offset`."""
+    return None if offset is None else len(text[offset:].split(maxsplit=1)[0].partition(",")[0])

@@ -35,9 +35,7 @@ class Source:
         line = bisect_right(self._starts, index)
         return line, index - self._starts[line - 1] + 1
 
-    def problem(
-        self, code: str, span: tuple[int, int], message: str, why: str = "", fix: str = ""
-    ) -> Problem:
+    def problem(self, code: str, span: tuple[int, int], message: str, why: str = "", fix: str = "") -> Problem:
         """Return a problem about the characters in [span[0], span[1]), cut to one line and at least one long."""
         line, column = self.place(span[0])
         text = self._line(line)

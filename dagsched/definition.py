@@ -96,7 +96,13 @@ def _schedule(data: Mapping[str, Any] | None) -> Schedule | None:
 
 
 def _retry(data: Mapping[str, Any]) -> RetryPolicy:
-    readers: dict[str, Any] = {"delay": _length, "max_delay": _length, "jitter": _length, "on": tuple, "backoff": Backoff}
+    readers: dict[str, Any] = {
+        "delay": _length,
+        "max_delay": _length,
+        "jitter": _length,
+        "on": tuple,
+        "backoff": Backoff,
+    }
     return RetryPolicy(**{key: readers.get(key, _same)(value) for key, value in data.items()})
 
 

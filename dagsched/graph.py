@@ -23,9 +23,7 @@ class Graph:
     """
 
     def __init__(self, jobs: Mapping[str, Job]) -> None:
-        self.upstream = {
-            id: tuple(edge.job for edge in job.depends_on if edge.job in jobs) for id, job in jobs.items()
-        }
+        self.upstream = {id: tuple(edge.job for edge in job.depends_on if edge.job in jobs) for id, job in jobs.items()}
         below: dict[str, list[str]] = {id: [] for id in jobs}
         for id, above in self.upstream.items():
             for upstream in above:

@@ -1,0 +1,291 @@
+"""The engine's memory and its pen: what is known, and what one event changes.
+
+Every change of a run goes through `born`, `move` or `leave_out`, so that the ledger in memory, the row to be
+kept and the line of the event log can never disagree. `begin` and `finish` bracket one event; in between,
+rows are gathered by key (only the last value is written) and events in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from dagsched.definition import digest, to_json
+from dagsched.engine.commands import (
+    Command,
+    RecordEvent,
+    SaveAttempt,
+    SaveConfig,
+    SaveDefinition,
+    SaveMark,
+    SaveRun,
+    SplitRow,
+    StartAttempt,
+    StopAttempt,
+)
+from dagsched.engine.joins import resolve
+from dagsched.engine.ledger import Key, Ledger
+from dagsched.engine.lifecycle import Change, LeftOut, Started, step
+from dagsched.graph import Graph
+from dagsched.model import (
+    EMPTY,
+    Attempt,
+    Config,
+    ConfigVersion,
+    EventRow,
+    Job,
+    JobMark,
+    Origin,
+    Run,
+    RunState,
+    is_schedule_tick,
+)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An event that has no number yet."""
+
+    type: str
+    run: Run | None = None
+    job: str = ""
+    attempt: int | None = None
+    from_state: str = ""
+    reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+
+class Book:
+    """What the engine knows. Everything but `begin`, `finish` and the writers is for reading."""
+
+    def __init__(self) -> None:
+        self.jobs: Mapping[str, Job] = {}
+        self.graph = Graph({})
+        self.pools: Mapping[str, int] = {}
+        self.config_number = 0
+        self.ledger = Ledger()
+        self.marks: dict[str, JobMark] = {}
+        self.open_attempts: dict[Key, Attempt] = {}
+        self.last_event = 0
+        self.last_seen: datetime | None = None
+        self.now = datetime.min
+        self.on_change: Callable[[Run], None] = lambda run: None
+        self._digests: dict[str, str] = {}
+        self._known_definitions: set[str] = set()
+        self._clear()
+
+    # ------------------------------------------------------------ one event
+
+    def begin(self, now: datetime) -> None:
+        """Start gathering what an event at `now` changes."""
+        self._clear()
+        self.now = now
+
+    def finish(self) -> list[Command]:
+        """Return everything the event wants kept, then what it wants done."""
+        self.last_seen = self.now
+        kept: list[Command] = [SplitRow(*key) for key in self._splits]
+        kept += [SaveDefinition(*item) for item in self._definitions]
+        kept += [SaveRun(run) for run in self._dirty.values()]
+        kept += [SaveAttempt(attempt, key in self._new_attempts) for key, attempt in self._attempts.items()]
+        kept += [SaveMark(mark) for mark in self._marks.values()]
+        kept += [SaveConfig(version) for version in self._configs]
+        kept += [RecordEvent(self._numbered(draft)) for draft in self._drafts]
+        acts = self._acts
+        self._clear()
+        return kept + acts
+
+    def _clear(self) -> None:
+        self._dirty: dict[Key, Run] = {}
+        self._drafts: list[_Draft] = []
+        self._splits: list[Key] = []
+        self._attempts: dict[tuple[str, datetime, int], Attempt] = {}
+        self._new_attempts: set[tuple[str, datetime, int]] = set()
+        self._marks: dict[str, JobMark] = {}
+        self._configs: list[ConfigVersion] = []
+        self._definitions: list[tuple[str, Mapping[str, Any]]] = []
+        self._acts: list[Command] = []
+        self._fresh: set[Key] = set()
+
+    def _numbered(self, draft: _Draft) -> EventRow:
+        self.last_event += 1
+        run = draft.run
+        return EventRow(
+            self.last_event,
+            self.now,
+            draft.type,
+            run.job if run else draft.job,
+            run.tick if run else None,
+            draft.attempt,
+            str(draft.from_state),
+            str(run.state) if run else "",
+            draft.reason,
+            draft.detail,
+        )
+
+    # ------------------------------------------------------------ rows
+
+    def born(self, run: Run) -> Run:
+        """Take a new live run."""
+        self.ledger.put(run)
+        self._dirty[run.key] = run
+        self._fresh.add(run.key)
+        self._drafts.append(_Draft("run.created", run, reason=run.reason))
+        self.on_change(run)
+        return run
+
+    def move(self, run: Run, change: Change, attempt: int | None = None) -> Run:
+        """Take `run` one step further and return it as it then is."""
+        if isinstance(change, LeftOut) and run.key in self._fresh:
+            return self._unborn(run, change)
+        after = step(run, change)
+        self._keep(after)
+        self._drafts.append(_Draft(change.event, after, "", attempt, run.state, change.reason))
+        self.on_change(after)
+        return after
+
+    def amend(self, run: Run, event: str = "", reason: str = "", **fields: Any) -> Run:
+        """Change fields of a run that are no part of its life's steps; `event` names a line of the log, if any."""
+        after = replace(run, **fields)
+        self._keep(after)
+        if event:
+            self._drafts.append(_Draft(event, after, "", None, run.state, reason))
+        return after
+
+    def leave_out(
+        self,
+        job: str,
+        tick: datetime,
+        state: RunState,
+        reason: str,
+        *,
+        origin: Origin = Origin.SCHEDULE,
+        stand_in: datetime | None = None,
+    ) -> Run:
+        """Account for a tick that does not run: a new row, or one tick more of the row before it."""
+        before = self.ledger.newest_of_all(job)
+        if before is not None and _extends(before, tick, state, reason, stand_in):
+            row = replace(before, until=tick)
+            self._keep(row)
+            return row
+        row = Run(
+            job, tick, state, reason=reason, origin=origin, stand_in=stand_in,
+            created=self.now, ended=self.now, attempt_limit=0, config=self.config_number,
+        )  # fmt: skip
+        self._keep(row)
+        self._drafts.append(_Draft(f"run.{state}", row, reason=reason))
+        self.on_change(row)
+        return row
+
+    def split(self, row: Run, parts: Iterable[Run]) -> None:
+        """Replace a range row by its parts, in this very commit."""
+        self.ledger.remove(row.key)
+        self._dirty.pop(row.key, None)
+        self._splits.append(row.key)
+        for part in parts:
+            self._keep(part)
+
+    def _unborn(self, run: Run, change: LeftOut) -> Run:
+        # Made and left out by one event: nobody has seen it live, so its tick may extend the row before.
+        self.ledger.remove(run.key)
+        self._fresh.discard(run.key)
+        self._dirty.pop(run.key, None)
+        self._drafts = [draft for draft in self._drafts if draft.run is None or draft.run.key != run.key]
+        row = self.leave_out(
+            run.job, run.tick, RunState.SKIPPED, change.reason, origin=run.origin, stand_in=change.stand_in
+        )
+        if row.tick != run.tick:
+            # Those who watch the tick itself must hear of it under its own key.
+            self.on_change(replace(row, tick=run.tick, until=None))
+        return row
+
+    def _keep(self, run: Run) -> None:
+        self.ledger.put(run)
+        self._dirty[run.key] = run
+
+    # ------------------------------------------------------------ attempts and acts
+
+    def start(self, run: Run) -> Run:
+        """Begin the next attempt of a run: its row, its number, and the order to start it."""
+        job = self.jobs[run.job]
+        digest_ = self.digest_of(job)
+        run = self.move(run, Started(self.now, definition=digest_, config=self.config_number), run.attempts + 1)
+        attempt = Attempt(run.job, run.tick, run.attempts, self.now, definition=digest_)
+        self.open_attempts[run.key] = attempt
+        self.save_attempt(attempt, new=True)
+        self._acts.append(StartAttempt(job, run, self.outputs_for(run)))
+        if run.attempts == 1 and run.origin in (Origin.SCHEDULE, Origin.CATCHUP):
+            mark = self.marks[run.job]
+            self.save_mark(replace(mark, started_runs=mark.started_runs + 1))
+        return run
+
+    def resend(self, run: Run) -> None:
+        """Order the start of an attempt again whose first order never arrived."""
+        self._acts.append(StartAttempt(self.jobs[run.job], run, self.outputs_for(run)))
+
+    def stop(self, run_name: str, attempt: int, cause: str) -> None:
+        """Order the end of an attempt."""
+        self._acts.append(StopAttempt(run_name, attempt, cause))
+
+    def save_attempt(self, attempt: Attempt, *, new: bool = False) -> None:
+        """Keep an attempt as it now is."""
+        key = (attempt.job, attempt.tick, attempt.number)
+        self._attempts[key] = attempt
+        if new:
+            self._new_attempts.add(key)
+
+    def outputs_for(self, run: Run) -> Mapping[str, Mapping[str, str]]:
+        """Return the outputs of the upstream runs that `run` was joined with, by job."""
+        found: dict[str, Mapping[str, str]] = {}
+        for link in run.links:
+            row = resolve(link, self.ledger)
+            if row is not None and row.outputs:
+                found[link.job] = row.outputs
+        return found
+
+    # ------------------------------------------------------------ the rest
+
+    def save_mark(self, mark: JobMark) -> None:
+        """Keep what is remembered of a job."""
+        self.marks[mark.job] = mark
+        self._marks[mark.job] = mark
+
+    def note(self, type: str, *, job: str = "", reason: str = "", detail: Mapping[str, Any] = EMPTY) -> None:
+        """Add a line to the event log that belongs to no run."""
+        self._drafts.append(_Draft(type, None, job, reason=reason, detail=detail))
+
+    def use(self, config: Config, number: int) -> None:
+        """Make `config` the one in force, without judging anything by it."""
+        self.jobs, self.pools, self.config_number = config.jobs, config.pools, number
+        self.graph = Graph(config.jobs)
+        self._digests = {}
+
+    def save_config(self, version: ConfigVersion) -> None:
+        """Keep the configuration that came into force."""
+        self._configs.append(version)
+
+    def digest_of(self, job: Job) -> str:
+        """Return the job's hash, and see to it that the definition is kept."""
+        found = self._digests.get(job.id)
+        if found is None:
+            found = self._digests[job.id] = digest(job)
+        if found not in self._known_definitions:
+            self._known_definitions.add(found)
+            self._definitions.append((found, to_json(job)))
+        return found
+
+
+def _extends(before: Run, tick: datetime, state: RunState, reason: str, stand_in: datetime | None) -> bool:
+    return (
+        before.state is state
+        and before.reason == reason
+        and before.stand_in == stand_in
+        and before.tick < tick
+        and before.created == before.ended
+        and before.attempts == 0
+        and not before.only
+        and is_schedule_tick(before.tick)
+        and is_schedule_tick(tick)
+    )

@@ -1,0 +1,134 @@
+"""The rows of the tick ledger that decisions need, in memory, by job and tick.
+
+History stays in the store; what is here are live runs, each job's newest row, and what an open or next join
+looks at. `forget` drops the rest.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Collection, Iterator
+from datetime import datetime
+
+from dagsched.model import LIVE, Run, is_schedule_tick
+
+Key = tuple[str, datetime]
+
+
+class Ledger:
+    """Rows by (job, tick), each job's ticks in order; range rows stand under their first tick."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[datetime, Run]] = {}
+        self._ticks: dict[str, list[datetime]] = {}
+        self._live: dict[str, set[datetime]] = {}
+        self._prune_at: dict[str, int] = {}
+        self.live_count = 0
+
+    def put(self, run: Run) -> None:
+        """Take a row, new or changed."""
+        rows = self._rows.setdefault(run.job, {})
+        if run.tick not in rows:
+            insort(self._ticks.setdefault(run.job, []), run.tick)
+        rows[run.tick] = run
+        live = self._live.setdefault(run.job, set())
+        if (run.state in LIVE) != (run.tick in live):
+            (live.add if run.state in LIVE else live.remove)(run.tick)
+            self.live_count += 1 if run.state in LIVE else -1
+
+    def remove(self, key: Key) -> None:
+        """Drop one terminal or unsaved row."""
+        job, tick = key
+        del self._rows[job][tick]
+        ticks = self._ticks[job]
+        del ticks[bisect_left(ticks, tick)]
+        if tick in self._live.get(job, ()):
+            self._live[job].remove(tick)
+            self.live_count -= 1
+
+    def get(self, key: Key) -> Run | None:
+        """Return the row that stands under exactly this tick."""
+        rows = self._rows.get(key[0])
+        return rows.get(key[1]) if rows else None
+
+    def covering(self, job: str, tick: datetime) -> Run | None:
+        """Return the row of this tick, or the range row it lies in."""
+        found = self.get((job, tick))
+        if found is None:
+            found = self._before(job, tick)
+            if found is None or found.until is None or found.until < tick:
+                return None
+        return found
+
+    def newest(self, job: str, until: datetime | None = None) -> Run | None:
+        """Return the job's newest row with a tick <= `until` that joins may see, None if it has none."""
+        ticks = self._ticks.get(job, [])
+        place = len(ticks) if until is None else bisect_right(ticks, until)
+        rows = self._rows.get(job, {})
+        while place:
+            place -= 1
+            if not rows[ticks[place]].only:
+                return rows[ticks[place]]
+        return None
+
+    def newest_of_all(self, job: str) -> Run | None:
+        """Return the job's newest row, whoever may see it."""
+        ticks = self._ticks.get(job)
+        return self._rows[job][ticks[-1]] if ticks else None
+
+    def schedule_tick_before(self, job: str, tick: datetime) -> datetime | None:
+        """Return the job's newest schedule tick before `tick`, whatever became of it."""
+        ticks = self._ticks.get(job, [])
+        for place in range(bisect_left(ticks, tick) - 1, -1, -1):
+            row = self._rows[job][ticks[place]]
+            if is_schedule_tick(row.tick):
+                return min(row.until, tick) if row.until else row.tick
+        return None
+
+    def between(self, job: str, after: datetime | None, until: datetime) -> Iterator[Run]:
+        """Yield the rows with a tick in (after, until] that joins may see, oldest first."""
+        ticks = self._ticks.get(job, [])
+        start = 0 if after is None else bisect_right(ticks, after)
+        if after is not None and start:
+            # A range row that began before the window may reach into it.
+            before = self._rows[job][ticks[start - 1]]
+            if before.until is not None and before.until > after and not before.only:
+                yield before
+        for tick in ticks[start : bisect_right(ticks, until)]:
+            if not self._rows[job][tick].only:
+                yield self._rows[job][tick]
+
+    def live(self, job: str) -> list[Run]:
+        """Return the job's live runs, oldest tick first."""
+        return [self._rows[job][tick] for tick in sorted(self._live.get(job, ()))]
+
+    def count_live(self, job: str) -> int:
+        """Return how many runs of the job are not terminal."""
+        return len(self._live.get(job, ()))
+
+    def all_live(self) -> Iterator[Run]:
+        """Yield every live run."""
+        for job, ticks in self._live.items():
+            for tick in sorted(ticks):
+                yield self._rows[job][tick]
+
+    def wants_pruning(self, job: str) -> bool:
+        """Whether the job's rows have doubled since the last look (so that looking costs little per row)."""
+        return len(self._ticks.get(job, ())) >= self._prune_at.get(job, 64)
+
+    def forget(self, job: str, *, before: datetime | None, keep: Collection[datetime]) -> None:
+        """Drop terminal rows that end at or before `before` (None: of any age), except `keep` and the newest ones."""
+        rows, newest = self._rows[job], self.newest(job)
+        schedule = next((t for t in reversed(self._ticks[job]) if is_schedule_tick(t)), None)
+        for tick in self._ticks[job][:-1]:
+            row = rows[tick]
+            old = before is None or (row.until or tick) <= before
+            if old and row.state not in LIVE and tick not in keep and row is not newest and tick != schedule:
+                del rows[tick]
+        self._ticks[job] = sorted(rows)
+        self._prune_at[job] = max(64, 2 * len(rows))
+
+    def _before(self, job: str, tick: datetime) -> Run | None:
+        ticks = self._ticks.get(job, [])
+        place = bisect_right(ticks, tick)
+        return self._rows[job][ticks[place - 1]] if place else None

@@ -1,0 +1,231 @@
+"""A run's life: one table of transitions, and `step`, the only way to take one.
+
+    waiting ──▶ queued ──▶ running ⇄ retrying ──▶ success failed skipped upstream_failed missed cancelled
+
+A run is *waiting* for its upstreams, *queued* for a slot, its pool or its turn, *running* while an attempt is
+under way and *retrying* while it waits for the next one. The other six states are terminal; only a person's
+`rerun` or `backfill` leads out of them. `docs/lifecycle.md` draws its picture from TRANSITIONS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, ClassVar
+
+from dagsched.model import EMPTY, Link, Run, RunState
+
+W, Q, R, Y = RunState.WAITING, RunState.QUEUED, RunState.RUNNING, RunState.RETRYING
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened to a run at the instant `at`; `event` is its name in the event log."""
+
+    event: ClassVar[str] = ""
+    at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Change):
+    """Its trigger rule holds."""
+
+    event: ClassVar[str] = "run.queued"
+
+
+@dataclass(frozen=True, slots=True)
+class Unjoined(Change):
+    """An upstream run it had been joined with was re-opened before it started."""
+
+    event: ClassVar[str] = "run.waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked(Change):
+    """Its trigger rule can no longer hold because of a bad upstream."""
+
+    event: ClassVar[str] = "run.upstream_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut(Change):
+    """It will not run; the reason says why, `stand_in` which run of the same job stands in for it."""
+
+    event: ClassVar[str] = "run.skipped"
+    stand_in: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Change):
+    """An attempt is about to start under the job `definition`."""
+
+    event: ClassVar[str] = "run.started"
+    definition: str = ""
+    config: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded(Change):
+    """Its attempt ended by itself with exit 0."""
+
+    event: ClassVar[str] = "run.succeeded"
+    outputs: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Retried(Change):
+    """Its attempt did not succeed and another one follows, not before `not_before`."""
+
+    event: ClassVar[str] = "run.retrying"
+    not_before: datetime | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Change):
+    """Its last attempt did not succeed and nobody will retry it."""
+
+    event: ClassVar[str] = "run.failed"
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled(Change):
+    """A person, an edit or its own overlap policy ended it."""
+
+    event: ClassVar[str] = "run.cancelled"
+    stand_in: datetime | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened(Change):
+    """A person asked for it again: `grant` more attempts, judged against `links` if those are given."""
+
+    event: ClassVar[str] = "run.reopened"
+    grant: int = 1
+    links: tuple[Link, ...] | None = None
+
+
+TRANSITIONS: Mapping[RunState, Mapping[type[Change], RunState]] = {
+    W: {Joined: Q, Blocked: RunState.UPSTREAM_FAILED, LeftOut: RunState.SKIPPED, Cancelled: RunState.CANCELLED},
+    Q: {Started: R, Unjoined: W, LeftOut: RunState.SKIPPED, Cancelled: RunState.CANCELLED},
+    R: {
+        Succeeded: RunState.SUCCESS,
+        Retried: Y,
+        Failed: RunState.FAILED,
+        Cancelled: RunState.CANCELLED,
+    },
+    Y: {Started: R, Failed: RunState.FAILED, Cancelled: RunState.CANCELLED},
+    **{
+        terminal: {Reopened: W}
+        for terminal in (
+            RunState.SUCCESS,
+            RunState.FAILED,
+            RunState.SKIPPED,
+            RunState.UPSTREAM_FAILED,
+            RunState.MISSED,
+            RunState.CANCELLED,
+        )
+    },
+}
+
+
+class Impossible(AssertionError):
+    """A transition that the table does not have: a defect of the engine, never of a user."""
+
+
+def step(run: Run, change: Change) -> Run:
+    """Return the run after `change`; raises Impossible when its state has no such transition."""
+    state = TRANSITIONS[run.state].get(type(change))
+    if state is None:
+        raise Impossible(f"{run.name} is {run.state} and cannot become {type(change).__name__}")
+    return replace(run, state=state, reason=change.reason, **_FIELDS[type(change)](run, change))
+
+
+def _joined(run: Run, change: Any) -> dict[str, Any]:
+    return {"ready": change.at}
+
+
+def _unjoined(run: Run, change: Any) -> dict[str, Any]:
+    return {"ready": None}
+
+
+def _ended(run: Run, change: Any) -> dict[str, Any]:
+    return {"ended": change.at}
+
+
+def _left_out(run: Run, change: Any) -> dict[str, Any]:
+    return {"ended": change.at, "stand_in": change.stand_in}
+
+
+def _started(run: Run, change: Any) -> dict[str, Any]:
+    # Counted before the process exists: a crash in between must still use up the number.
+    return {
+        "attempts": run.attempts + 1,
+        "started": change.at,
+        "ended": None,
+        "not_before": None,
+        "exit_code": None,
+        "definition": change.definition,
+        "config": change.config,
+    }
+
+
+def _succeeded(run: Run, change: Any) -> dict[str, Any]:
+    return {"ended": change.at, "exit_code": 0, "outputs": change.outputs, "stopping": "", "stand_in": None}
+
+
+def _retried(run: Run, change: Any) -> dict[str, Any]:
+    return {"not_before": change.not_before, "exit_code": change.exit_code, "stopping": "", "stand_in": None}
+
+
+def _failed(run: Run, change: Any) -> dict[str, Any]:
+    return {
+        "ended": change.at,
+        "exit_code": change.exit_code,
+        "not_before": None,
+        "stopping": "",
+        "stand_in": None,
+    }
+
+
+def _cancelled(run: Run, change: Any) -> dict[str, Any]:
+    return {
+        "ended": change.at,
+        "exit_code": change.exit_code,
+        "not_before": None,
+        "stand_in": change.stand_in,
+        "stopping": "",
+    }
+
+
+def _reopened(run: Run, change: Any) -> dict[str, Any]:
+    return {
+        "ended": None,
+        "ready": None,
+        "exit_code": None,
+        "stand_in": None,
+        "acked": False,
+        "patient": True,
+        "not_before": None,
+        "outputs": EMPTY,
+        "attempt_limit": run.attempts + change.grant,
+        "links": run.links if change.links is None else change.links,
+    }
+
+
+_FIELDS: Mapping[type[Change], Any] = {
+    Joined: _joined,
+    Unjoined: _unjoined,
+    Blocked: _ended,
+    LeftOut: _left_out,
+    Started: _started,
+    Succeeded: _succeeded,
+    Retried: _retried,
+    Failed: _failed,
+    Cancelled: _cancelled,
+    Reopened: _reopened,
+}

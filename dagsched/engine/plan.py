@@ -1,0 +1,412 @@
+"""The plan: what should happen next. A deterministic state machine, `apply(event) -> list[Command]`.
+
+No clock, no I/O, no randomness: the same events give the same commands, whether the daemon, a simulation or
+`why` applies them. The daemon takes events, applies them, commits what is to be kept, and only then acts. So
+a plan may be ahead of its store, never behind; when a commit is refused it is thrown away and restored.
+
+    events ─▶ ticks are made ─▶ joins are judged ─▶ overlap, seats, pools ─▶ starts and stops
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+from dagsched.engine import events
+from dagsched.engine.book import Book
+from dagsched.engine.commands import Command
+from dagsched.engine.joins import resolve
+from dagsched.engine.lifecycle import Cancelled, Change, Failed, LeftOut, Retried, Succeeded
+from dagsched.engine.reopen import reopen
+from dagsched.engine.retries import is_worth_retrying, reason_of, wait_after
+from dagsched.engine.seats import Seats
+from dagsched.engine.swap import swap
+from dagsched.engine.ticks import Ticks
+from dagsched.engine.waiting import WaitingRoom
+from dagsched.errors import Refused, Unknown
+from dagsched.model import (
+    Attempt,
+    Config,
+    Exit,
+    JobMark,
+    Match,
+    Origin,
+    Outcome,
+    Run,
+    RunState,
+    parse_run_name,
+    run_name,
+)
+
+
+class Plan:
+    """All live runs, what they wait for, and what is due next.
+
+    A new plan holds all starts until the first `ConfigApplied`: nothing starts before what is alive is known.
+    `slots_max`: attempts at a time over everything, None for no limit. `once`: schedules make no ticks, and of
+    the runs the store holds none starts (`run --once`).
+    """
+
+    def __init__(self, slots_max: int | None = None, *, once: bool = False) -> None:
+        self.once = once
+        self.book = Book()
+        self.book.on_change = self._changed
+        self.waiting = WaitingRoom(self.book)
+        self.ticks = Ticks(self.book, self.waiting)
+        self.seats = Seats(self.book, slots_max)
+        self.seats.held = True
+
+    # ------------------------------------------------------------ from the store
+
+    def restore(
+        self,
+        *,
+        runs: Iterable[Run],
+        attempts: Iterable[Attempt],
+        marks: Iterable[JobMark],
+        last_event: int,
+        last_seen: datetime | None,
+        config: Config | None,
+        config_number: int,
+    ) -> None:
+        """Take up what the store holds; call once, on a new plan, before any event."""
+        book = self.book
+        if config is not None:
+            book.use(config, config_number)
+        for run in runs:
+            book.ledger.put(run)
+        book.marks = {mark.job: mark for mark in marks}
+        book.open_attempts = {(attempt.job, attempt.tick): attempt for attempt in attempts}
+        book.last_event, book.last_seen = last_event, last_seen
+        if last_seen is not None:
+            book.now = last_seen
+        for id in book.jobs:
+            book.marks.setdefault(id, JobMark(id, last_seen or book.now))
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        """Make everything that is derived from the ledger and the configuration anew."""
+        self.waiting = WaitingRoom(self.book)
+        self.ticks = Ticks(self.book, self.waiting)
+        self.ticks.frozen = self.once
+        self.seats = self.seats.successor()
+        for run in list(self.book.ledger.all_live()):
+            if run.job not in self.book.jobs or (self.once and run.state is not RunState.RUNNING):
+                continue
+            if run.state is RunState.WAITING:
+                self.waiting.enter(run)
+            else:
+                self.seats.restore(run)
+        self.ticks.watch_all()
+
+    # ------------------------------------------------------------ events
+
+    def apply(self, event: events.Event) -> list[Command]:
+        """Take one event and return what it wants kept and done.
+
+        Raises Refused, before anything is changed, when a person asks for what cannot be.
+        """
+        self.book.begin(event.now)
+        _HANDLERS[type(event)](self, event)
+        self._settle()
+        return self.book.finish()
+
+    def _settle(self) -> None:
+        self._end_what_nothing_can_match()
+        self._judge()
+        self.seats.dispatch()
+
+    def _judge(self) -> None:
+        while True:
+            self.waiting.settle()
+            if not self.seats.admit():
+                return
+
+    def _changed(self, run: Run) -> None:
+        """Hear of every change of a run's state, from the book."""
+        if run.state is RunState.WAITING:
+            self.seats.leave(run)
+            self.waiting.enter(run)
+        elif run.state is RunState.QUEUED:
+            self.waiting.leave(run.key)
+            self.seats.arrive(run)
+        elif run.state is RunState.RETRYING:
+            self.seats.rest(run)
+        elif run.state.is_terminal:
+            self.waiting.leave(run.key)
+            self.seats.leave(run)
+            self.waiting.upstream_changed(run)
+            self._prune(run.job)
+            self._recount(run)
+
+    def _end_what_nothing_can_match(self) -> None:
+        """Leave out runs whose upstream has never had a tick once no schedule can ever supersede them."""
+        for run in self.waiting.unmatched():
+            if not self.ticks.can_ever_tick(run.job):
+                name = next(link.job for link in run.links if link.tick is None and link.match is Match.LATEST)
+                reason = f"{name} has never had a tick, and no schedule will make one"
+                self.book.move(run, LeftOut(self.book.now, reason))
+
+    def _recount(self, run: Run) -> None:
+        job = self.book.jobs.get(run.job)
+        if job is None or job.schedule is None or job.schedule.max_runs is None or run.attempts:
+            return
+        if self.ticks.next_of(run.job) is None and run.job in self.book.marks:
+            # A run the schedule had counted on never started: the schedule goes on, from now.
+            self.book.save_mark(replace(self.book.marks[run.job], cursor=self.book.now))
+            self.ticks.watch(run.job)
+
+    def _prune(self, job: str) -> None:
+        if not self.book.ledger.wants_pruning(job) or job not in self.book.jobs:
+            return
+        keep: set[datetime] = set()
+        horizons: list[datetime] = []
+        for below in self.book.graph.downstream[job]:
+            for run in self.book.ledger.live(below):
+                for link in run.links:
+                    row = resolve(link, self.book.ledger) if link.job == job else None
+                    if row is not None and link.tick is not None:
+                        keep |= {row.tick, link.tick}
+            if any(edge.job == job and edge.match is Match.ALL for edge in self.book.jobs[below].depends_on):
+                opened = self.book.ledger.schedule_tick_before(below, self.book.now)
+                horizons.append(opened or datetime.min.replace(tzinfo=self.book.now.tzinfo))
+        self.book.ledger.forget(job, before=min(horizons, default=None), keep=keep)
+
+    # ------------------------------------------------------------ time
+
+    def _time_passed(self, event: events.TimePassed) -> None:
+        self.ticks.make_due()
+
+    def _clock_stepped(self, event: events.ClockStepped) -> None:
+        """Move the ends of all delays with the clock: backoff is time that passes, not time of day."""
+        for run in list(self.book.ledger.all_live()):
+            if run.state is RunState.RETRYING and run.not_before is not None:
+                self.book.amend(run, not_before=run.not_before + event.by)
+        self.book.note("clock.stepped", reason=f"by {event.by}")
+        self.seats.rewind_timers()
+
+    # ------------------------------------------------------------ configuration
+
+    def _config_applied(self, event: events.ConfigApplied) -> None:
+        if self.once:
+            self._use_once(event)
+            return
+        self.ticks.make_due(event.config.jobs)
+        self._judge()
+        swap(self.book, event.config, event.number)
+        self._rebuild()
+        self.seats.held = False
+        self.seats.stir_all()
+
+    def _use_once(self, event: events.ConfigApplied) -> None:
+        """Use a configuration for this one tick: nothing of it is kept, no reference moves."""
+        self.book.use(event.config, event.number)
+        for id in event.config.jobs:
+            self.book.marks.setdefault(id, JobMark(id, event.now))
+        self._rebuild()
+        self.seats.held = False
+
+    # ------------------------------------------------------------ attempts
+
+    def _recovered(self, event: events.Recovered) -> None:
+        exits = {(exit.run, exit.attempt): exit for exit in event.exits}
+        known = set()
+        for run in [run for run in self.book.ledger.all_live() if run.state is RunState.RUNNING]:
+            attempt = (run.name, run.attempts)
+            known.add(attempt)
+            if attempt in exits:
+                self._end_attempt(run, exits[attempt])
+            elif attempt in event.living:
+                self._adopt(run)
+            elif attempt in event.recorded or event.rebooted:
+                self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))
+            elif run.job in self.book.jobs:
+                self.book.resend(run)
+            else:
+                self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now, reason="never started"))
+        for name, number in sorted(event.living - known):
+            self.book.note("attempt.unknown", reason=f"{name} attempt {number} is alive and in no row: stopped")
+            self.book.stop(name, number, "cancel")
+
+    def _adopt(self, run: Run) -> None:
+        self.book.note("attempt.adopted", job=run.job, reason=f"{run.name} attempt {run.attempts} is alive")
+        if run.stopping:
+            self.book.stop(run.name, run.attempts, "cancel")
+
+    def _attempt_began(self, event: events.AttemptBegan) -> None:
+        attempt = self.book.open_attempts.get(parse_run_name(event.run))
+        if attempt is not None and attempt.number == event.attempt:
+            attempt = replace(attempt, pid=event.pid)
+            self.book.open_attempts[(attempt.job, attempt.tick)] = attempt
+            self.book.save_attempt(attempt)
+
+    def _attempt_finished(self, event: events.AttemptFinished) -> None:
+        run = self.book.ledger.get(parse_run_name(event.exit.run))
+        # An end that was already taken, or of an attempt that is no longer the newest, changes nothing.
+        if run is not None and run.state is RunState.RUNNING and run.attempts == event.exit.attempt:
+            self._end_attempt(run, event.exit)
+
+    def _end_attempt(self, run: Run, exit: Exit) -> None:
+        attempt = self.book.open_attempts.pop(run.key, None) or Attempt(run.job, run.tick, run.attempts, exit.ended)
+        self.book.save_attempt(
+            replace(
+                attempt, ended=exit.ended, outcome=exit.outcome, exit_code=exit.exit_code, signal=exit.signal,
+                reason=reason_of(exit), log=exit.log, output_bytes=exit.output_bytes,
+            )
+        )  # fmt: skip
+        self.book.move(run, self._after(run, exit), run.attempts)
+
+    def _after(self, run: Run, exit: Exit) -> Change:
+        """Decide what an attempt's end means for its run."""
+        job, reason = self.book.jobs.get(run.job), reason_of(exit)
+        if exit.outcome is Outcome.SUCCESS:
+            return Succeeded(exit.ended, outputs=exit.outputs)
+        if run.stopping:
+            return Cancelled(exit.ended, run.stopping, run.stand_in, exit.exit_code)
+        if exit.outcome is Outcome.CANCELLED and exit.cause != "stop":
+            return Cancelled(exit.ended, reason, None, exit.exit_code)
+        if job is None:
+            return Failed(exit.ended, f"{reason}; the job was removed", exit.exit_code)
+        if not is_worth_retrying(job, run, exit):
+            return Failed(exit.ended, reason, exit.exit_code)
+        # After a stop the next start of the daemon is wait enough.
+        wait = self.book.now if exit.cause == "stop" else self.book.now + wait_after(job.retry, run.name, run.attempts)
+        return Retried(exit.ended, reason, wait, exit.exit_code)
+
+    def _starts_held(self, event: events.StartsHeld) -> None:
+        self.seats.held = event.held
+
+    def _stop_requested(self, event: events.StopRequested) -> None:
+        self.seats.held = True
+        for run in list(self.book.ledger.all_live()):
+            if run.state is RunState.RUNNING:
+                self.book.stop(run.name, run.attempts, "stop")
+
+    # ------------------------------------------------------------ verbs
+
+    def _trigger_requested(self, event: events.TriggerRequested) -> None:
+        job = self._job(event.job)
+        if not job.enabled:
+            raise Refused(f"{job.id} is disabled in {job.position or 'its file'}; set enabled: true there first")
+        if self.book.ledger.count_live(job.id) >= job.max_queued:
+            raise Refused(f"{job.id} has {job.max_queued} runs that are not over yet (max_queued)")
+        if event.only:
+            self._trigger_alone(event)
+            return
+        asked = [*self.book.graph.ancestors(job.id), job.id] if event.with_upstream else [job.id]
+        asked = [id for id in asked if self.book.jobs[id].enabled]
+        reached = [id for one in asked for id in self.ticks.spread(one)]
+        self.ticks.make_manual(asked, reached, Origin.MANUAL, {job.id: event.params})
+
+    def _trigger_alone(self, event: events.TriggerRequested) -> None:
+        tick = self.ticks.free_tick([event.job])
+        self.ticks.make_run(
+            self.book.jobs[event.job], tick, Origin.MANUAL,
+            patient=True, only=True, asked_for=True, params=event.params,
+        )  # fmt: skip
+
+    def _once_requested(self, event: events.OnceRequested) -> None:
+        self.ticks.make_manual(list(event.jobs), [], Origin.ONCE, {})
+
+    def _cancel_requested(self, event: events.CancelRequested) -> None:
+        run = self._run(event.run)
+        if run.state.is_terminal:
+            raise Refused(f"{run.name} is {run.state} already")
+        if run.state is RunState.RUNNING:
+            self.book.amend(run, "run.stopping", "cancelled by request", stopping="cancelled by request")
+            self.book.stop(run.name, run.attempts, "cancel")
+        else:
+            self.book.move(run, Cancelled(event.now, "cancelled by request"))
+
+    def _rerun_requested(self, event: events.RerunRequested) -> None:
+        self._remember(event.rows)
+        reopen(self.book, self.waiting, self.ticks, event.run, downstream=event.downstream)
+
+    def _pause_requested(self, event: events.PauseRequested) -> None:
+        self._job(event.job)
+        # What was due before the pause is not paused.
+        self.ticks.make_due()
+        mark = self.book.marks[event.job]
+        if mark.paused is None:
+            self.book.save_mark(replace(mark, paused=event.now))
+            self.book.note("job.paused", job=event.job)
+
+    def _resume_requested(self, event: events.ResumeRequested) -> None:
+        self._job(event.job)
+        # What was due during the pause stays skipped.
+        self.ticks.make_due()
+        mark = self.book.marks[event.job]
+        if mark.paused is not None:
+            self.book.save_mark(replace(mark, paused=None))
+            self.book.note("job.resumed", job=event.job)
+            self.seats.stir(event.job)
+
+    def _ack_requested(self, event: events.AckRequested) -> None:
+        self._remember(event.rows)
+        run = self._run(event.run)
+        if run.state is not RunState.FAILED:
+            raise Refused(f"{run.name} is {run.state}; only a failed run is a dead letter")
+        if not run.acked:
+            self.book.amend(run, "run.acked", acked=True)
+
+    def _noted(self, event: events.Noted) -> None:
+        self.book.note(event.type, reason=event.reason, detail=event.detail)
+
+    # ------------------------------------------------------------ helpers
+
+    def _remember(self, rows: Iterable[Run]) -> None:
+        for row in rows:
+            if self.book.ledger.get(row.key) is None:
+                self.book.ledger.put(row)
+
+    def _job(self, id: str) -> Any:
+        job = self.book.jobs.get(id)
+        if job is None:
+            raise Unknown("job", id, get_close_matches(id, list(self.book.jobs), 3))
+        return job
+
+    def _run(self, name: str) -> Run:
+        job, tick = parse_run_name(name)
+        run = self.book.ledger.covering(job, tick)
+        if run is None:
+            raise Unknown("run", name, [run_name(job, row.tick) for row in self.book.ledger.live(job)][:3])
+        return run
+
+    # ------------------------------------------------------------ what is asked of it
+
+    def wake_at(self) -> datetime | None:
+        """Return the next instant at which time alone changes something, None if nothing is to come."""
+        return min((at for at in (self.ticks.wake_at(), self.seats.wake_at()) if at is not None), default=None)
+
+    def is_idle(self) -> bool:
+        """Whether every run is terminal (`once`: every one of its own)."""
+        if self.once:
+            return not any(run.origin is Origin.ONCE for run in self.book.ledger.all_live())
+        return self.book.ledger.live_count == 0
+
+    def running(self) -> list[Run]:
+        """Return the runs with an attempt under way."""
+        return [run for run in self.book.ledger.all_live() if run.state is RunState.RUNNING]
+
+
+_HANDLERS: dict[type[events.Event], Callable[[Plan, Any], None]] = {
+    events.TimePassed: Plan._time_passed,
+    events.ClockStepped: Plan._clock_stepped,
+    events.ConfigApplied: Plan._config_applied,
+    events.Recovered: Plan._recovered,
+    events.AttemptBegan: Plan._attempt_began,
+    events.AttemptFinished: Plan._attempt_finished,
+    events.TriggerRequested: Plan._trigger_requested,
+    events.OnceRequested: Plan._once_requested,
+    events.CancelRequested: Plan._cancel_requested,
+    events.RerunRequested: Plan._rerun_requested,
+    events.PauseRequested: Plan._pause_requested,
+    events.ResumeRequested: Plan._resume_requested,
+    events.AckRequested: Plan._ack_requested,
+    events.Noted: Plan._noted,
+    events.StartsHeld: Plan._starts_held,
+    events.StopRequested: Plan._stop_requested,
+}

@@ -1,0 +1,137 @@
+"""A person's `rerun`: a terminal run is tried again, and with it what its failure had stopped.
+
+Attempt numbers go on and `max_attempts` more are granted. Downstream, a run is re-opened if it was stopped by a
+run that is re-opened; of a scheduled job without `catchup: all` only the newest such tick. A success is never
+re-opened except by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+
+from dagsched.engine.book import Book
+from dagsched.engine.joins import Join, Judgement, links_of, resolve, verdict_of
+from dagsched.engine.ledger import Key
+from dagsched.engine.lifecycle import Reopened
+from dagsched.engine.ticks import Ticks
+from dagsched.engine.waiting import WaitingRoom
+from dagsched.errors import Refused, Unknown
+from dagsched.model import OK, Catchup, Job, Link, Run, RunState, parse_run_name
+
+MILLISECOND = timedelta(milliseconds=1)
+STOPPED = frozenset({RunState.UPSTREAM_FAILED, RunState.SKIPPED, RunState.MISSED})
+
+
+def reopen(book: Book, waiting: WaitingRoom, ticks: Ticks, name: str, *, downstream: bool) -> None:
+    """Re-open the run of that name; raises Refused or Unknown before anything is changed."""
+    id, tick = _parsed(name)
+    row = book.ledger.covering(id, tick)
+    if row is None:
+        raise Unknown("run", name, get_close_matches(name, [run.name for run in book.ledger.all_live()], 3))
+    job = book.jobs.get(id)
+    if job is None:
+        raise Refused(f"{name} cannot be run again: its job is no longer in the configuration")
+    if not row.state.is_terminal:
+        raise Refused(f"{name} is {row.state}; only a run that is over can be run again")
+    if row.until is not None and tick not in ticks.ticks_between(id, tick - MILLISECOND, tick):
+        raise Unknown("run", name)
+    links = row.links or (() if row.only else links_of(job, tick, book.ledger))
+    _check_upstreams(book, job, name, links)
+    first = _reopen_one(book, ticks, row, tick, links)
+    waiting.upstream_reopened(first)
+    _reopen_below(book, waiting, ticks, first, include_success=downstream)
+
+
+def _parsed(name: str) -> Key:
+    try:
+        return parse_run_name(name)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+def _check_upstreams(book: Book, job: Job, name: str, links: tuple[Link, ...]) -> None:
+    names = [edge.job for edge in job.depends_on]
+    links = tuple(link for link in links if link.job in names)
+    join = Join(job.trigger_rule, names, links)
+    for number, link in enumerate(links):
+        join.hear(number, verdict_of(link, resolve(link, book.ledger)))
+    if join.judge() in (Judgement.RUN, Judgement.WAIT):
+        return
+    for link in links:
+        row = resolve(link, book.ledger)
+        if row is None or row.state not in OK:
+            what = f"{row.name} is {row.state}" if row else f"{link.job} has no such tick"
+            raise Refused(f"{name} cannot be run again: {what}; run that again first")
+
+
+def _reopen_one(book: Book, ticks: Ticks, row: Run, tick: datetime, links: tuple[Link, ...]) -> Run:
+    if row.until is not None:
+        row = _split(book, ticks, row, tick)
+    grant = book.jobs[row.job].retry.max_attempts
+    return book.move(row, Reopened(book.now, "run again by request", grant, links))
+
+
+def _split(book: Book, ticks: Ticks, row: Run, tick: datetime) -> Run:
+    """Cut one tick out of a range row, and return it as a row of its own."""
+    assert row.until is not None
+    there = ticks.ticks_between(row.job, row.tick - MILLISECOND, row.until)
+    before, after = [t for t in there if t < tick], [t for t in there if t > tick]
+    middle = replace(row, tick=tick, until=None)
+    parts = [_range(row, before)] if before else []
+    rest = _range(row, after) if after else None
+    book.split(row, [*parts, middle, *([rest] if rest else [])])
+    if rest is not None and not before:
+        book.note(f"run.{row.state}", job=row.job, reason=f"{row.reason} (the rest of a range that was split)")
+    return middle
+
+
+def _range(row: Run, there: list[datetime]) -> Run:
+    return replace(row, tick=there[0], until=there[-1] if len(there) > 1 else None)
+
+
+def _reopen_below(book: Book, waiting: WaitingRoom, ticks: Ticks, first: Run, *, include_success: bool) -> None:
+    reopened: set[Key] = {first.key}
+    for id in book.graph.descendants(first.job):
+        job = book.jobs[id]
+        stopped = list(_stopped(book, job, reopened, first.tick, include_success))
+        if job.schedule is not None and job.catchup is not Catchup.ALL:
+            stopped = stopped[-1:]
+        for row, tick in stopped:
+            links = row.links or links_of(job, tick, book.ledger)
+            run = _reopen_one(book, ticks, row, tick, links)
+            reopened.add(run.key)
+            waiting.upstream_reopened(run)
+
+
+def _stopped(
+    book: Book, job: Job, reopened: set[Key], since: datetime, include_success: bool
+) -> Iterator[tuple[Run, datetime]]:
+    """Yield (row, tick) of the job's terminal runs that a re-opened run had stopped, oldest first."""
+    names = {edge.job for edge in job.depends_on}
+    for row in list(book.ledger.between(job.id, since - MILLISECOND, datetime.max.replace(tzinfo=since.tzinfo))):
+        wanted = row.state in STOPPED or (include_success and row.state.is_terminal)
+        if not wanted:
+            continue
+        if row.links:
+            if any((link.job, _target(book, link)) in reopened for link in row.links):
+                yield row, row.tick
+        elif job.schedule is None:
+            # Left out together with its upstream: the same tick of the upstream is the one.
+            yield from ((row, tick) for name, tick in sorted(reopened) if name in names and _has(row, tick))
+        elif row.until is None and row.reason.startswith("upstream "):
+            # Made and left out by one event; its links were never kept, so they are made again.
+            links = links_of(job, row.tick, book.ledger)
+            if any((link.job, _target(book, link)) in reopened for link in links):
+                yield row, row.tick
+
+
+def _has(row: Run, tick: datetime) -> bool:
+    return row.tick <= tick <= (row.until or row.tick)
+
+
+def _target(book: Book, link: Link) -> datetime | None:
+    row = resolve(link, book.ledger)
+    return row.tick if row else link.tick

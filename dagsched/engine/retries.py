@@ -1,0 +1,57 @@
+"""Whether an attempt that did not succeed is worth another one, and when."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from dagsched.model import Backoff, Exit, Job, OnCrash, Outcome, RetryPolicy, Run
+
+
+def wait_after(policy: RetryPolicy, run_name: str, attempt: int) -> timedelta:
+    """Return how long to wait after attempt number `attempt`: `delay` grown by its backoff, at most `max_delay`.
+
+    The jitter is a hash of run name and attempt, so that a replay and every replica wait the same.
+    """
+    delay = policy.delay.total_seconds()
+    cap = policy.max_delay.total_seconds()
+    if policy.backoff is Backoff.LINEAR:
+        delay *= attempt
+    elif policy.backoff is Backoff.EXPONENTIAL:
+        # Beyond the cap the exponent no longer matters, and a float would overflow at attempt 1,100.
+        delay = cap if attempt > 1024 else delay * policy.multiplier ** (attempt - 1)
+    seconds = min(delay, cap) + policy.jitter.total_seconds() * _fraction(f"{run_name}#{attempt}")
+    return timedelta(milliseconds=round(seconds * 1000))
+
+
+def is_worth_retrying(job: Job, run: Run, exit: Exit) -> bool:
+    """Whether `run`, whose newest attempt ended like this, gets another one under `job` as it is now."""
+    if run.attempts >= run.attempt_limit:
+        return False
+    if exit.outcome is Outcome.LOST:
+        return job.on_crash is OnCrash.RETRY
+    if exit.cause == "stop":
+        return True
+    wanted = job.retry.on
+    return not wanted or exit.outcome.value in wanted or (exit.exit_code is not None and exit.exit_code in wanted)
+
+
+def reason_of(exit: Exit) -> str:
+    """Return in a few words how an attempt ended, empty for a success."""
+    if exit.outcome is Outcome.SUCCESS:
+        return ""
+    if exit.outcome is Outcome.LOST:
+        return exit.reason or "lost: nobody saw how it ended"
+    if exit.cause == "stop":
+        return "daemon stopped"
+    if exit.reason:
+        return exit.reason
+    if exit.outcome is Outcome.TIMED_OUT:
+        return "timed out"
+    if exit.outcome is Outcome.CANCELLED:
+        return "cancelled"
+    return f"killed by signal {exit.signal}" if exit.signal else f"exit code {exit.exit_code}"
+
+
+def _fraction(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -1,0 +1,313 @@
+"""Which ready runs may start: the overlap policy, pools, and the order among those who wait.
+
+A ready run passes three doors. *Overlap* is judged once, when it becomes ready. Then it stands in its job's line for
+a *seat* (`max_active_runs` of them, no limit with None); a seat is kept until the run is terminal, also between
+attempts. Seated runs stand in their pool's line for *slots*, which are held only while an attempt is under way.
+A pool's line is first come first served: a run that needs many slots is never overtaken for ever.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass, field
+from datetime import datetime
+from heapq import heappop, heappush
+
+from dagsched.engine.book import Book
+from dagsched.engine.ledger import Key
+from dagsched.engine.lifecycle import Cancelled, LeftOut
+from dagsched.model import ACTIVE, Job, Origin, Overlap, Run, RunState, format_instant
+
+Place = tuple[int, datetime]
+
+
+@dataclass(slots=True)
+class Desk:
+    """One job's seats: `line` waits for one, patient runs before live ones and each oldest first."""
+
+    line: list[Place] = field(default_factory=list)
+    seated: set[datetime] = field(default_factory=set)
+    parked: set[datetime] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class PoolLine:
+    """One pool: (ready since, rank, tick, job) in line, and the slots in use."""
+
+    line: list[tuple[datetime, int, datetime, str]] = field(default_factory=list)
+    used: int = 0
+
+
+class Seats:
+    """All desks and pools. `slots_max`: attempts at a time over everything, None for no limit."""
+
+    def __init__(self, book: Book, slots_max: int | None = None) -> None:
+        self._book = book
+        self.slots_max = slots_max
+        self.held = False
+        self._desks: dict[str, Desk] = {}
+        self._pools: dict[str, PoolLine] = {}
+        self._holding: dict[Key, tuple[str, int]] = {}
+        self._arrivals: dict[str, list[datetime]] = {}
+        self._stirred: set[str] = set()
+        self._timers: list[tuple[datetime, str, datetime]] = []
+
+    def successor(self) -> Seats:
+        """Return empty seats for a new configuration; attempts under way keep the slots they hold."""
+        after = Seats(self._book, self.slots_max)
+        after.held = self.held
+        after._holding = dict(self._holding)
+        for name, slots in self._holding.values():
+            after._pools.setdefault(name, PoolLine()).used += slots
+        return after
+
+    # ------------------------------------------------------------ what the plan tells
+
+    def arrive(self, run: Run) -> None:
+        """Take a run that has just become ready."""
+        self._arrivals.setdefault(run.job, []).append(run.tick)
+
+    def restore(self, run: Run) -> None:
+        """Take an active run as the store had it: its overlap was judged before."""
+        desk = self._desk(run.job)
+        if run.state is RunState.QUEUED:
+            insort(desk.line, _place(run))
+        else:
+            desk.seated.add(run.tick)
+            if run.state is RunState.RUNNING:
+                self._hold(run)
+            else:
+                self._stand_in_pool(run)
+        self._stirred.add(run.job)
+
+    def leave(self, run: Run) -> None:
+        """Free everything a run held that is terminal, or waits again."""
+        self._release(run.key)
+        desk = self._desk(run.job)
+        desk.seated.discard(run.tick)
+        desk.parked.discard(run.tick)
+        if _place(run) in desk.line:
+            desk.line.remove(_place(run))
+        self._stirred.add(run.job)
+
+    def rest(self, run: Run) -> None:
+        """Free the slots of a run between two attempts; its seat stays."""
+        self._release(run.key)
+        self._stand_in_pool(run)
+
+    def stir(self, job: str) -> None:
+        """Look at a job again: it was resumed, or its limits changed."""
+        self._stirred.add(job)
+
+    def stir_all(self) -> None:
+        """Look at every job again."""
+        self._stirred.update(self._desks)
+
+    def wake_at(self) -> datetime | None:
+        """Return when the next delay ends, None without one."""
+        return self._timers[0][0] if self._timers else None
+
+    def rewind_timers(self) -> None:
+        """Read every delay anew: the wall clock was set."""
+        self._timers = []
+        for run in self._book.ledger.all_live():
+            if run.not_before is not None and run.tick in self._desk(run.job).seated:
+                self._stand_in_pool(run)
+
+    # ------------------------------------------------------------ one event's end
+
+    def admit(self) -> bool:
+        """Judge the overlap of what became ready and give out seats; True if a run's state was changed."""
+        arrivals, self._arrivals = self._arrivals, {}
+        for job in sorted(arrivals, key=self._book.graph.rank.__getitem__):
+            self._judge_overlap(self._book.jobs[job], sorted(arrivals[job]))
+        for job in sorted(self._stirred):
+            self._seat(job)
+        self._stirred.clear()
+        return bool(arrivals)
+
+    def dispatch(self) -> None:
+        """Start what may start now, the longest ready first."""
+        self._ring()
+        if self.held:
+            return
+        blocked: set[str] = set()
+        while True:
+            heads = [(pool.line[0], name) for name, pool in self._pools.items() if pool.line and name not in blocked]
+            if not heads or self._is_full():
+                return
+            (_, _, tick, job), name = min(heads)
+            run = self._book.ledger.get((job, tick))
+            if run is None or not self._may_start(run):
+                heappop(self._pools[name].line)
+            elif not self._fits(name, self._book.jobs[job].slots):
+                blocked.add(name)
+            else:
+                heappop(self._pools[name].line)
+                self._hold(self._book.start(run))
+
+    # ------------------------------------------------------------ overlap
+
+    def _judge_overlap(self, job: Job, ticks: list[datetime]) -> None:
+        found = [self._book.ledger.get((job.id, tick)) for tick in ticks]
+        rows = [run for run in found if run is not None and run.state is RunState.QUEUED]
+        live = [run for run in rows if not run.patient]
+        if job.overlap is Overlap.SKIP and job.max_active_runs is not None:
+            rows = [run for run in rows if run.patient] + self._skip(job, live)
+        elif job.overlap is Overlap.REPLACE and job.max_active_runs is not None:
+            rows = [run for run in rows if run.patient] + self._replace(job, live)
+        desk = self._desk(job.id)
+        for run in rows:
+            insort(desk.line, _place(run))
+        self._stirred.add(job.id)
+
+    def _skip(self, job: Job, newcomers: list[Run]) -> list[Run]:
+        """Leave out the newcomers that find every place taken; the newest of them stay."""
+        actives = self._live_actives(job.id, newcomers)
+        places = max(0, (job.max_active_runs or 0) - len(actives))
+        staying = newcomers[len(newcomers) - places :] if places else []
+        stand_in = next(reversed(staying or actives), None)
+        for run in newcomers[: len(newcomers) - len(staying)]:
+            if stand_in is not None:
+                reason = f"overlap: {stand_in.name} was active"
+                self._book.move(run, LeftOut(self._book.now, reason, stand_in.tick))
+        return staying
+
+    def _replace(self, job: Job, newcomers: list[Run]) -> list[Run]:
+        """End the oldest active runs to make room for the newcomers, of which the newest stay."""
+        limit = job.max_active_runs or 1
+        staying = newcomers[-limit:]
+        if not staying:
+            return []
+        actives = [run for run in self._live_actives(job.id, newcomers) if not run.stopping]
+        excess = len(actives) + len(newcomers) - limit
+        for run in [*actives, *newcomers][: max(0, excess)]:
+            self._give_way(run, staying[-1].tick)
+        return staying
+
+    def _give_way(self, run: Run, to: datetime) -> None:
+        reason = f"replaced by {format_instant(to)}"
+        if run.state is RunState.RUNNING:
+            self._book.amend(run, "run.stopping", reason, stopping=reason, stand_in=to)
+            self._book.stop(run.name, run.attempts, "cancel")
+        else:
+            self._book.move(run, Cancelled(self._book.now, reason, to))
+
+    def _live_actives(self, job: str, newcomers: list[Run]) -> list[Run]:
+        new = {run.tick for run in newcomers}
+        return [
+            run
+            for run in self._book.ledger.live(job)
+            if run.state in ACTIVE and not run.patient and run.tick not in new
+        ]
+
+    # ------------------------------------------------------------ seats
+
+    def _seat(self, job_id: str) -> None:
+        desk, job = self._desk(job_id), self._book.jobs.get(job_id)
+        if job is None:
+            return
+        if not self._is_paused(job_id):
+            for tick in sorted(desk.parked):
+                run = self._book.ledger.get((job_id, tick))
+                if run is not None:
+                    self._stand_in_pool(run)
+            desk.parked.clear()
+        for place in list(desk.line):
+            if job.max_active_runs is not None and len(desk.seated) >= job.max_active_runs:
+                return
+            run = self._book.ledger.get((job_id, place[1]))
+            if run is not None and not self._ignores(run):
+                continue
+            desk.line.remove(place)
+            if run is not None:
+                desk.seated.add(run.tick)
+                self._stand_in_pool(run)
+
+    def _is_paused(self, job: str) -> bool:
+        mark = self._book.marks.get(job)
+        return mark is not None and mark.paused is not None
+
+    def _ignores(self, run: Run) -> bool:
+        """Whether no pause holds this run back: its job is not paused, or a person asked for it."""
+        return not self._is_paused(run.job) or run.origin in (Origin.MANUAL, Origin.ONCE)
+
+    # ------------------------------------------------------------ pools and slots
+
+    def _stand_in_pool(self, run: Run) -> None:
+        if run.not_before is not None and run.not_before > self._book.now:
+            heappush(self._timers, (run.not_before, run.job, run.tick))
+            return
+        since = run.not_before or run.ready or run.tick
+        pool = self._pools.setdefault(self._book.jobs[run.job].pool or "", PoolLine())
+        heappush(pool.line, (since, self._book.graph.rank[run.job], run.tick, run.job))
+
+    def _ring(self) -> None:
+        while self._timers and self._timers[0][0] <= self._book.now:
+            _, job, tick = heappop(self._timers)
+            run = self._book.ledger.get((job, tick))
+            if run is not None and tick in self._desk(job).seated and job in self._book.jobs:
+                self._stand_in_pool(run)
+
+    def _may_start(self, run: Run) -> bool:
+        desk = self._desk(run.job)
+        if run.job not in self._book.jobs or run.tick not in desk.seated:
+            return False
+        if run.state not in (RunState.QUEUED, RunState.RETRYING) or run.key in self._holding:
+            return False
+        if run.not_before is not None and run.not_before > self._book.now:
+            return False
+        if self._ignores(run):
+            return True
+        desk.parked.add(run.tick)
+        return False
+
+    def _fits(self, pool: str, slots: int) -> bool:
+        capacity = self._book.pools.get(pool)
+        return capacity is None or self._pools[pool].used + slots <= capacity
+
+    def _is_full(self) -> bool:
+        return self.slots_max is not None and len(self._holding) >= self.slots_max
+
+    def _hold(self, run: Run) -> None:
+        if run.key in self._holding:
+            return
+        job = self._book.jobs.get(run.job)
+        name, slots = (job.pool or "", job.slots) if job else ("", 1)
+        self._holding[run.key] = (name, slots)
+        self._pools.setdefault(name, PoolLine()).used += slots
+
+    def _release(self, key: Key) -> None:
+        name, slots = self._holding.pop(key, ("", 0))
+        if slots:
+            self._pools[name].used -= slots
+
+    def _desk(self, job: str) -> Desk:
+        found = self._desks.get(job)
+        if found is None:
+            found = self._desks[job] = Desk()
+        return found
+
+    # ------------------------------------------------------------ what `why` asks
+
+    def blocks(self, run: Run) -> str:
+        """Return the one thing that keeps a queued or retrying run from starting, in words."""
+        job, desk = self._book.jobs[run.job], self._desk(run.job)
+        if not self._ignores(run):
+            return f"{run.job} is paused"
+        if run.tick not in desk.seated:
+            others = ", ".join(format_instant(tick) for tick in sorted(desk.seated)) or "none"
+            return f"max_active_runs {job.max_active_runs} is reached: active are {others}"
+        if run.not_before is not None and run.not_before > self._book.now:
+            what = "its retry delay" if run.state is RunState.RETRYING else "its jitter"
+            return f"{what} ends at {format_instant(run.not_before)}"
+        if not self._fits(job.pool or "", job.slots):
+            used, capacity = self._pools[job.pool or ""].used, self._book.pools[job.pool or ""]
+            return f"pool {job.pool} has {capacity - used} of {capacity} slots free and it needs {job.slots}"
+        if self._is_full():
+            return f"all {self.slots_max} slots of the daemon are taken"
+        return f"pool {job.pool} serves longer waiting runs first" if job.pool else "it starts next"
+
+
+def _place(run: Run) -> Place:
+    return (0 if run.patient else 1, run.tick)

@@ -1,0 +1,85 @@
+"""One configuration takes the place of another, at one instant.
+
+Ticks up to now were made under the old one before this is called. From here on an unchanged job loses and
+doubles nothing, a changed schedule speaks from now on, waiting and queued runs take the new definition, and
+runs of a removed job end, except that an attempt under way may finish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagsched.definition import digest
+from dagsched.engine.book import Book
+from dagsched.engine.joins import link_edge
+from dagsched.engine.lifecycle import Cancelled
+from dagsched.model import Config, ConfigVersion, Job, JobMark, Link, Run, RunState
+
+SHOWN_MAX = 50
+
+
+def swap(book: Book, config: Config, number: int) -> None:
+    """Put `config` in force as version `number`; the same number as before only renews what is derived."""
+    old = book.jobs
+    is_new = number != book.config_number
+    diff = _diff(old, config.jobs)
+    _cancel_removed(book, config.jobs)
+    book.use(config, number)
+    for job in config.jobs.values():
+        _mark(book, job, old.get(job.id))
+    for run in list(book.ledger.all_live()):
+        if run.job in config.jobs:
+            _take_definition(book, run, config.jobs[run.job], old.get(run.job))
+    if is_new:
+        summary = ", ".join(f"{len(ids)} {word}" for word, ids in diff.items() if ids) or "nothing changed"
+        book.save_config(ConfigVersion(number, book.now, config.digest, config.files, summary))
+        shown: dict[str, Any] = {word: list(ids[:SHOWN_MAX]) for word, ids in diff.items()}
+        book.note("config.applied", reason=f"configuration {number}: {summary}", detail={"number": number, **shown})
+
+
+def _diff(old: Mapping[str, Job], new: Mapping[str, Job]) -> dict[str, list[str]]:
+    return {
+        "added": [id for id in new if id not in old],
+        "changed": [id for id in new if id in old and new[id] != old[id] and digest(new[id]) != digest(old[id])],
+        "removed": [id for id in old if id not in new],
+    }
+
+
+def _cancel_removed(book: Book, new: Mapping[str, Job]) -> None:
+    for run in list(book.ledger.all_live()):
+        if run.job not in new and run.state is not RunState.RUNNING:
+            book.move(run, Cancelled(book.now, "job removed"))
+
+
+def _mark(book: Book, job: Job, before: Job | None) -> None:
+    mark = book.marks.get(job.id)
+    if mark is not None and before is not None and before.schedule == job.schedule:
+        return
+    paused = mark.paused if mark else None
+    book.save_mark(JobMark(job.id, book.now, paused, 0, book.now))
+
+
+def _take_definition(book: Book, run: Run, job: Job, before: Job | None) -> None:
+    fields: dict[str, Any] = {}
+    if run.attempts == 0 and run.attempt_limit != job.retry.max_attempts and not run.stopping:
+        fields["attempt_limit"] = job.retry.max_attempts
+    if run.state in (RunState.WAITING, RunState.QUEUED) and not run.only:
+        links = _relinked(book, run, job, before)
+        if links != run.links:
+            fields["links"] = links
+    if fields:
+        book.amend(run, **fields)
+
+
+def _relinked(book: Book, run: Run, job: Job, before: Job | None) -> tuple[Link, ...]:
+    """Drop removed edges at once; bind a waiting run to an added one only if that upstream has a tick <= T."""
+    had = set(before.depends_on) if before else set()
+    links: list[Link] = []
+    for edge in job.depends_on:
+        if edge in had or before is None:
+            links += [link for link in run.links if link.job == edge.job]
+        elif run.state is RunState.WAITING:
+            made = link_edge(job, edge, run.tick, book.ledger)
+            links += [link for link in made if link.tick is not None]
+    return tuple(links)

@@ -1,0 +1,340 @@
+"""Which ticks are due, and which of them run: schedules, catch-up, pause, and the ledger's left-out rows.
+
+Every due tick of every job ends as a row. A tick is *on time* if it is seen before the job's next one is due
+and within a minute; every other one was missed, and the job's `catchup` decides. Ticks are made in the order
+(tick, topological rank) before any join is judged, so that a run finds its upstreams' ticks in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from heapq import heapify, heappop, heappush
+
+from dagsched.engine.book import Book
+from dagsched.engine.joins import links_of
+from dagsched.engine.waiting import WaitingRoom
+from dagsched.model import (
+    EMPTY,
+    LIVE,
+    Catchup,
+    Job,
+    JobMark,
+    Origin,
+    Run,
+    RunState,
+    format_instant,
+    is_schedule_tick,
+)
+from dagsched.triggers import jitter, trigger_of
+
+ON_TIME = timedelta(seconds=60)
+MILLISECOND = timedelta(milliseconds=1)
+SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One due tick and what becomes of it: `state` None runs, else it is left out for `reason`."""
+
+    tick: datetime
+    origin: Origin = Origin.SCHEDULE
+    state: RunState | None = None
+    reason: str = ""
+    stand_in: datetime | None = None
+
+
+class Ticks:
+    """Makes rows out of time; while `frozen` (`run --once`) schedules make none."""
+
+    def __init__(self, book: Book, waiting: WaitingRoom) -> None:
+        self._book = book
+        self._waiting = waiting
+        self.frozen = False
+        self._heap: list[tuple[datetime, str]] = []
+        self._next: dict[str, datetime] = {}
+
+    # ------------------------------------------------------------ when
+
+    def watch_all(self) -> None:
+        """Look at every schedule anew, from each job's cursor."""
+        self._next = {}
+        for job in self._book.jobs.values():
+            found = self._next_of(job)
+            if found is not None:
+                self._next[job.id] = found
+        self._heap = [(tick, job) for job, tick in self._next.items()]
+        heapify(self._heap)
+
+    def watch(self, id: str) -> None:
+        """Look at one schedule anew."""
+        self._next.pop(id, None)
+        job = self._book.jobs.get(id)
+        found = self._next_of(job) if job else None
+        if found is not None:
+            self._next[id] = found
+            heappush(self._heap, (found, id))
+
+    def wake_at(self) -> datetime | None:
+        """Return the next instant at which a schedule has a tick, None without one."""
+        if self.frozen:
+            return None
+        while self._heap and self._next.get(self._heap[0][1]) != self._heap[0][0]:
+            heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def next_of(self, id: str) -> datetime | None:
+        """Return the job's next schedule tick, None without one."""
+        return self._next.get(id)
+
+    def can_ever_tick(self, id: str) -> bool:
+        """Whether the job, or anything it waits for, still has a schedule tick to come."""
+        return any(name in self._next for name in (id, *self._book.graph.ancestors(id)))
+
+    def _next_of(self, job: Job) -> datetime | None:
+        if job.schedule is None or self._is_used_up(job):
+            return None
+        return trigger_of(job.schedule).next(self._book.marks[job.id].cursor)
+
+    def _is_used_up(self, job: Job) -> bool:
+        assert job.schedule is not None
+        limit = job.schedule.max_runs
+        return limit is not None and self._counted(job) >= limit
+
+    def _counted(self, job: Job) -> int:
+        """Runs the schedule has started, and those it is about to start."""
+        mark = self._book.marks[job.id]
+        coming = sum(
+            run.attempts == 0 and run.origin in (Origin.SCHEDULE, Origin.CATCHUP)
+            for run in self._book.ledger.live(job.id)
+        )
+        return mark.started_runs + coming
+
+    # ------------------------------------------------------------ what is due
+
+    def make_due(self, heirs: Mapping[str, Job] | None = None) -> None:
+        """Make a row of every tick up to now, under the configuration in force.
+
+        `heirs`: the jobs of the configuration that comes after it, whose catch-up decides what was missed.
+        """
+        if self.frozen:
+            return
+        now = self._book.now
+        found: list[tuple[datetime, int, str, Due | None]] = []
+        due_now = self._jobs_due(now)
+        for id in due_now:
+            job = self._book.jobs[id]
+            heir = job if heirs is None else heirs.get(id)
+            rank = self._book.graph.rank[id]
+            found += [(due.tick, rank, id, due) for due in self._dues_of(job, heir, now)]
+            self._book.save_mark(replace(self._book.marks[id], cursor=now))
+        self._make(found)
+        for id in due_now:
+            self.watch(id)
+
+    def _jobs_due(self, now: datetime) -> list[str]:
+        ids = []
+        while (at := self.wake_at()) is not None and at <= now:
+            _, id = heappop(self._heap)
+            del self._next[id]
+            ids.append(id)
+        return ids
+
+    def _dues_of(self, job: Job, heir: Job | None, now: datetime) -> Iterator[Due]:
+        assert job.schedule is not None
+        mark = self._book.marks[job.id]
+        ticks = list(trigger_of(job.schedule).ticks(mark.cursor, now))
+        chosen = self._chosen(job, heir, [tick for tick in ticks if mark.paused is None or tick < mark.paused], now)
+        left = None if job.schedule.max_runs is None else job.schedule.max_runs - self._counted(job)
+        for tick in ticks:
+            if left is not None and left <= 0:
+                return
+            due = self._decide(job, heir, mark, tick, chosen, ticks[-1], now)
+            if left is not None and due.state is None:
+                left -= 1
+            yield due
+
+    def _decide(
+        self,
+        job: Job,
+        heir: Job | None,
+        mark: JobMark,
+        tick: datetime,
+        chosen: datetime | None,
+        newest: datetime,
+        now: datetime,
+    ) -> Due:
+        if not job.enabled:
+            return Due(tick, state=RunState.SKIPPED, reason="disabled")
+        if mark.paused is not None and tick >= mark.paused:
+            return Due(tick, state=RunState.SKIPPED, reason="paused")
+        if tick == newest and now - tick <= ON_TIME:
+            return Due(tick)
+        return self._catch_up(job, heir, tick, chosen, now)
+
+    def _catch_up(self, job: Job, heir: Job | None, tick: datetime, chosen: datetime | None, now: datetime) -> Due:
+        if heir is None:
+            return Due(tick, state=RunState.MISSED, reason="job removed")
+        if not heir.enabled:
+            return Due(tick, state=RunState.MISSED, reason="disabled")
+        if not _has_tick(job, heir, tick):
+            return Due(tick, state=RunState.MISSED, reason="schedule changed")
+        if heir.catchup is Catchup.NONE:
+            return Due(tick, state=RunState.MISSED, reason=self._downtime(now))
+        if heir.catchup_window is not None and now - tick > heir.catchup_window:
+            return Due(tick, state=RunState.MISSED, reason=f"too old: catch-up reaches back {heir.catchup_window}")
+        if heir.catchup is Catchup.ALL or tick == chosen:
+            return Due(tick, Origin.CATCHUP)
+        assert chosen is not None, "a tick that may be caught up has a newest one"
+        reason = f"coalesced into {format_instant(chosen)}"
+        return Due(tick, state=RunState.MISSED, reason=reason, stand_in=chosen)
+
+    def _chosen(self, job: Job, heir: Job | None, ticks: list[datetime], now: datetime) -> datetime | None:
+        """Return the newest due tick that can run: it stands in for the older ones under `catchup: latest`."""
+        if heir is None:
+            return None
+        if ticks and now - ticks[-1] <= ON_TIME:
+            return ticks[-1]
+        return next((tick for tick in reversed(ticks) if _has_tick(job, heir, tick)), None)
+
+    def _downtime(self, now: datetime) -> str:
+        since = self._book.last_seen
+        return f"down from {format_instant(since)} to {format_instant(now)}" if since else "down"
+
+    # ------------------------------------------------------------ making rows
+
+    def _make(self, found: list[tuple[datetime, int, str, Due | None]]) -> None:
+        """Make rows in the order (tick, rank), spreading each tick to unscheduled jobs on the way."""
+        heapify(found)
+        made: dict[str, Run] = {}
+        reached: set[str] = set()
+        current: datetime | None = None
+        while found:
+            tick, _, id, due = heappop(found)
+            if tick != current:
+                current, made, reached = tick, {}, set()
+            job = self._book.jobs[id]
+            made[id] = self._make_due(job, due) if due is not None else self._inherit(job, tick, made)
+            for below in self._book.graph.downstream[id]:
+                if self._book.jobs[below].schedule is None and below not in reached:
+                    reached.add(below)
+                    heappush(found, (tick, self._book.graph.rank[below], below, None))
+
+    def _make_due(self, job: Job, due: Due) -> Run:
+        if due.state is not None:
+            return self._book.leave_out(
+                job.id, due.tick, due.state, due.reason, origin=due.origin, stand_in=due.stand_in
+            )
+        return self.make_run(job, due.tick, due.origin, patient=due.origin is Origin.CATCHUP)
+
+    def _inherit(self, job: Job, tick: datetime, made: Mapping[str, Run]) -> Run:
+        """Make the row of an unscheduled job at a tick that at least one of its upstreams has."""
+        there = self._book.ledger.covering(job.id, tick)
+        if there is not None:
+            return there
+        rows = [made[edge.job] for edge in job.depends_on if edge.job in made]
+        inherited = next((row for row in rows if row.state is RunState.MISSED), rows[0])
+        if all(_is_inherited(row) for row in rows):
+            chosen = inherited.stand_in
+            return self._book.leave_out(
+                job.id, tick, inherited.state, inherited.reason, origin=Origin.UPSTREAM, stand_in=chosen
+            )
+        return self.make_run(job, tick, Origin.UPSTREAM, patient=any(row.patient for row in rows))
+
+    def make_run(
+        self,
+        job: Job,
+        tick: datetime,
+        origin: Origin,
+        *,
+        patient: bool,
+        only: bool = False,
+        asked_for: bool = False,
+        params: Mapping[str, object] = EMPTY,
+    ) -> Run:
+        """Make the run (job, tick), or the row that says why it is left out at once.
+
+        `asked_for`: a person named this very job, so that its pause and its queue limit do not count.
+        """
+        left_out = None if asked_for else self._left_out_at_birth(job)
+        if left_out is not None:
+            return self._book.leave_out(job.id, tick, RunState.SKIPPED, left_out, origin=origin)
+        links = () if only else links_of(job, tick, self._book.ledger)
+        state = RunState.WAITING if job.depends_on and not only else RunState.QUEUED
+        delay = jitter(job.id, job.jitter) if job.jitter and is_schedule_tick(tick) else None
+        run = Run(
+            job.id, tick, state, origin=origin, created=self._book.now,
+            ready=self._book.now if state is RunState.QUEUED else None,
+            attempt_limit=job.retry.max_attempts, not_before=tick + delay if delay else None,
+            links=links, patient=patient, only=only, params=params, config=self._book.config_number,
+        )  # fmt: skip
+        run = self._book.born(run)
+        self._waiting.supersede(job.id, tick)
+        return run
+
+    def _left_out_at_birth(self, job: Job) -> str | None:
+        if not job.enabled:
+            return "disabled"
+        mark = self._book.marks.get(job.id)
+        if mark is not None and mark.paused is not None:
+            return "paused"
+        if self._book.ledger.count_live(job.id) >= job.max_queued:
+            return f"queue full: {job.max_queued} runs are not over yet"
+        return None
+
+    # ------------------------------------------------------------ ticks that people make
+
+    def free_tick(self, jobs: list[str]) -> datetime:
+        """Return now, with milliseconds 1-999, moved on until no job of `jobs` has a row there."""
+        tick = self._book.now
+        while is_schedule_tick(tick) or any(self._book.ledger.covering(job, tick) for job in jobs):
+            tick += MILLISECOND
+        return tick
+
+    def spread(self, id: str) -> list[str]:
+        """Return the unscheduled jobs that a tick of `id` reaches, in topological order."""
+        graph, found, frontier = self._book.graph, set[str](), [id]
+        while frontier:
+            for below in graph.downstream[frontier.pop()]:
+                if self._book.jobs[below].schedule is None and below not in found:
+                    found.add(below)
+                    frontier.append(below)
+        return sorted(found, key=graph.rank.__getitem__)
+
+    def make_manual(
+        self, asked: list[str], reached: list[str], origin: Origin, params: Mapping[str, Mapping[str, object]]
+    ) -> datetime:
+        """Make one tick "now" for the jobs asked for and those it reaches; return it."""
+        rank = self._book.graph.rank.__getitem__
+        everyone = sorted({*asked, *reached}, key=rank)
+        tick = self.free_tick(everyone)
+        for id in everyone:
+            named = id in asked
+            self.make_run(
+                self._book.jobs[id], tick, origin if named else Origin.UPSTREAM,
+                patient=True, asked_for=named, params=params.get(id, EMPTY),
+            )  # fmt: skip
+        return tick
+
+    def ticks_between(self, id: str, after: datetime, until: datetime) -> list[datetime]:
+        """Return the schedule ticks the job has in (after, until], its upstreams' if it has no schedule."""
+        job = self._book.jobs[id]
+        if job.schedule is not None:
+            return list(trigger_of(job.schedule).ticks(after, until))
+        found: set[datetime] = set()
+        for above in self._book.graph.upstream[id]:
+            found.update(self.ticks_between(above, after, until))
+        return sorted(found)
+
+
+def _is_inherited(row: Run) -> bool:
+    if row.state in LIVE:
+        return False
+    return row.state is RunState.MISSED or (row.state is RunState.SKIPPED and row.reason in ("paused", "disabled"))
+
+
+def _has_tick(job: Job, heir: Job, tick: datetime) -> bool:
+    if heir.schedule == job.schedule:
+        return True
+    return heir.schedule is not None and trigger_of(heir.schedule).next(tick - SECOND) == tick

@@ -238,9 +238,7 @@ def links_of(text: str) -> tuple[Link, ...]:
     if not text:
         return ()
     rows = json.loads(text)
-    return tuple(
-        Link(job, instant_or_none(tick), Match(match), bool(exact)) for job, tick, match, exact in rows
-    )
+    return tuple(Link(job, instant_or_none(tick), Match(match), bool(exact)) for job, tick, match, exact in rows)
 
 
 def storable(text: str) -> str:

@@ -120,9 +120,7 @@ class Store(Protocol):
         """Return the attempts of one run in order of their number."""
         ...
 
-    async def events(
-        self, *, since: int = 0, job: str | None = None, limit: int | None = None
-    ) -> Sequence[EventRow]:
+    async def events(self, *, since: int = 0, job: str | None = None, limit: int | None = None) -> Sequence[EventRow]:
         """Return events with a number > `since`, oldest first."""
         ...
 
@@ -130,9 +128,7 @@ class Store(Protocol):
         """Return what is remembered of each job."""
         ...
 
-    async def configs(
-        self, *, limit: int | None = None, at: datetime | None = None
-    ) -> Sequence[ConfigVersion]:
+    async def configs(self, *, limit: int | None = None, at: datetime | None = None) -> Sequence[ConfigVersion]:
         """Return configurations newest first; with `at`, only those applied at or before it."""
         ...
 
@@ -140,9 +136,7 @@ class Store(Protocol):
         """Return the stored job of that hash."""
         ...
 
-    async def statistics(
-        self, job: str | None = None, *, since: datetime | None = None
-    ) -> Sequence[Mapping[str, Any]]:
+    async def statistics(self, job: str | None = None, *, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
         """Return one mapping per job that has rows with a last tick at or after `since`, in order of id.
 
         Keys: `job`, `total` (rows), one per state (`success`, `failed`, …), `success_rate` (of the runs that

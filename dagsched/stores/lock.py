@@ -30,12 +30,18 @@ class DaemonLock:
     def take(self, holder: str) -> None:
         """Take the lock and write `holder` into its file; at once, also when held already by this object.
 
-        Raises StoreHeld naming the present holder.
+        Raises StoreHeld naming the present holder, StoreUnavailable when the disk is full.
         """
+        was_held = self.is_held
         if self._descriptor is None:
             self._descriptor = self._locked_descriptor()
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, holder.encode("utf-8", "backslashreplace") + b"\n", 0)
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, holder.encode("utf-8", "backslashreplace") + b"\n", 0)
+        except OSError as error:
+            if not was_held:
+                self.release()
+            raise StoreUnavailable(f"{self.path}: {error.strerror}") from error
 
     def release(self) -> None:
         """Let go; may be called twice."""
@@ -59,19 +65,14 @@ class DaemonLock:
         try:
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            kind = (
-                StoreReadOnly if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM) else StoreUnavailable
-            )
+            kind = StoreReadOnly if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM) else StoreUnavailable
             raise kind(f"{self.path}: {error.strerror}; the daemon must be able to write there") from error
 
     def _refusal(self, descriptor: int, error: OSError) -> StoreHeld | StoreUnavailable:
         try:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 return StoreUnavailable(f"{self.path}: cannot be locked: {error.strerror}")
-            holder = (
-                os.pread(descriptor, 1000, 0).decode("utf-8", "replace").strip()
-                or "a daemon that is starting"
-            )
+            holder = os.pread(descriptor, 1000, 0).decode("utf-8", "replace").strip() or "a daemon that is starting"
             return StoreHeld(f"{self.path.parent}: held by {holder}; stop that daemon first", holder)
         finally:
             os.close(descriptor)

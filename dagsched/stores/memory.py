@@ -148,9 +148,7 @@ class MemoryStore:
         rows = with_needed([*first, *self._newest()], self._row_at)
         return Snapshot(
             runs=sorted(rows.values(), key=lambda run: (run.tick, run.job)),
-            attempts=[
-                attempt for key in sorted(rows) for attempt in self._attempts(key) if attempt.ended is None
-            ],
+            attempts=[attempt for key in sorted(rows) for attempt in self._attempts(key) if attempt.ended is None],
             marks=[self.state.marks[job] for job in sorted(self.state.marks)],
             last_event=self.state.last_event,
             last_seen=self.state.last_seen,
@@ -187,21 +185,15 @@ class MemoryStore:
         self._require_open()
         return self._attempts((job, tick))
 
-    async def events(
-        self, *, since: int = 0, job: str | None = None, limit: int | None = None
-    ) -> Sequence[EventRow]:
+    async def events(self, *, since: int = 0, job: str | None = None, limit: int | None = None) -> Sequence[EventRow]:
         self._require_open()
-        return [event for event in self.state.events if event.seq > since and job in (None, event.job)][
-            :limit
-        ]
+        return [event for event in self.state.events if event.seq > since and job in (None, event.job)][:limit]
 
     async def marks(self) -> Mapping[str, JobMark]:
         self._require_open()
         return dict(sorted(self.state.marks.items()))
 
-    async def configs(
-        self, *, limit: int | None = None, at: datetime | None = None
-    ) -> Sequence[ConfigVersion]:
+    async def configs(self, *, limit: int | None = None, at: datetime | None = None) -> Sequence[ConfigVersion]:
         self._require_open()
         newest_first = [self.state.configs[number] for number in sorted(self.state.configs, reverse=True)]
         return [config for config in newest_first if at is None or config.applied <= at][:limit]
@@ -210,9 +202,7 @@ class MemoryStore:
         self._require_open()
         return self.state.definitions.get(digest)
 
-    async def statistics(
-        self, job: str | None = None, *, since: datetime | None = None
-    ) -> Sequence[Mapping[str, Any]]:
+    async def statistics(self, job: str | None = None, *, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
         self._require_open()
         facts: dict[str, Facts] = {}
         for run in self._runs(job):
@@ -248,9 +238,7 @@ class MemoryStore:
         ledger = self.state.runs.get(job, {})
         if tick in ledger:
             return ledger[tick]
-        ranges = [
-            (run.until, run.tick) for run in ledger.values() if run.until is not None and run.until >= tick
-        ]
+        ranges = [(run.until, run.tick) for run in ledger.values() if run.until is not None and run.until >= tick]
         first = min(ranges, default=None)
         return ledger[first[1]] if first is not None and first[1] <= tick else None
 
@@ -258,11 +246,7 @@ class MemoryStore:
         return [attempt for _, attempt in sorted(self.state.attempts.get(key, {}).items())]
 
     def _is_stale(self, event: EventRow, before: datetime) -> bool:
-        return (
-            event.tick is not None
-            and event.time < before
-            and event.tick not in self.state.runs.get(event.job, {})
-        )
+        return event.tick is not None and event.time < before and event.tick not in self.state.runs.get(event.job, {})
 
     def _collect(self, run: Run, facts: Facts) -> None:
         facts.states[run.state.value] += 1
@@ -284,9 +268,7 @@ class MemoryStore:
     def _require_writer(self) -> None:
         self._require_open()
         if self._epoch == 0 or self._epoch != self.state.epoch:
-            raise FencedOut(
-                f"epoch {self._epoch} may no longer write; the state is at epoch {self.state.epoch}"
-            )
+            raise FencedOut(f"epoch {self._epoch} may no longer write; the state is at epoch {self.state.epoch}")
 
     def _require_state(self) -> None:
         if not self.state.made:

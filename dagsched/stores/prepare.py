@@ -43,9 +43,7 @@ def prepare_to_write(path: Path, lock: DaemonLock) -> None:
         _make(path)
     _require_file(path)
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)):
-        raise StoreReadOnly(
-            f"{path}: may not be written; make the file and its folder writable for this user"
-        )
+        raise StoreReadOnly(f"{path}: may not be written; make the file and its folder writable for this user")
     try:
         with closing(_connected(path, "rw")) as connection:
             _prepare(connection, path, lock)
@@ -75,9 +73,7 @@ def _prepare(connection: Procedures, path: Path, lock: DaemonLock) -> None:
         _migrate_under_lock(connection, version, lock)
     mode = connection.ask("use_wal")[0][0]
     if mode != "wal":
-        raise StoreError(
-            f"{path}: this file system cannot keep a write-ahead log; use a local one for the state"
-        )
+        raise StoreError(f"{path}: this file system cannot keep a write-ahead log; use a local one for the state")
     connection.transact("begin_write", lambda writer: writer.ask("fence"))
 
 
@@ -102,9 +98,7 @@ def _try_to_read(path: Path, mode: str) -> None:
     with closing(_connected(path, mode)) as connection:
         version = _version(connection, path)
         if version < len(migrations("sqlite")):
-            raise StoreError(
-                f"{path}: written by an older dagsched; start the daemon once to bring it up to date"
-            )
+            raise StoreError(f"{path}: written by an older dagsched; start the daemon once to bring it up to date")
         connection.ask("fence")
 
 

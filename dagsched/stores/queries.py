@@ -25,9 +25,7 @@ def queries(engine: str) -> Mapping[str, str]:
         assert (kind, name) not in found, f"two pieces of SQL are called {name}"
         found[kind, name] = text.strip()
     fragments = {name: text for (kind, name), text in found.items() if kind == "fragment"}
-    return MappingProxyType(
-        {name: _filled(text, fragments) for (kind, name), text in found.items() if kind == "name"}
-    )
+    return MappingProxyType({name: _filled(text, fragments) for (kind, name), text in found.items() if kind == "name"})
 
 
 @cache

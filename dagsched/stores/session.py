@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 import aiosqlite
 
+from dagsched.errors import StoreError
 from dagsched.stores.faults import damaged, is_harmless, translated
 from dagsched.stores.queries import queries
 
@@ -88,6 +89,7 @@ class Session:
         self.path, self.mode = path, mode
         self._connection: aiosqlite.Connection | None = None
         self._opening = asyncio.Lock()
+        self._is_closed = False
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on one unchanging view of the committed state."""
@@ -104,13 +106,18 @@ class Session:
             rows = await connection.execute_fetchall(CALL, (work,))
         except sqlite3.Error as error:
             if not is_harmless(error):
-                await self.close()
+                await self._discard()
             raise translated(error, self.path) from error
         except Unreadable as error:
             raise damaged(self.path, str(error)) from error
         return cast(T, next(iter(rows))[0])
 
     async def close(self) -> None:
+        """Close the connection for good; work already handed over is finished first."""
+        self._is_closed = True
+        await self._discard()
+
+    async def _discard(self) -> None:
         """Close the connection; the next call opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -118,6 +125,8 @@ class Session:
 
     async def _opened(self) -> aiosqlite.Connection:
         async with self._opening:
+            if self._is_closed:
+                raise StoreError(f"{self.path}: the store was closed")
             if self._connection is None:
                 self._connection = await self._connected()
             return self._connection
@@ -139,6 +148,7 @@ class Session:
         return connection
 
     def _tune(self, connection: Procedures) -> None:
+        connection.ask("cache_pages")
         if self.mode == "rw":
             for name in ("sync_every_commit", "sync_through_drive", "limit_log"):
                 connection.ask(name)

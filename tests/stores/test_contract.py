@@ -97,9 +97,7 @@ def test_a_definition_is_kept_as_it_was_first_stored(engine):
     async def body(store):
         assert await store.definition("d") == {"run": "first"}
 
-    check(
-        engine, body, Batch(definitions={"d": {"run": "first"}}), Batch(definitions={"d": {"run": "second"}})
-    )
+    check(engine, body, Batch(definitions={"d": {"run": "first"}}), Batch(definitions={"d": {"run": "second"}}))
 
 
 def test_text_that_is_no_utf8_is_stored_with_escapes(engine):
@@ -349,17 +347,11 @@ LEDGER = Batch(
         pytest.param({"until": at(2)}, ["b2", "a2", "a1"], id="the upper bound is included"),
         pytest.param({"after": at(4), "until": at(5)}, [], id="a range row counts by its last tick alone"),
         pytest.param({"job": "a"}, ["a3", "a2", "a1"], id="of one job"),
-        pytest.param(
-            {"job": "a", "newest_first": False, "after": at(1)}, ["a2", "a3"], id="of one job, bounded"
-        ),
-        pytest.param(
-            {"job": "a", "states": [S.FAILED, S.SUCCESS]}, ["a2", "a1"], id="of one job in two states"
-        ),
+        pytest.param({"job": "a", "newest_first": False, "after": at(1)}, ["a2", "a3"], id="of one job, bounded"),
+        pytest.param({"job": "a", "states": [S.FAILED, S.SUCCESS]}, ["a2", "a1"], id="of one job in two states"),
         pytest.param({"job": "nobody"}, [], id="of no such job"),
         pytest.param({"states": [S.SUCCESS]}, ["b2", "a1"], id="in one state"),
-        pytest.param(
-            {"states": [S.SUCCESS, S.RUNNING, S.MISSED]}, ["c6", "b4", "b2", "a1"], id="in three states"
-        ),
+        pytest.param({"states": [S.SUCCESS, S.RUNNING, S.MISSED]}, ["c6", "b4", "b2", "a1"], id="in three states"),
         pytest.param(
             {"states": [S.SUCCESS, S.RUNNING], "newest_first": False, "limit": 2},
             ["a1", "b2"],
@@ -580,9 +572,7 @@ def test_retention_spares_newest_live_linked_and_named_rows(engine):
 
 
 def test_retention_works_through_more_rows_than_one_chunk(engine):
-    runs = [
-        replace(row("a", 1), tick=at(1) + timedelta(seconds=second), ended=at(3)) for second in range(2500)
-    ]
+    runs = [replace(row("a", 1), tick=at(1) + timedelta(seconds=second), ended=at(3)) for second in range(2500)]
     events = [event(n + 1, 2, job="a", tick=run.tick) for n, run in enumerate(runs)]
     events += [event(2501 + n, 2) for n in range(4000)]
 

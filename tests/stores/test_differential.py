@@ -121,8 +121,7 @@ class Side:
     async def commit(self, batch: Batch, numbers) -> None:
         due = (await self.store.snapshot({})).last_event + 1
         batch.events = [
-            EventRow(due + index + off, time, "T", job, tick)
-            for index, (off, job, time, tick) in enumerate(numbers)
+            EventRow(due + index + off, time, "T", job, tick) for index, (off, job, time, tick) in enumerate(numbers)
         ]
         await self.store.commit(batch)
 

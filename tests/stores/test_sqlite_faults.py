@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,9 +41,7 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "state" / "dagsched.db"
 
     async def main():
-        batch = Batch(
-            runs=[row("a", hour) for hour in range(300)], new_attempts=[attempt("a", 1)], events=[event(1)]
-        )
+        batch = Batch(runs=[row("a", hour) for hour in range(300)], new_attempts=[attempt("a", 1)], events=[event(1)])
         async with daemon(SqliteStore(path), batch):
             pass
 
@@ -301,9 +299,7 @@ def test_no_migration_happens_under_a_daemon_that_runs(path, monkeypatch):
 def test_damage_that_nothing_reads_at_start_is_found_by_check(path):
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM runs WHERE tick = (SELECT tick FROM attempts)")
-        connection.execute(
-            "INSERT INTO events SELECT 7, time, type, job, tick, attempt, '', '', '', '' FROM events"
-        )
+        connection.execute("INSERT INTO events SELECT 7, time, type, job, tick, attempt, '', '', '', '' FROM events")
 
     async def main():
         async with reader(SqliteStore(path)) as store:
@@ -532,6 +528,19 @@ def test_a_full_disk_fails_the_batch_whole_and_it_succeeds_later(small_disk):
     subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
     (small_disk / "more").write_bytes(bytes(5_000_000))
     run(main())
+
+
+def test_a_daemon_that_cannot_write_its_name_does_not_keep_the_lock(small_disk):
+    lock = DaemonLock(small_disk / "daemon.lock")
+    lock.path.touch()
+    with suppress(OSError):
+        (small_disk / "ballast").write_bytes(bytes(4 << 20))
+    with pytest.raises(StoreUnavailable, match=r"daemon\.lock"):
+        lock.take("the test")
+    (small_disk / "ballast").unlink()
+    another = DaemonLock(lock.path)
+    another.take("the next one")
+    another.release()
 
 
 def test_a_state_cannot_be_made_on_a_full_disk_and_no_half_of_it_stays(small_disk):

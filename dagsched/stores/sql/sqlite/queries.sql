@@ -42,6 +42,10 @@ PRAGMA synchronous = full
 -- On macOS, also empty the drive's own cache; no effect elsewhere.
 PRAGMA fullfsync = on
 
+-- name: cache_pages
+-- Keep up to 32 MB of pages in memory: history is written and read all over the file.
+PRAGMA cache_size = -32768
+
 -- name: limit_log
 -- Give disk space back when a long reader had let the log grow beyond 64 MB.
 PRAGMA journal_size_limit = 67108864
@@ -237,46 +241,43 @@ ORDER BY number DESC LIMIT :limit
 -- The job stored under this hash.
 SELECT body FROM definitions WHERE digest = ?
 
+-- fragment: lengths_of_runs
+-- Per run: how long its newest attempt took, and, if no person asked for it, from its tick to its first start.
+SELECT
+    runs.job,
+    newest.ended - newest.started,
+    CASE WHEN runs.origin IN ('schedule', 'catchup', 'upstream') THEN first.started - runs.tick END
+FROM runs
+LEFT JOIN attempts AS first ON first.job = runs.job AND first.tick = runs.tick AND first.number = 1
+LEFT JOIN attempts AS newest
+    ON newest.job = runs.job AND newest.tick = runs.tick AND newest.number = runs.attempts
+
 -- name: state_counts
--- Per job and state: rows, and when the newest of them ended.
-SELECT job, state, count(*), max(ended) FROM runs
-WHERE last >= :since
-GROUP BY job, state ORDER BY job, state
+-- Per job and state, since an instant: rows, and when the newest of them ended.
+SELECT job, state, count(*), max(ended) FROM runs WHERE last >= :since GROUP BY job, state
 
--- name: durations
--- Per run the length of its newest attempt in milliseconds, if that has ended.
-SELECT runs.job, attempts.ended - attempts.started
-FROM runs JOIN attempts
-    ON attempts.job = runs.job AND attempts.tick = runs.tick AND attempts.number = runs.attempts
-WHERE runs.last >= :since AND attempts.ended IS NOT NULL
-
--- name: lateness
--- Per run that no person asked for, the milliseconds from its tick to its first start.
-SELECT runs.job, attempts.started - runs.tick
-FROM runs JOIN attempts
-    ON attempts.job = runs.job AND attempts.tick = runs.tick AND attempts.number = 1
-WHERE runs.last >= :since
-    AND runs.origin IN ('schedule', 'catchup', 'upstream')
+-- name: all_state_counts
+-- As state_counts, of the whole history: in the order in which the rows lie.
+SELECT job, state, count(*), max(ended) FROM runs GROUP BY job, state
 
 -- name: job_state_counts
 -- As state_counts, of one job.
-SELECT job, state, count(*), max(ended) FROM runs
-WHERE job = :job AND last >= :since
-GROUP BY job, state ORDER BY job, state
+SELECT job, state, count(*), max(ended) FROM runs WHERE job = :job AND last >= :since GROUP BY job, state
 
--- name: job_durations
--- As durations, of one job.
-SELECT runs.job, attempts.ended - attempts.started
-FROM runs JOIN attempts
-    ON attempts.job = runs.job AND attempts.tick = runs.tick AND attempts.number = runs.attempts
-WHERE runs.job = :job AND runs.last >= :since AND attempts.ended IS NOT NULL
+-- name: lengths
+-- Lengths in milliseconds, since an instant.
+{lengths_of_runs}
+WHERE runs.last >= :since AND (first.number IS NOT NULL OR newest.number IS NOT NULL)
 
--- name: job_lateness
--- As lateness, of one job.
-SELECT runs.job, attempts.started - runs.tick
-FROM runs JOIN attempts
-    ON attempts.job = runs.job AND attempts.tick = runs.tick AND attempts.number = 1
-WHERE runs.job = :job AND runs.last >= :since AND runs.origin IN ('schedule', 'catchup', 'upstream')
+-- name: all_lengths
+-- As lengths, of the whole history: in the order in which the rows lie.
+{lengths_of_runs}
+WHERE first.number IS NOT NULL OR newest.number IS NOT NULL
+
+-- name: job_lengths
+-- As lengths, of one job.
+{lengths_of_runs}
+WHERE runs.job = :job AND runs.last >= :since AND (first.number IS NOT NULL OR newest.number IS NOT NULL)
 
 -- name: prunable
 -- The next rows, in order of last tick, that are over since before an instant.

@@ -1,0 +1,110 @@
+"""What a SQLite store's writer does on its connection's thread, each inside one transaction.
+
+Every function here compares the epoch first: two daemons may both believe that they hold the state, but
+only the newest one's epoch is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dagsched.errors import FencedOut, IntegrityBroken
+from dagsched.model import EventRow
+from dagsched.stores import codec
+from dagsched.stores.contract import Batch
+from dagsched.stores.needed import Key
+from dagsched.stores.session import Procedures
+from dagsched.stores.sqlite_read import keys_of, live_runs, row_of, runs_of
+
+PRUNE_ROWS = 300
+PRUNE_EVENTS = 2000
+
+
+def write(connection: Procedures, batch: Batch, epoch: int) -> None:
+    last_event = _fenced(connection, epoch)
+    _require_next(batch.events, last_event)
+    split = [(job, codec.ms_of(tick)) for job, tick in batch.split]
+    if connection.change("split_range", split) != len(split):
+        raise IntegrityBroken("a range row that was to be split is not there")
+    connection.change("put_run", [codec.run_columns(run) for run in batch.runs])
+    connection.change("stretch_run", [codec.stretch_columns(run) for run in batch.runs])
+    connection.change("new_attempt", [codec.attempt_columns(attempt) for attempt in batch.new_attempts])
+    connection.change("put_attempt", [codec.attempt_columns(attempt) for attempt in batch.attempts])
+    connection.change("put_mark", [codec.mark_columns(mark) for mark in batch.marks])
+    connection.change("new_event", [codec.event_columns(event) for event in batch.events])
+    if batch.events:
+        newest = batch.events[-1]
+        connection.change("move_log", [{"seq": newest.seq, "time": codec.ms_of(newest.time)}])
+    bodies = [(digest, codec.json_of(body)) for digest, body in batch.definitions.items()]
+    connection.change("put_definition", bodies)
+    if batch.config is not None:
+        connection.change("new_config", [codec.config_columns(batch.config)])
+    connection.change("done_request", [(number,) for number in batch.done_requests])
+
+
+def _fenced(connection: Procedures, epoch: int) -> int:
+    """Return the number of the newest event; raises FencedOut unless `epoch` is the one that may write."""
+    ((stored, last_event),) = connection.ask("fence")
+    if epoch == 0 or epoch != stored:
+        raise FencedOut(f"epoch {epoch} may no longer write; the state is at epoch {stored}")
+    return int(last_event)
+
+
+def _require_next(events: Sequence[EventRow], last_event: int) -> None:
+    for expected, event in enumerate(events, last_event + 1):
+        if event.seq != expected:
+            raise IntegrityBroken(f"event {event.seq} does not follow event {expected - 1}")
+
+
+def next_epoch(connection: Procedures, holder: str) -> int:
+    connection.change("next_epoch", [{"holder": codec.storable(holder)}])
+    return int(connection.ask("fence")[0][0])
+
+
+def new_request(connection: Procedures, row: Sequence[Any]) -> int:
+    return connection.insert("new_request", row)
+
+
+def spared_keys(connection: Procedures, keep: frozenset[Key], epoch: int) -> frozenset[tuple[str, int]]:
+    """Return the keys (job, tick in ms) of rows that stay whatever their age."""
+    _fenced(connection, epoch)
+    named = (row_of(connection, "run", job, tick) for job, tick in keep)
+    first = [
+        *live_runs(connection),
+        *runs_of(connection, "newest_runs"),
+        *(run for run in named if run is not None),
+    ]
+    return keys_of(connection, first)
+
+
+def prune_rows(
+    connection: Procedures,
+    before_ms: int,
+    position: tuple[int, str, int],
+    spared: frozenset[tuple[str, int]],
+    epoch: int,
+) -> tuple[tuple[int, str, int] | None, int]:
+    """Delete among the next rows after `position`; return the new position (None: the end) and how many."""
+    _fenced(connection, epoch)
+    last, job, tick = position
+    rows = connection.ask(
+        "prunable", {"before": before_ms, "last": last, "job": job, "tick": tick, "limit": PRUNE_ROWS}
+    )
+    # A commit between two chunks may have made a run that is linked to one of these.
+    spared |= keys_of(connection, live_runs(connection))
+    doomed = [(job, tick) for job, tick, _ in rows if (job, tick) not in spared]
+    connection.change("delete_attempts", doomed)
+    connection.change("delete_run", doomed)
+    job, tick, last = rows[-1] if rows else ("", 0, 0)
+    return (last, job, tick) if len(rows) == PRUNE_ROWS else None, len(doomed)
+
+
+def prune_events(connection: Procedures, before_ms: int, after: int, epoch: int) -> int | None:
+    """Delete among the next events after number `after`; return the number reached, None at the end."""
+    _fenced(connection, epoch)
+    ((until, oldest),) = connection.ask("next_events", {"after": after, "limit": PRUNE_EVENTS})
+    if until is None or oldest >= before_ms:
+        return None
+    connection.change("delete_events", [{"after": after, "until": until, "before": before_ms}])
+    return int(until)

@@ -242,7 +242,8 @@ class Server:
 
     def start(self, orders: list[dict[str, Any]]) -> None:
         """Record the starts of orders that are new, then queue them; known ones are left as they are."""
-        fresh = [Attempt(order) for order in orders if not self._is_known((order["run"], order["attempt"]))]
+        asked = {attempt.key: attempt for attempt in map(Attempt, orders)}
+        fresh = [attempt for key, attempt in asked.items() if not self._is_known(key)]
         if self.link is not None and self.link.draining:
             for attempt in fresh:
                 self._refuse(attempt, "this spawner takes no new starts: a newer one does")

@@ -1,21 +1,20 @@
 """The text of one job file: from a character's place to line, column and excerpt.
 
 Places are character offsets into the text, as libyaml counts them. Lines end where editors end them, at
-`\n`, `\r\n` or `\r`; YAML 1.1's further line breaks (NEL, LS, PS), which libyaml counts too, are not lines.
+`\n` or `\r\n`; the further line breaks of YAML 1.1 (CR, NEL, LS, PS), which libyaml counts too, end none.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
 from typing import Any
 
 from dagsched.config.codes import severity_of
 from dagsched.config.problem import Problem
 
 EXCERPT_CHARACTERS_MAX = 100
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
+BLOCK_CHARACTERS = 16_384
 _ANCHOR = re.compile(r"&[^\s,\[\]{}]+\s*")
 _PLAIN = re.compile(r"[^\r\n]*?(?=\s*(?:$|[\r\n])|\s+#|:(?:\s|$)|[,\]}])")
 
@@ -26,19 +25,20 @@ class Source:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.text = text
-        self._starts: list[int] | None = None
+        self._breaks: list[int] = []  # line breaks before each block of the text
 
     def place(self, index: int) -> tuple[int, int]:
         """Return (line, column), both from 1, of the character at `index`."""
-        if self._starts is None:
-            self._starts = [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
-        line = bisect_right(self._starts, index)
-        return line, index - self._starts[line - 1] + 1
+        if not self._breaks:
+            self._breaks = _breaks_before_blocks(self.text)
+        block = min(index // BLOCK_CHARACTERS, len(self._breaks) - 1)
+        line = self._breaks[block] + self.text.count("\n", block * BLOCK_CHARACTERS, index) + 1
+        return line, index - self.text.rfind("\n", 0, index)
 
     def problem(self, code: str, span: tuple[int, int], message: str, why: str = "", fix: str = "") -> Problem:
         """Return a problem about the characters in [span[0], span[1]), cut to one line and at least one long."""
         line, column = self.place(span[0])
-        text = self._line(line)
+        text = self._line(span[0])
         end = max(column + 1, min(column + span[1] - span[0], len(text) + 1))
         return Problem(
             self.name,
@@ -85,11 +85,18 @@ class Source:
         first = min(start + max(0, offset), end)
         return first, min(first + max(1, length), max(end, first + 1))
 
-    def _line(self, line: int) -> str:
-        assert self._starts is not None, "place() was asked first"
-        start = self._starts[line - 1]
-        end = self._starts[line] if line < len(self._starts) else len(self.text)
-        return self.text[start:end].rstrip("\r\n")
+    def _line(self, index: int) -> str:
+        start = self.text.rfind("\n", 0, index) + 1
+        end = self.text.find("\n", index)
+        return self.text[start : end if end >= 0 else len(self.text)].rstrip("\r")
+
+
+def _breaks_before_blocks(text: str) -> list[int]:
+    """Count the line breaks before each block: a table of all lines would outweigh a file of short ones."""
+    breaks = [0]
+    for start in range(0, len(text) - BLOCK_CHARACTERS, BLOCK_CHARACTERS):
+        breaks.append(breaks[-1] + text.count("\n", start, start + BLOCK_CHARACTERS))
+    return breaks
 
 
 def _quoted_end(text: str, index: int, quote: str) -> int:

@@ -96,9 +96,8 @@ class SqliteStore:
             await session.close()
 
     async def prune(self, *, before: datetime, keep: frozenset[Key]) -> int:
-        writer = self._opened_writer()
-        before_ms, pruned = codec.ms_of(before), 0
-        spared = await writer.write(lambda connection: sqlite_write.spared_keys(connection, keep, self._epoch))
+        reader, writer, before_ms, pruned = self._opened_reader(), self._opened_writer(), codec.ms_of(before), 0
+        spared = await reader.read(partial(sqlite_write.spared, keep=keep))
         # In chunks, so that a commit waits for one of them at most.
         position: tuple[int, str, int] | None = (-EVER_MS, "", -EVER_MS)
         while position is not None:

@@ -54,9 +54,9 @@ def row_at(connection: Procedures, job: str, tick: datetime) -> Run | None:
     return over if over is not None and over.tick <= tick else None
 
 
-def keys_of(connection: Procedures, rows: Sequence[Run]) -> frozenset[tuple[str, int]]:
+def keys_of(connection: Procedures, rows: Sequence[Run]) -> set[tuple[str, int]]:
     found = with_needed(rows, lambda job, tick: row_at(connection, job, tick))
-    return frozenset((job, codec.ms_of(tick)) for job, tick in found)
+    return {(job, codec.ms_of(tick)) for job, tick in found}
 
 
 def facts_by_job(connection: Procedures, job: str | None, since_ms: int | None) -> dict[str, Facts]:

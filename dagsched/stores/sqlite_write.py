@@ -7,6 +7,7 @@ only the newest one's epoch is stored.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dagsched.errors import FencedOut, IntegrityBroken
@@ -15,10 +16,11 @@ from dagsched.stores import codec
 from dagsched.stores.contract import Batch
 from dagsched.stores.needed import Key
 from dagsched.stores.session import Procedures
-from dagsched.stores.sqlite_read import keys_of, live_runs, row_of, runs_of
+from dagsched.stores.sqlite_read import keys_of, row_of, runs_of
 
-PRUNE_ROWS = 300
-PRUNE_EVENTS = 2000
+# Old rows lie all over the file: a hundred can touch a thousand pages, and a commit waits for them.
+PRUNE_ROWS = 100
+PRUNE_EVENTS = 1000
 
 
 def write(connection: Procedures, batch: Batch, epoch: int) -> None:
@@ -66,34 +68,40 @@ def new_request(connection: Procedures, row: Sequence[Any]) -> int:
     return connection.insert("new_request", row)
 
 
-def spared_keys(connection: Procedures, keep: frozenset[Key], epoch: int) -> frozenset[tuple[str, int]]:
-    """Return the keys (job, tick in ms) of rows that stay whatever their age."""
-    _fenced(connection, epoch)
+@dataclass(slots=True)
+class Spared:
+    """Rows that retention leaves alone: their keys (job, tick in ms), and the live rows that were asked."""
+
+    keys: set[tuple[str, int]]
+    asked: set[tuple[Any, ...]]
+
+    def ask_new(self, connection: Procedures) -> None:
+        """Spare what live rows need that were made since: a commit may come between two chunks."""
+        new = set(connection.ask("live_links")) - self.asked
+        runs = [run for job, tick, *_ in new for run in runs_of(connection, "run", (job, tick))]
+        self.keys |= keys_of(connection, runs)
+        self.asked |= new
+
+
+def spared(connection: Procedures, keep: frozenset[Key]) -> Spared:
+    """Return what stays whatever its age."""
     named = (row_of(connection, "run", job, tick) for job, tick in keep)
-    first = [
-        *live_runs(connection),
-        *runs_of(connection, "newest_runs"),
-        *(run for run in named if run is not None),
-    ]
-    return keys_of(connection, first)
+    rows = [*runs_of(connection, "newest_runs"), *(run for run in named if run is not None)]
+    found = Spared(keys_of(connection, rows), set())
+    found.ask_new(connection)
+    return found
 
 
 def prune_rows(
-    connection: Procedures,
-    before_ms: int,
-    position: tuple[int, str, int],
-    spared: frozenset[tuple[str, int]],
-    epoch: int,
+    connection: Procedures, before_ms: int, position: tuple[int, str, int], spared: Spared, epoch: int
 ) -> tuple[tuple[int, str, int] | None, int]:
     """Delete among the next rows after `position`; return the new position (None: the end) and how many."""
     _fenced(connection, epoch)
+    spared.ask_new(connection)
     last, job, tick = position
-    rows = connection.ask(
-        "prunable", {"before": before_ms, "last": last, "job": job, "tick": tick, "limit": PRUNE_ROWS}
-    )
-    # A commit between two chunks may have made a run that is linked to one of these.
-    spared |= keys_of(connection, live_runs(connection))
-    doomed = [(job, tick) for job, tick, _ in rows if (job, tick) not in spared]
+    bounds = {"before": before_ms, "last": last, "job": job, "tick": tick, "limit": PRUNE_ROWS}
+    rows = connection.ask("prunable", bounds)
+    doomed = [(job, tick) for job, tick, _ in rows if (job, tick) not in spared.keys]
     connection.change("delete_attempts", doomed)
     connection.change("delete_run", doomed)
     job, tick, last = rows[-1] if rows else ("", 0, 0)

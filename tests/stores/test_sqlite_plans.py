@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,11 @@ def test_an_ordered_query_is_read_in_order_and_never_sorted(database, name):
 def test_a_scan_would_be_noticed(database):
     plan = database.execute("EXPLAIN QUERY PLAN SELECT * FROM runs WHERE reason = 'x'").fetchall()
     assert re.match(r"SCAN runs\b", plan[0][-1])
+
+
+def test_each_statement_has_a_name_of_its_own_and_every_fragment_is_filled_in():
+    assert all("{" not in sql for sql in SQL.values())
+    assert len(SQL) == (resources.files("dagsched.stores") / "sql/sqlite/queries.sql").read_text().count("-- name: ")
 
 
 def test_each_statement_is_used():

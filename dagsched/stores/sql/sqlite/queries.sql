@@ -150,6 +150,10 @@ SELECT id, time, verb, body FROM requests ORDER BY id
 SELECT {run_columns} FROM runs
 WHERE state IN ('waiting', 'queued', 'running', 'retrying')
 
+-- name: live_links
+-- What runs that are not over wait for, unread: enough to notice a new one.
+SELECT job, tick, links, stand_in FROM runs WHERE state IN ('waiting', 'queued', 'running', 'retrying')
+
 -- name: newest_runs
 -- Each job's row with the newest last tick; jobs are found by leaping through an index, not by a scan.
 WITH RECURSIVE jobs (job) AS (

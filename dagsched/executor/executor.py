@@ -304,6 +304,12 @@ class Executor:
             peers = self._peers()
         for newborn in self._newborns:
             await asyncio.to_thread(newborn.wait)
+        # One that was started by an earlier daemon has said goodbye, but may still be on its way out.
+        for peer in peers:
+            for pause_s in _pauses():
+                if not places.is_held(self._state_dir, peer.version):
+                    break
+                await asyncio.sleep(pause_s)
 
 
 async def _all_lost(peers: list[Peer]) -> None:

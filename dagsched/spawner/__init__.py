@@ -16,6 +16,7 @@ so that `dagsched/__init__.py` is never imported in it.
     remains.py     killing what an earlier spawner left when it was killed itself
     journal.py     the durable file: starts and exits
     logs.py        output of an attempt: a file that costs next to nothing while it is empty
+    say.py         its own log
     timers.py      what is to be done later
     wire.py        messages over the socket
 """

@@ -11,10 +11,10 @@ from __future__ import annotations
 import fcntl
 import glob
 import os
-import sys
 import time
 
 from . import cgroups, journal, processes, remains
+from .say import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ class Book:
         self._inherit(journal.read(self._journal.path))
         self.take_over_abandoned()
         self._cgroup = cgroups.enter(f"dagsched-{self._state_id}-{self._protocol}")
-        self._compact()
+        self._try_compact()
 
     def close(self, *, settle: bool) -> None:
         """Leave the file to the next spawner; `settle` forgets the ghosts, which a daemon has dealt with."""
         if settle:
             self.settle()
         self._cgroup, leaving = "", self._cgroup
-        self._compact()
+        self._try_compact()
         self._journal.close()
         cgroups.leave(leaving)
 
@@ -78,6 +78,8 @@ class Book:
                 os.unlink(path)
             except BlockingIOError:
                 continue
+            except OSError as error:
+                self._complain(error)  # the file is still there for the next time
             finally:
                 os.close(lock)
 
@@ -87,6 +89,8 @@ class Book:
         self.rebooted |= past.rebooted or bool(past.boot and past.boot != processes.boot_id())
         self._next_seq = max(self._next_seq, past.next_seq if not renumber else 1)
         for record in past.exits.values():
+            if (record["run"], record["attempt"]) in self._exit_keys:
+                continue
             if renumber:
                 record["seq"] = self._next_seq
                 self._next_seq += 1
@@ -104,6 +108,7 @@ class Book:
         """Write the starts down before they happen, all or none; raises OSError."""
         records = {each.key: _start_record(each) for each in attempts}
         if records:
+            self._ensure_open()
             self._journal.append(records.values())
             self._starts.update(records)
 
@@ -139,6 +144,7 @@ class Book:
         self._processes.update({(each["run"], each["attempt"]): each for each in records})
         try:
             if records or self.unwritten:
+                self._ensure_open()
                 self._journal.append([*records, *self.unwritten])
             self.unwritten = []
             if self._journal.bytes_written > 2 * self._live_bytes + _GARBAGE_BYTES_MAX:
@@ -160,10 +166,7 @@ class Book:
         """Forget the ghosts and the restart: what became of them is durable elsewhere."""
         if self.ghosts or self.rebooted:
             self.ghosts, self.rebooted = set(), False
-            try:
-                self._compact()
-            except OSError as error:
-                self._complain(error)
+            self._try_compact()
 
     # ------------------------------------------------------------ the file
 
@@ -183,6 +186,17 @@ class Book:
         self.unwritten = []
         self._live_bytes = self._journal.bytes_written
 
+    def _try_compact(self) -> None:
+        try:
+            self._compact()
+        except OSError as error:
+            self._complain(error)
+
+    def _ensure_open(self) -> None:
+        """Begin the file if there was no room for that before; raises OSError."""
+        if not self._journal.is_open:
+            self._compact()
+
     def _complain(self, error: OSError) -> None:
         text = f"exits are kept in memory, the state directory cannot be written: {error.strerror}"
         if self._complaint != text:
@@ -191,7 +205,7 @@ class Book:
 
     def remark(self, text: str) -> None:
         """Tell the daemon, and the spawner's own log, something that a person should know."""
-        print(text, file=sys.stderr, flush=True)
+        say(text)
         self._remarks.append(text)
 
     def take_remarks(self) -> list[str]:

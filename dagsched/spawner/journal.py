@@ -101,6 +101,10 @@ class Journal:
         self._fd = -1
         self.bytes_written = 0
 
+    @property
+    def is_open(self) -> bool:
+        return self._fd >= 0
+
     def rewrite(self, records: Iterable[dict[str, Any]]) -> None:
         """Replace everything by `records`; raises OSError, and the old file then stays as it was."""
         fresh = self.path + ".new"

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 
 from . import cgroups, processes
+from .say import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def kill(past: Past, state_id: str) -> int:
         if not told and time.monotonic() - began > _PATIENCE_S:
             told = True
             pids = ", ".join(str(each.pid) for each in found)
-            print(f"waiting for the death of processes that were killed: {pids}", file=sys.stderr, flush=True)
+            say(f"waiting for the death of processes that were killed: {pids}")
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, 0.1)
     return len(killed)

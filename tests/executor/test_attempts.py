@@ -212,7 +212,10 @@ def test_stop_reaches_a_process_that_was_stopped_by_a_signal(tmp_path):
 
 
 def test_a_second_stop_may_shorten_the_grace_but_not_lengthen_it(tmp_path):
-    code = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); open(sys.argv[1], 'w').write('r\\n'); time.sleep(60)"
+    code = (
+        "import signal, sys, time; signal.signal(15, signal.SIG_IGN); "
+        "open(sys.argv[1], 'w').write('r\\n'); time.sleep(60)"
+    )
 
     async def main():
         async with Hand(tmp_path) as hand:

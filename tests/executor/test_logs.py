@@ -75,7 +75,10 @@ def test_long_output_keeps_head_and_tail_and_says_how_much_is_missing(tmp_path):
 
     async def main():
         async with Hand(tmp_path, log_bytes_max=limit) as hand:
-            code = f"import os; os.write(1, b'first'); [os.write(1, b'x' * 10**6) for _ in range({size // 10**6})]; os.write(1, b'last')"
+            code = (
+                "import os; os.write(1, b'first'); "
+                f"[os.write(1, b'x' * 10**6) for _ in range({size // 10**6})]; os.write(1, b'last')"
+            )
             exit = await hand.run(python("j", code))
             text = hand.log(exit)
             head, _, rest = text.partition(b"\n[dagsched: ")

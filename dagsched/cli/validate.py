@@ -1,4 +1,4 @@
-"""`dagsched validate [PATH…]`: every problem of every file at once.
+"""`dagsched validate [PATH…]`: every problem of every file at once; as JSON one object per line.
 
 Exit code 0 when the files can be used, 3 when not; with `--strict` warnings count as well (1).
 """
@@ -9,11 +9,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dagsched.cli.output import may_color, note
+from dagsched.cli.output import may_color, note, print_rows
 from dagsched.cli.parser import Parser, add_paths
 from dagsched.cli.places import job_files
 from dagsched.clock import SystemClock
-from dagsched.config import Loaded, Problem, load, render
+from dagsched.config import Loaded, Problem, load, render, rows
 
 FORMATS = ("human", "json", "github", "sarif")
 
@@ -27,9 +27,10 @@ def arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     loaded = load(job_files(args.paths), SystemClock().now())
-    text = render(loaded.problems, args.format, color=args.format == "human" and may_color())
-    if text:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    if args.format == "json":
+        print_rows(rows(loaded.problems))
+    else:
+        sys.stdout.write(render(loaded.problems, args.format, color=may_color()))
     if loaded.config is not None and not loaded.problems:
         note(_all_is_well(loaded))
     return _exit_code(loaded, args.strict)

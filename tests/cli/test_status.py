@@ -1,0 +1,85 @@
+"""`status`: the daemon, the configuration and every job, with or without a daemon."""
+
+from __future__ import annotations
+
+import pytest
+
+from dagsched.stores.contract import Batch
+from tests.cli import ledger
+from tests.cli.conftest import answer_with, store
+
+
+@pytest.fixture
+def in_force(here, at_now, no_daemon):
+    """The state of a day under a configuration that the daemon stored; there is no job file."""
+    state_dir = here / ".dagsched"
+    store(state_dir, ledger.DAY, Batch(config=ledger.config_of()))
+    return state_dir
+
+
+def jobs(result) -> dict[str, dict]:
+    return {row["job"]: row for row in result.json["jobs"]}
+
+
+def test_each_job_has_its_state_last_and_next_run_and_counts(call, in_force):
+    extract = jobs(call("status", "--json"))["extract"]
+    assert extract["state"] == "running"
+    assert extract["last"]["run"] == "job:extract:2026-11-23T14:00:00Z"
+    assert extract["next"] == {"tick": "2026-11-24T14:00:00Z", "local": "2026-11-24T09:00:00-05:00", "note": ""}
+    assert extract["counts"] == {"running": 1, "success": 1}
+
+
+def test_what_is_under_way_comes_before_what_is_newer(call, in_force):
+    rows = jobs(call("status", "--json"))
+    assert rows["load"]["last"]["state"] == "waiting"
+    assert (rows["tidy"]["state"], rows["tidy"]["paused"]) == ("paused", "2026-11-23T02:00:00Z")
+
+
+def test_the_configuration_in_force_is_named(call, in_force):
+    assert call("status", "--json").json["config"] == {
+        "number": 1,
+        "applied": "2026-11-23T01:00:00Z",
+        "digest": "ab" * 32,
+        "files": ["/srv/jobs.yaml"],
+        "summary": "3 jobs added",
+    }
+
+
+def test_a_running_daemon_adds_what_only_it_knows(call, in_force, monkeypatch):
+    problem = {"file": "jobs.yaml", "line": 3, "column": 1, "code": "E201", "message": "unknown upstream job 'x'"}
+    asked = answer_with(monkeypatch, {"pid": 4711, "problems": [problem]})
+    assert call("status", "--json").json["daemon"] == {"running": True, "pid": 4711, "problems": [problem]}
+    lines = call("status").lines
+    assert lines[0] == f"daemon    running, process 4711 ({in_force})"
+    assert lines[2] == "problem   jobs.yaml:3:1: E201: unknown upstream job 'x'"
+    assert asked == [("status", {})] * 2
+
+
+def test_without_a_daemon_it_says_so(call, in_force):
+    assert call("status", "--json").json["daemon"] == {"running": False}
+    assert call("status").lines[0] == f"daemon    not running ({in_force})"
+
+
+def test_people_see_one_line_per_job(call, in_force):
+    head, *lines = call("status").lines[2:]
+    assert head.split() == ["JOB", "STATE", "LAST", "NEXT", "OK", "FAILED", "REASON"]
+    assert [line.split()[:2] for line in lines] == [["extract", "running"], ["load", "waiting"], ["tidy", "paused"]]
+    assert "30m ago" in lines[0]
+    assert "in 23h 30m" in lines[0]
+
+
+def test_before_the_first_start_the_job_file_is_shown(call, here, jobs_file, at_now, no_daemon):
+    result = call("status", "--json")
+    assert result.json["config"] is None
+    assert [(row["job"], row["state"], row["last"]) for row in result.json["jobs"]] == [
+        ("extract", "", None),
+        ("load", "", None),
+        ("tidy", "", None),
+    ]
+
+
+def test_without_a_daemon_the_files_decide_what_comes_next(call, in_force, here):
+    (here / "jobs.yaml").write_text('version: 1\njobs:\n  extract: {schedule: "0 20 * * *", run: x}\n')
+    rows = jobs(call("status", "--json"))
+    assert rows["extract"]["next"]["tick"] == "2026-11-23T20:00:00Z"
+    assert (rows["tidy"]["removed"], rows["tidy"]["state"]) == (True, "removed")

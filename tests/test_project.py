@@ -1,0 +1,293 @@
+"""The tree as a whole: what a wheel carries, what `./dev` does when, what `.ci/run` lets pass."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def run(*words: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in words],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+# ---------------------------------------------------------------- package
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
+    assert built.returncode == 0, built.stderr
+    [file] = folder.glob("*.whl")
+    return file
+
+
+def test_a_wheel_carries_everything_that_is_not_python(wheel: Path):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    ours = {
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "dagsched").rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert ours <= names
+    assert {"dagsched/py.typed", "dagsched/schemas/jobs.schema.json"} <= names
+    assert any(name.endswith(".sql") for name in names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not any(name.startswith(("tests/", "docs/")) for name in names)
+
+
+def test_an_installed_wheel_works_away_from_the_tree(wheel: Path, tmp_path: Path):
+    zipfile.ZipFile(wheel).extractall(tmp_path / "lib")
+    lib = str(tmp_path / "lib")
+    where = run(sys.executable, "-c", "import dagsched; print(dagsched.__file__)", cwd=tmp_path, PYTHONPATH=lib)
+    assert where.stdout.startswith(lib)
+    schema = run(sys.executable, "-m", "dagsched", "schema", cwd=tmp_path, PYTHONPATH=lib)
+    assert json.loads(schema.stdout) == json.loads((ROOT / "schemas" / "jobs.schema.json").read_text())
+
+
+def test_the_version_is_written_once(wheel: Path):
+    import dagsched
+
+    assert PROJECT["version"] == dagsched.__version__
+    assert wheel.name.startswith(f"dagsched-{dagsched.__version__}-")
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[<>=;\[ ]", requirement)[0].lower().replace("_", "-")
+
+
+def test_every_requirement_is_constrained():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {name_of(line) for line in lines if "==" in line}
+    wanted = {
+        name_of(line)
+        for line in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"])
+        if "python_version < '3.9'" not in line
+    }
+    assert wanted - pinned == set()
+    assert len(pinned) == len([line for line in lines if line and not line.startswith("#")])
+
+
+# ---------------------------------------------------------------- ./dev
+
+FAKE_PYTHON = """\
+#!/bin/sh
+# Answers as a Python would that has a venv module and a network, and writes down what it is asked.
+printf '%s\\n' "$*" >>"$CALLS"
+case "$*" in
+    *ensurepip*) exit "${NO_VENV_MODULE:-0}" ;;
+    --version) echo Python 3.12.0 ;;
+    '-m venv -- '*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+    '-m pip install '*)
+        case ${KILL:-} in set-up) kill -9 "$PPID" ;; install) kill -9 $$ ;; esac
+        exit "${PIP_FAILS:-0}" ;;
+esac
+"""
+TOOLS = ("sh", "cat", "cksum", "tr", "dirname", "basename", "rm", "mv", "cp", "mkdir", "sed", "sleep", "chmod")
+
+
+class Tree:
+    """A copy of what `./dev` needs, in a folder with a space in its name, with a Python that only pretends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "a tree"
+        self.root.mkdir()
+        for name in ("dev", "pyproject.toml", "constraints.txt"):
+            shutil.copy(ROOT / name, self.root / name)
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        for tool in TOOLS:
+            (self.bin / tool).symlink_to(str(shutil.which(tool)))
+        (self.bin / "python3.12").write_text(FAKE_PYTHON)
+        (self.bin / "python3.12").chmod(0o755)
+        self.calls_file = folder / "calls"
+
+    def dev(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run `./dev` from another folder; `calls` then holds what the Python was asked to do."""
+        self.calls_file.write_text("")
+        shell = shutil.which("dash") or "sh"
+        env = {"PATH": str(self.bin), "CALLS": str(self.calls_file), **env}
+        return run(shell, self.root / "dev", *words, cwd=self.bin, **env)
+
+    @property
+    def calls(self) -> list[str]:
+        """Return what was done, without the questions what there is."""
+        lines = self.calls_file.read_text().splitlines()
+        asked = ("-c ", "--version", "-m pip --version")
+        return [line.replace(str(self.root), "TREE") for line in lines if not line.startswith(asked)]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+PIP = "-m pip install --quiet --disable-pip-version-check -c constraints.txt -e"
+MAKE, INSTALL, PROGRAM = "-m venv -- TREE/.venv", f"{PIP} .[test]", f"{PIP} ."
+
+
+def test_the_first_command_sets_up_and_later_ones_do_not(tree: Tree):
+    assert tree.dev("test", "-x").returncode == 0
+    assert tree.calls == [MAKE, INSTALL, "-m pytest -x"]
+    assert tree.dev("test").returncode == 0
+    assert tree.calls == ["-m pytest"]
+
+
+def test_a_changed_requirement_is_installed(tree: Tree):
+    tree.dev("setup")
+    with (tree.root / "constraints.txt").open("a") as file:
+        file.write("# changed\n")
+    tree.dev("setup")
+    assert tree.calls == [INSTALL]
+    tree.dev("setup")
+    assert tree.calls == []
+
+
+@pytest.mark.parametrize("killed", ["set-up", "install"])
+def test_a_killed_set_up_starts_over(tree: Tree, killed: str):
+    assert tree.dev("setup", KILL=killed).returncode != 0
+    assert (tree.root / ".venv.setup").exists()
+    (tree.root / ".venv" / "half-written").touch()
+    again = tree.dev("setup")
+    assert "interrupted; starting over" in again.stderr
+    assert (again.returncode, tree.calls) == (0, [MAKE, INSTALL])
+    assert not (tree.root / ".venv" / "half-written").exists()
+
+
+def test_a_failed_install_is_repeated_without_starting_over(tree: Tree):
+    assert tree.dev("setup", PIP_FAILS="1").returncode == 1
+    assert not (tree.root / ".venv" / ".stamp").exists()
+    assert tree.dev("setup").returncode == 0
+    assert tree.calls == [INSTALL]
+
+
+def test_a_broken_venv_is_made_anew(tree: Tree):
+    tree.dev("setup")
+    (tree.root / ".venv" / "bin" / "python").unlink()
+    assert "does not work any more" in tree.dev("setup").stderr
+    assert tree.calls == [MAKE, INSTALL]
+
+
+def test_a_moved_tree_is_installed_again(tree: Tree):
+    tree.dev("setup")
+    tree.root = tree.root.rename(tree.root.with_name("moved tree"))
+    tree.dev("setup")
+    assert tree.calls == [INSTALL]
+
+
+def test_a_missing_venv_module_is_told_with_the_line_that_fixes_it(tree: Tree):
+    done = tree.dev("setup", NO_VENV_MODULE="1")
+    assert done.returncode == 1
+    assert "sudo apt install python" in done.stderr
+    assert tree.calls == []
+
+
+def test_uv_takes_over_where_the_venv_module_is_missing(tree: Tree):
+    uv = tree.bin / "uv"
+    uv.write_text(
+        """#!/bin/sh
+printf 'uv %s\\n' "$*" >>"$CALLS"
+case "$*" in
+    *venv*) for folder; do :; done; mkdir -p "$folder/bin"; printf '%s\\n' '#!/bin/sh' \
+        'printf "%s\\\\n" "$*" >>"$CALLS"' 'case "$*" in *pip*) exit 1;; esac' >"$folder/bin/python"
+        chmod +x "$folder/bin/python" ;;
+esac
+"""
+    )
+    uv.chmod(0o755)
+    assert tree.dev("setup", NO_VENV_MODULE="1").returncode == 0
+    assert [line for line in tree.calls if line.startswith("uv")] == [
+        f"uv --no-python-downloads venv --quiet --python {tree.bin}/python3.12 -- TREE/.venv",
+        "uv pip install --quiet --python TREE/.venv/bin/python -c constraints.txt -e .[test]",
+    ]
+
+
+def test_no_python_is_told_with_what_to_do(tree: Tree):
+    (tree.bin / "python3.12").unlink()
+    done = tree.dev("setup")
+    assert done.returncode == 1
+    assert "no Python >= 3.11 found" in done.stderr
+    assert not (tree.root / ".venv.setup").exists()
+
+
+def test_a_named_python_is_the_one_that_is_used(tree: Tree):
+    (tree.bin / "python3.12").rename(tree.bin / "mine")
+    assert tree.dev("setup", PYTHON=str(tree.bin / "mine")).returncode == 0
+    assert tree.calls == [MAKE, INSTALL]
+
+
+def test_a_named_python_that_is_too_old_is_refused(tree: Tree):
+    (tree.bin / "old").write_text("#!/bin/sh\nexit 1\n")
+    (tree.bin / "old").chmod(0o755)
+    done = tree.dev("setup", PYTHON=str(tree.bin / "old"))
+    assert done.returncode == 1
+    assert f"$PYTHON ({tree.bin}/old) is no Python >= 3.11" in done.stderr
+
+
+def test_the_demo_installs_the_program_alone_until_tests_want_more(tree: Tree):
+    tree.dev("demo")
+    assert tree.calls[:2] == [MAKE, PROGRAM]
+    assert "-m dagsched validate jobs.example.yaml" in tree.calls
+    tree.dev("setup")
+    assert tree.calls == [INSTALL]
+    tree.dev("demo")
+    assert not [call for call in tree.calls if "pip install" in call]
+
+
+def test_check_asks_ruff_and_mypy(tree: Tree):
+    tree.dev("check")
+    assert tree.calls[2:] == ["-m ruff check --no-cache .", "-m mypy --strict"]
+
+
+def test_help_names_every_command_and_an_unknown_one_exits_2(tree: Tree):
+    text = tree.dev("help").stdout
+    commands = re.findall(r"^    ([a-z]+)\)", (ROOT / "dev").read_text(), re.MULTILINE)
+    assert {"demo", "test", "check", "bench", "docs", "setup"} <= set(commands)
+    assert [name for name in commands if f"\n  {name} " not in text] == []
+    assert tree.dev("nonsense").returncode == 2
+
+
+# ---------------------------------------------------------------- .ci/run
+
+
+@pytest.mark.parametrize(
+    ("results", "test_exit", "check_exit", "passes"),
+    [
+        pytest.param('<testcase name="a" />', 0, 0, True, id="all is well"),
+        pytest.param('<testcase name="a" />', 1, 0, False, id="a test fails"),
+        pytest.param('<testcase name="a" />', 0, 1, False, id="a check fails"),
+        pytest.param("", 5, 0, False, id="no tests"),
+        pytest.param('<testcase name="a"><skipped /></testcase>', 0, 0, False, id="only skipped tests"),
+    ],
+)
+def test_ci_passes_only_what_was_tested_and_checked(tmp_path: Path, results, test_exit, check_exit, passes):
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    (tmp_path / "dev").write_text(
+        f"""#!/bin/sh
+[ "$1" = check ] && exit {check_exit}
+printf '%s' '{results}' >"${{2#--junitxml=}}"
+exit {test_exit}
+"""
+    )
+    (tmp_path / "dev").chmod(0o755)
+    assert (run(tmp_path / ".ci" / "run", cwd=tmp_path).returncode == 0) == passes

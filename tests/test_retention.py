@@ -1,0 +1,117 @@
+"""Old runs go, but nothing that a decision still hangs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dagsched.model import (
+    Attempt,
+    Config,
+    Dependency,
+    Job,
+    JobMark,
+    Match,
+    Origin,
+    Run,
+    RunState,
+    Schedule,
+    utc,
+)
+from dagsched.retention import needed_by_joins, prune
+from dagsched.stores import MemoryStore
+from dagsched.stores.contract import Batch
+
+START = utc(2026, 1, 1)
+DAILY = Schedule(cron=("0 0 * * *",))
+
+
+def day(number: int) -> datetime:
+    return START + timedelta(days=number)
+
+
+def ran(job: str, number: int, **more: object) -> Run:
+    return Run(job, day(number), RunState.SUCCESS, attempts=1, ended=day(number), **more)  # type: ignore[arg-type]
+
+
+async def filled(runs: Sequence[Run], attempts: Sequence[Attempt] = ()) -> MemoryStore:
+    store = MemoryStore()
+    await store.open(write=True)
+    await store.acquire("a test")
+    marks = [JobMark(job, day(400)) for job in {run.job for run in runs}]
+    await store.commit(Batch(runs=list(runs), new_attempts=list(attempts), marks=marks))
+    return store
+
+
+def days_kept(runs: Sequence[Run], config: Config, job: str, *, before: int) -> list[int]:
+    """Prune these runs and return the days of the runs of `job` that are left."""
+
+    async def go() -> list[int]:
+        store = await filled(runs)
+        await prune(store, Path("/nonexistent"), config, day(before))
+        return sorted((run.tick - START).days for run in await store.rows(job))
+
+    return asyncio.run(go())
+
+
+def config(*jobs: Job) -> Config:
+    return Config({job.id: job for job in jobs})
+
+
+UP = Job("up", schedule=DAILY, run="x")
+
+
+def test_old_runs_go_and_the_newest_of_each_job_stays():
+    runs = [ran("up", number) for number in range(10)]
+    assert days_kept(runs, config(UP), "up", before=5) == [5, 6, 7, 8, 9]
+    assert days_kept(runs, config(UP), "up", before=100) == [9]
+
+
+def test_the_window_of_a_coming_join_over_all_ticks_stays():
+    down = Job("down", schedule=Schedule(cron=("0 0 1 1 *",)), run="x", depends_on=(Dependency("up", Match.ALL),))
+    runs = [*(ran("up", number) for number in range(10)), ran("down", 4)]
+    assert days_kept(runs, config(UP, down), "up", before=100) == [4, 5, 6, 7, 8, 9]
+
+
+def test_manual_ticks_of_the_downstream_move_no_window():
+    down = Job("down", schedule=DAILY, run="x", depends_on=(Dependency("up", Match.ALL),))
+    manual = Run("down", day(8) + timedelta(milliseconds=7), RunState.SUCCESS, origin=Origin.MANUAL, ended=day(8))
+    runs = [*(ran("up", number) for number in range(10)), ran("down", 4), manual]
+    assert days_kept(runs, config(UP, down), "up", before=100) == [4, 5, 6, 7, 8, 9]
+
+
+def test_a_run_no_join_can_see_does_not_stand_in_for_one_that_can():
+    down = Job("down", run="x", depends_on=(Dependency("up"),))
+    runs = [ran("up", 1), ran("up", 2), ran("up", 3, only=True)]
+    assert days_kept(runs, config(UP, down), "up", before=100) == [2, 3]
+
+
+def test_a_downstream_that_never_had_a_tick_needs_the_newest_upstream_run_only():
+    down = Job("down", schedule=DAILY, run="x", depends_on=(Dependency("up"),))
+    runs = [ran("up", number) for number in range(4)]
+    assert days_kept(runs, config(UP, down), "up", before=100) == [3]
+
+
+def test_more_rows_than_a_page_are_looked_through():
+    down = Job("down", schedule=DAILY, run="x", depends_on=(Dependency("up", Match.ALL),))
+
+    async def go() -> int:
+        store = await filled([*(ran("up", number) for number in range(399)), ran("down", 1)])
+        return len(await needed_by_joins(store, config(UP, down)))
+
+    assert asyncio.run(go()) == 398
+
+
+def test_logs_go_with_their_runs(tmp_path: Path):
+    attempts = [Attempt("up", day(number), 1, day(number), day(number), log=f"log{number}") for number in range(3)]
+    for attempt in attempts:
+        (tmp_path / attempt.log).write_text("said")
+
+    async def go() -> int:
+        store = await filled([ran("up", number) for number in range(3)], attempts)
+        return await prune(store, tmp_path, None, day(100))
+
+    assert asyncio.run(go()) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["log2"]

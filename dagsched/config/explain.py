@@ -109,7 +109,7 @@ def _said(error: Any, path: Path, *, is_key: bool = False) -> Complaint:
     schema = error.schema
     why = str(schema.get("description", "")) or _title_reason(schema)
     fix = _fix(error, code)
-    return Complaint(code, path, message, why, fix, is_key or code in ("E108", "E109"))
+    return Complaint(code, path, message, why, fix, is_key or code in ("E102", "E108", "E109"))
 
 
 def _title_reason(schema: Mapping[str, Any]) -> str:

@@ -10,37 +10,35 @@ from dagsched.model import Schedule
 from dagsched.triggers import trigger_of
 
 SECOND = timedelta(seconds=1)
-# Two schedules of the calendar that meet at all meet within a leap cycle; leaps bound the work for dense ones.
-HORIZON = timedelta(days=4 * 366)
-LEAPS_MAX = 3_000
+# Day, month and weekday meet within 40 years if ever (28, and 12 more when a century drops a leap day).
+HORIZON = timedelta(days=41 * 366)
+# What fires daily has by then shown every date of a leap cycle.
+LONG_ENOUGH = timedelta(days=4 * 366)
+LEAPS_MAX = 10_000
 
 
 @lru_cache(maxsize=16_384)
 def ever_meet(first: Schedule, second: Schedule, now: datetime) -> bool:
-    """Return False only when no common tick was found in four years after `now`.
+    """Return False when no common tick was found although one would have shown.
 
-    The two take turns leaping to the other's next tick. After LEAPS_MAX leaps the answer is True: too dense to
-    be sure, and a warning must be right.
+    The two take turns leaping to the other's next tick, for HORIZON, or LEAPS_MAX leaps that took
+    LONG_ENOUGH. For denser schedules only fixed minutes that differ are an answer; else they may meet.
     """
     try:
         one, other = trigger_of(first), trigger_of(second)
     except ScheduleError:
         return True  # reported where it stands
-    end = now + HORIZON
+    if _fixed_minutes(first).isdisjoint(_fixed_minutes(second)) and first.timezone == second.timezone:
+        return False
     tick = one.next(now)
     for _ in range(LEAPS_MAX):
-        if tick is None or tick > end:
+        if tick is None or tick > now + HORIZON:
             return False
         reached = other.next(tick - SECOND)
         if reached == tick:
             return True
         one, other, tick = other, one, reached
-    return _same_minute(first, second)
-
-
-def _same_minute(first: Schedule, second: Schedule) -> bool:
-    """Whether two dense schedules may meet after all: not if their minutes are disjoint for ever."""
-    return not _fixed_minutes(first).isdisjoint(_fixed_minutes(second))
+    return tick is not None and tick < now + LONG_ENOUGH
 
 
 def _fixed_minutes(schedule: Schedule) -> set[int]:

@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dagsched.config import reader
 from dagsched.config.reader import ALIASES_MAX, DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX, read
 from dagsched.config.scalars import resolve
 from tests.config.texts import FILE, spelled
@@ -89,8 +90,10 @@ def test_file_above_the_cap_is_refused_unread():
     assert [problem.code for problem in read(FILE, b"#" * (FILE_BYTES_MAX + 1))[2]] == ["E002"]
 
 
-def test_too_many_values_are_refused_before_they_are_built():
-    problems = read(FILE, "jobs: [" + "1," * NODES_MAX + "]")[2]
+def test_too_many_values_are_refused_before_they_are_built(monkeypatch):
+    assert NODES_MAX == 2_000_000
+    monkeypatch.setattr(reader, "NODES_MAX", 2_000)
+    problems = read(FILE, "jobs: [" + "1," * 2_000 + "]")[2]
     assert [problem.code for problem in problems] == ["E007"]
 
 
@@ -146,7 +149,11 @@ def test_excerpt_points_below_wide_and_tabbed_text():
 # What JSON text may hold as it stands and YAML may too; libyaml knows no \\ud83d\\ude00 pairs of escapes.
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn", "Cf", "Zl", "Zp"]) | st.sampled_from('\n\t"\\'))
 JSON_LIKE = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**60), 10**60) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**60), 10**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
@@ -167,7 +174,9 @@ def test_no_bytes_raise(content):
 
 
 YAML_PIECES = st.lists(
-    st.sampled_from([*"[]{}:,-?&*!|>'\"%@`#\n\t ", "a", "jobs", ": ", "- ", "\n  ", "<<", "&a ", "*a", "!!x ", "---\n"]),
+    st.sampled_from(
+        [*"[]{}:,-?&*!|>'\"%@`#\n\t ", "a", "jobs", ": ", "- ", "\n  ", "<<", "&a ", "*a", "!!x ", "---\n"]
+    ),
     max_size=60,
 ).map("".join)
 

@@ -74,7 +74,7 @@ def _prepare(connection: Procedures, path: Path, lock: DaemonLock) -> None:
     mode = connection.ask("use_wal")[0][0]
     if mode != "wal":
         raise StoreError(f"{path}: this file system cannot keep a write-ahead log; use a local one for the state")
-    connection.transact("begin_write", lambda writer: writer.ask("fence"))
+    connection.ask("fence")
 
 
 def _reading_mode(path: Path) -> str:
@@ -147,6 +147,8 @@ def _make(path: Path) -> None:
     _require_no_log(path)
     draft = path.with_name(f"{path.name}.new-{os.getpid()}")
     try:
+        # In a container the process that died while making one had our number, too.
+        _remove_draft(draft)
         os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with closing(_connected(draft, "rw")) as connection:
             _migrate(connection, 0)
@@ -157,7 +159,12 @@ def _make(path: Path) -> None:
     except OSError as error:
         raise _refused(path, error) from error
     finally:
-        draft.unlink(missing_ok=True)
+        _remove_draft(draft)
+
+
+def _remove_draft(draft: Path) -> None:
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
 
 
 def _link(draft: Path, path: Path) -> None:

@@ -106,6 +106,14 @@ def test_two_daemons_that_make_the_state_at_once_end_up_with_one(tmp_path, monke
     assert not list(tmp_path.glob("*.new-*"))
 
 
+@pytest.mark.parametrize("suffix", ["", "-journal", "-wal"])
+def test_what_a_process_left_that_died_while_making_the_state_does_no_harm(tmp_path, suffix):
+    left = tmp_path / f"dagsched.db.new-{os.getpid()}{suffix}"
+    left.write_bytes(b"half a database")
+    run(opened(tmp_path / "dagsched.db", write=True))
+    assert not list(tmp_path.glob("*.new-*"))
+
+
 # ---------------------------------------------------------------- refusal
 
 

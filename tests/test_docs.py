@@ -1,0 +1,158 @@
+"""What the pages say is true: job files are valid, commands run, links lead somewhere, every command has its place.
+
+The word after a fence decides:
+
+    ```yaml            a job file: it must be valid, without warnings
+    ```yaml fragment   a part of one: it must parse
+    ```sh              (README) commands: run from top to bottom in one empty folder, each block must succeed
+    ```console, text   shown, never run
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dagsched.cli import COMMANDS, load
+from dagsched.cli.parser import Parser
+from dagsched.config import load_texts, render
+from dagsched.model import utc
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOW = utc(2026, 11, 23)
+FENCE = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block. `kind`: the words after the fence; `place`: page and line."""
+
+    page: Path
+    line: int
+    kind: str
+    text: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks_of(page: Path, *kinds: str) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for match in FENCE.finditer(text):
+        kind = match[2].strip()
+        if kind in kinds:
+            indent = len(match[1])
+            body = "\n".join(line[indent:] for line in match[3].splitlines()) + "\n"
+            yield Block(page, text.count("\n", 0, match.start()) + 1, kind, body)
+
+
+def with_ids(blocks: list[Block]) -> list[object]:
+    return [pytest.param(block, id=block.place) for block in blocks]
+
+
+JOB_FILES = [block for page in PAGES for block in blocks_of(page, "yaml")]
+FRAGMENTS = [block for page in PAGES for block in blocks_of(page, "yaml fragment")]
+
+
+@pytest.mark.parametrize("block", with_ids(JOB_FILES))
+def test_every_job_file_on_a_page_is_valid(block: Block):
+    loaded = load_texts({block.place: block.text}, NOW)
+    assert loaded.config is not None, render(loaded.problems, "human")
+
+
+@pytest.mark.parametrize("block", with_ids(FRAGMENTS))
+def test_every_fragment_on_a_page_parses(block: Block):
+    assert yaml.safe_load(block.text) is not None
+
+
+def test_there_are_job_files_on_the_front_page():
+    assert list(blocks_of(ROOT / "README.md", "yaml"))
+
+
+def test_the_commands_of_the_front_page_run(tmp_path: Path):
+    blocks = list(blocks_of(ROOT / "README.md", "sh"))
+    assert blocks
+    folder = tmp_path / "first five minutes"
+    folder.mkdir()
+    env = {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+    }
+    for block in blocks:
+        done = subprocess.run(
+            ["sh", "-eu", "-c", block.text], cwd=folder, env=env, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, f"{block.place}\n{done.stdout}\n{done.stderr}"
+
+
+def prose_of(page: Path) -> str:
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors that headings get: lower case, punctuation dropped, spaces as hyphens."""
+    headings = re.findall(r"^#+ +(.+?) *$", prose_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_between_pages_leads_somewhere(page: Path):
+    dead = []
+    for target in LINK.findall(prose_of(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in anchors_of(file)):
+            dead.append(target)
+    assert dead == []
+
+
+def test_every_page_is_reached_from_the_front_page():
+    linked = {(ROOT / target.partition("#")[0]).resolve() for target in LINK.findall(prose_of(ROOT / "README.md"))}
+    assert [page.name for page in PAGES[1:] if page not in linked] == []
+
+
+CLI_PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [name for name, line in COMMANDS.items() if line])
+def test_the_page_of_the_command_line_has_every_command_and_option(name: str):
+    _, found, section = CLI_PAGE.partition(f"\n### `dagsched {name}`\n")
+    assert found
+    section = re.split(r"\n##", section)[0]
+    common = CLI_PAGE.partition("\n## Before")[0]
+    parser = Parser(name, "")
+    load(name).arguments(parser)
+    shared = {"--json", "--file", "--state-dir"}
+    missing = [
+        option
+        for option in parser.options()
+        if option != "--help" and option not in (common if option in shared else section)
+    ]
+    assert missing == []
+
+
+def test_the_page_of_the_command_line_has_no_command_that_is_gone():
+    assert set(re.findall(r"^### `dagsched (\w+)`$", CLI_PAGE, re.MULTILINE)) == {
+        name for name, line in COMMANDS.items() if line
+    }
+
+
+def test_every_dev_command_that_is_named_exists():
+    script = (ROOT / "dev").read_text()
+    named = {word for page in PAGES for word in re.findall(r"\./dev ([a-z]+)", page.read_text(encoding="utf-8"))}
+    assert {"demo", "test"} <= named
+    assert [word for word in named if f"\n    {word})" not in script] == []

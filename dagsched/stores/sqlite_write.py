@@ -1,6 +1,6 @@
 """What a SQLite store's writer does on its connection's thread, each inside one transaction.
 
-Every function here compares the epoch first: two daemons may both believe that they hold the state, but
+Whoever writes as a daemon has the epoch compared first: two daemons may both believe that they hold the state, but
 only the newest one's epoch is stored.
 """
 

@@ -1,0 +1,341 @@
+"""What every store answers: rows, snapshots, figures, and what retention leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from dagsched.model import ConfigVersion, JobMark, Link, Match, Origin, is_schedule_tick
+from dagsched.stores import Batch
+from tests.stores.helpers import S, check, names
+from tests.stores.make import (
+    at,
+    attempt,
+    daemon,
+    event,
+    left_out,
+    reader,
+    row,
+)
+
+# ---------------------------------------------------------------- reading
+
+
+LEDGER = Batch(
+    runs=[
+        row("a", 1),
+        row("a", 2, S.FAILED),
+        left_out("a", 3, 6),
+        row("b", 2),
+        row("b", 4, S.RUNNING),
+        row("c", 6, S.MISSED),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param({}, ["c6", "a3", "b4", "b2", "a2", "a1"], id="all, newest first"),
+        pytest.param({"newest_first": False}, ["a1", "a2", "b2", "b4", "a3", "c6"], id="all, oldest first"),
+        pytest.param({"limit": 2}, ["c6", "a3"], id="the newest two"),
+        pytest.param({"limit": 0}, [], id="none at all"),
+        pytest.param({"newest_first": False, "limit": 2}, ["a1", "a2"], id="the oldest two"),
+        pytest.param({"after": at(2)}, ["c6", "a3", "b4"], id="the lower bound is left out"),
+        pytest.param({"until": at(2)}, ["b2", "a2", "a1"], id="the upper bound is included"),
+        pytest.param({"after": at(4), "until": at(5)}, [], id="a range row counts by its last tick alone"),
+        pytest.param({"job": "a"}, ["a3", "a2", "a1"], id="of one job"),
+        pytest.param({"job": "a", "newest_first": False, "after": at(1)}, ["a2", "a3"], id="of one job, bounded"),
+        pytest.param({"job": "a", "states": [S.FAILED, S.SUCCESS]}, ["a2", "a1"], id="of one job in two states"),
+        pytest.param({"job": "nobody"}, [], id="of no such job"),
+        pytest.param({"states": [S.SUCCESS]}, ["b2", "a1"], id="in one state"),
+        pytest.param({"states": [S.SUCCESS, S.RUNNING, S.MISSED]}, ["c6", "b4", "b2", "a1"], id="in three states"),
+        pytest.param(
+            {"states": [S.SUCCESS, S.RUNNING], "newest_first": False, "limit": 2},
+            ["a1", "b2"],
+            id="states and limit",
+        ),
+        pytest.param({"states": [S.SUCCESS, S.SUCCESS]}, ["b2", "a1"], id="a state named twice"),
+        pytest.param({"states": [S.CANCELLED]}, [], id="in a state nothing is in"),
+    ],
+)
+def test_rows_are_found_by_job_time_and_state(engine, arguments, expected):
+    async def body(store):
+        assert names(await store.rows(**arguments)) == expected
+
+    check(engine, body, LEDGER)
+
+
+@pytest.mark.parametrize(
+    ("hour", "ms", "expected"),
+    [
+        (1, 0, ["a1"]),
+        (1.5, 0, []),
+        (3, 0, ["a3"]),
+        (4.5, 0, ["a3"]),
+        (6, 0, ["a3"]),
+        (6, 1, []),
+        (0, 0, []),
+    ],
+)
+def test_a_tick_is_covered_by_its_own_row_or_by_the_range_it_lies_in(engine, hour, ms, expected):
+    async def body(store):
+        found = await store.run("a", at(hour, ms=ms))
+        assert names([found] if found else []) == expected
+
+    check(engine, body, LEDGER)
+
+
+def test_a_manual_run_inside_a_range_is_found_and_hides_nothing(engine):
+    manual = replace(row("a", 4), tick=at(4, ms=1), origin=Origin.MANUAL)
+
+    async def body(store):
+        assert not is_schedule_tick(manual.tick)
+        assert await store.run("a", manual.tick) == manual
+        assert (await store.run("a", at(5))).tick == at(3)
+
+    check(engine, body, LEDGER, Batch(runs=[manual]))
+
+
+def test_a_range_does_not_cover_what_lies_between_two_ranges(engine):
+    async def body(store):
+        assert await store.run("a", at(3)) is None
+        assert (await store.run("a", at(4))).tick == at(4)
+
+    check(engine, body, Batch(runs=[left_out("a", 1, 2), left_out("a", 4, 5), left_out("a", 7, 8)]))
+
+
+def test_events_are_read_from_a_number_on(engine):
+    async def body(store):
+        assert [e.seq for e in await store.events()] == [1, 2, 3, 4]
+        assert [e.seq for e in await store.events(since=2)] == [3, 4]
+        assert [e.seq for e in await store.events(since=1, limit=2)] == [2, 3]
+        assert [e.seq for e in await store.events(job="a")] == [2, 4]
+        assert [e.seq for e in await store.events(job="a", since=2, limit=5)] == [4]
+
+    events = [event(1), event(2, job="a"), event(3, job="b"), event(4, job="a")]
+    check(engine, body, Batch(events=events[:3]), Batch(events=events[3:]))
+
+
+def test_the_configuration_in_force_at_an_instant_is_the_newest_applied_by_then(engine):
+    versions = [ConfigVersion(number, at(number), f"d{number}", {}) for number in (1, 2, 3)]
+
+    async def body(store):
+        assert await store.configs() == versions[::-1]
+        assert await store.configs(limit=1) == versions[2:]
+        assert await store.configs(limit=1, at=at(2)) == [versions[1]]
+        assert await store.configs(at=at(0.5)) == []
+
+    check(engine, body, *(Batch(config=version) for version in versions))
+
+
+# ---------------------------------------------------------------- the snapshot
+
+
+def test_a_snapshot_holds_live_and_newest_rows_and_leaves_out_finished_ones(engine):
+    async def body(store):
+        snapshot = await store.snapshot({})
+        assert names(snapshot.runs) == ["b2", "a3", "c3"]
+
+    runs = [
+        row("a", 1),
+        row("a", 3),
+        row("b", 1),
+        row("b", 2, S.RETRYING),
+        row("c", 1),
+        row("c", 3, S.WAITING),
+    ]
+    check(engine, body, Batch(runs=runs))
+
+
+def test_a_snapshot_holds_the_rows_that_cover_ticks_after_a_horizon(engine):
+    async def body(store):
+        snapshot = await store.snapshot({"a": at(2), "nobody": at(0)})
+        assert names(snapshot.runs) == ["a1", "a4", "b4", "a5"]
+
+    runs = [row("a", 0), left_out("a", 1, 3), row("a", 4), row("a", 5), row("b", 3), row("b", 4)]
+    check(engine, body, Batch(runs=runs))
+
+
+def test_a_snapshot_holds_what_live_rows_are_linked_to_and_what_stands_in(engine):
+    links = (Link("up", at(1), Match.LATEST), Link("up", None), Link("gone", at(1)))
+    runs = [
+        row("down", 5, S.WAITING, links=links),
+        row("down", 4, links=(Link("up", at(0)),)),
+        row("up", 0),
+        left_out("up", 0.5, 1.5, stand_in=at(2)),
+        row("up", 2),
+        row("up", 3),
+    ]
+
+    async def body(store):
+        assert names((await store.snapshot({})).runs) == ["up0", "up2", "up3", "down5"]
+        assert (await store.snapshot({})).runs[0].until == at(1.5)
+
+    check(engine, body, Batch(runs=runs))
+
+
+def test_a_snapshot_holds_open_attempts_position_and_configuration(engine):
+    opened, ended = attempt("a", 1, 2), attempt("a", 1, 1, ended=at(2))
+    mark, config = JobMark("a", at(1)), ConfigVersion(7, at(), "d", {})
+
+    async def body(store):
+        snapshot = await store.snapshot({})
+        assert snapshot.attempts == [opened]
+        assert (snapshot.last_event, snapshot.last_seen) == (2, at(5))
+        assert (snapshot.marks, snapshot.config) == ([mark], config)
+
+    batch = Batch(
+        runs=[row("a", 1, S.RUNNING)],
+        new_attempts=[ended, opened],
+        events=[event(1, 6), event(2, 5)],
+        marks=[mark],
+        config=config,
+    )
+    check(engine, body, batch)
+
+
+def test_the_snapshot_of_a_new_state_is_empty(engine):
+    async def body(store):
+        snapshot = await store.snapshot({"a": at()})
+        assert (snapshot.runs, snapshot.attempts, snapshot.marks, snapshot.requests) == ([], [], [], [])
+        assert (snapshot.last_event, snapshot.last_seen, snapshot.config) == (0, None, None)
+
+    check(engine, body)
+
+
+# ---------------------------------------------------------------- retention
+
+
+def test_retention_deletes_old_finished_rows_with_their_attempts_and_events(engine):
+    batch = Batch(
+        runs=[row("a", 1), row("a", 2), row("a", 9)],
+        new_attempts=[attempt("a", 1), attempt("a", 2)],
+        events=[event(1), event(2, 1, job="a", tick=at(1)), event(3, 9, job="a", tick=at(9))],
+    )
+
+    async def body(store):
+        assert await store.prune(before=at(5), keep=frozenset()) == 2
+        assert names(await store.rows()) == ["a9"]
+        assert await store.attempts("a", at(1)) == []
+        assert [e.seq for e in await store.events()] == [1, 3]
+        assert await store.prune(before=at(5), keep=frozenset()) == 0
+
+    check(engine, body, batch)
+
+
+def test_event_numbers_go_on_after_the_newest_event_was_pruned(engine):
+    async def body(store):
+        await store.prune(before=at(5), keep=frozenset())
+        assert await store.events() == []
+        await store.commit(Batch(events=[event(3)]))
+        assert (await store.snapshot({})).last_event == 3
+
+    batch = Batch(
+        runs=[row("a", 1), row("a", 6)],
+        events=[event(1, 1, job="a", tick=at(1)), event(2, 2, job="a", tick=at(1))],
+    )
+    check(engine, body, batch)
+
+
+def test_retention_spares_newest_live_linked_and_named_rows(engine):
+    runs = [
+        row("newest", 1),
+        row("live", 1, S.WAITING, links=(Link("up", at(2)),)),
+        row("live", 9),
+        row("up", 1),
+        left_out("up", 1.5, 2.5, stand_in=at(3)),
+        row("up", 3),
+        row("up", 3.5),
+        row("up", 9),
+        row("named", 1),
+        row("named", 2),
+        row("named", 9),
+        row("late", 1, ended=at(7)),
+        row("late", 9),
+        left_out("long", 1, 6),
+        row("long", 9),
+    ]
+
+    async def body(store):
+        assert await store.prune(before=at(5), keep=frozenset({("named", at(2)), ("gone", at(2))})) == 3
+        left = {(run.job, run.tick) for run in await store.rows()}
+        assert {(run.job, run.tick) for run in runs} - left == {
+            ("up", at(1)),
+            ("up", at(3.5)),
+            ("named", at(1)),
+        }
+
+    check(engine, body, Batch(runs=runs))
+
+
+def test_retention_works_through_more_rows_than_one_chunk(engine):
+    runs = [replace(row("a", 1), tick=at(1) + timedelta(seconds=second), ended=at(3)) for second in range(2500)]
+    events = [event(n + 1, 2, job="a", tick=run.tick) for n, run in enumerate(runs)]
+    events += [event(2501 + n, 2) for n in range(4000)]
+
+    async def body(store):
+        assert await store.prune(before=at(5), keep=frozenset()) == 2499
+        assert [run.tick for run in await store.rows()] == [runs[-1].tick]
+        assert [e.seq for e in await store.events()] == list(range(2500, 6501))
+
+    check(engine, body, Batch(runs=runs, events=events))
+
+
+# ---------------------------------------------------------------- figures and health
+
+
+def test_statistics_count_states_and_measure_the_last_attempt(engine):
+    runs = [row("a", hour, attempts=1) for hour in range(1, 5)]
+    runs += [row("a", 6, S.FAILED, attempts=2), row("a", 7, S.SKIPPED), row("a", 8, S.RUNNING, attempts=1)]
+    attempts = [
+        attempt("a", hour, started=at(hour + 0.1), ended=at(hour + 0.1) + timedelta(seconds=10 * hour))
+        for hour in range(1, 5)
+    ]
+    attempts += [
+        attempt("a", 6, 1, started=at(6.2), ended=at(6.5)),
+        attempt("a", 6, 2, started=at(6.6), ended=at(6.6) + timedelta(seconds=100)),
+        attempt("a", 8, 1, started=at(8)),
+    ]
+
+    async def body(store):
+        [figures] = await store.statistics()
+        assert (figures["job"], figures["total"], figures["success"], figures["failed"]) == ("a", 7, 4, 1)
+        assert (figures["skipped"], figures["running"], figures["missed"]) == (1, 1, 0)
+        assert figures["success_rate"] == 0.8
+        assert [figures[f"duration_{name}_s"] for name in ("mean", "p50", "p95")] == [40.0, 30.0, 100.0]
+        assert figures["lateness_mean_s"] == (4 * 360 + 720 + 0) / 6
+        assert figures["lateness_p95_s"] == 720.0
+        assert (figures["last_success"], figures["last_failure"]) == (at(4.5), at(6.5))
+
+    check(engine, body, Batch(runs=runs, new_attempts=attempts))
+
+
+def test_statistics_can_be_of_one_job_and_since_an_instant(engine):
+    runs = [row("a", 1), row("a", 2), row("b", 2), row("b", 3, origin=Origin.MANUAL)]
+    attempts = [attempt("b", 3, started=at(9))]
+
+    async def body(store):
+        assert [(f["job"], f["total"]) for f in await store.statistics()] == [("a", 2), ("b", 2)]
+        assert [(f["job"], f["total"]) for f in await store.statistics(since=at(2))] == [("a", 1), ("b", 2)]
+        [b] = await store.statistics("b", since=at(3))
+        assert (b["total"], b["success_rate"], b["duration_mean_s"]) == (1, 1.0, None)
+        assert b["lateness_mean_s"] is None, "a person's run cannot be late"
+        assert await store.statistics("nobody") == []
+
+    check(engine, body, Batch(runs=runs, new_attempts=attempts))
+
+
+def test_a_sound_state_has_no_findings_and_an_attempt_without_run_is_one(engine):
+    async def main():
+        batch = Batch(runs=[row("a", 1, attempts=1)], new_attempts=[attempt("a", 1, ended=at(2))])
+        async with daemon(engine.handle(), batch) as store:
+            assert await store.check() == []
+        engine.spoil("a")
+        async with reader(engine.handle()) as store:
+            assert [finding for finding in await store.check() if "attempt 1 of a" in finding]
+
+    asyncio.run(main())

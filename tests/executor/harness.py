@@ -121,21 +121,27 @@ class Hand:
         return (self.state_dir / exit.log).read_bytes()
 
 
+async def eventually(holds: Callable[[], Any]) -> Any:
+    """Wait until what a child does outside of any report makes `holds` true; return what it says."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := holds()):  # noqa: ASYNC110 - nobody would set an event: the child knows nothing of us
+            await asyncio.sleep(0.005)
+    return found
+
+
 async def file_with(path: Path, lines: int = 1) -> list[str]:
     """Wait until a child has written that many whole lines to a file, and return them."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            text = path.read_text() if path.exists() else ""
-            if text.count("\n") >= lines:
-                return text.splitlines()
-            await asyncio.sleep(0.005)
+    text = await eventually(lambda: path.exists() and path.read_text().count("\n") >= lines and path.read_text())
+    return str(text).splitlines()
 
 
 async def dies(pid: int) -> None:
     """Wait until a process is dead (a zombie is)."""
-    async with asyncio.timeout(PATIENCE_S):
-        while is_alive(pid):
-            await asyncio.sleep(0.005)
+    await eventually(lambda: not is_alive(pid))
+
+
+def children(pid: int) -> str:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
 
 
 def is_alive(pid: int) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dagsched.model import Outcome
-from tests.executor.harness import Hand, dies, file_with, is_alive, order, python
+from tests.executor.harness import Hand, children, dies, file_with, is_alive, order, python
 
 # Leaves its session, loses its parent, ignores TERM and says its pid in a file.
 DAEMON = """
@@ -150,7 +150,7 @@ def test_process_that_forks_again_and_again_is_caught(tmp_path):
             exit = await hand.run(python("j", code, grace_s=0))
             assert exit.outcome is Outcome.SUCCESS
             pid = hand.executor.spawner_pid
-            assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
+            assert children(pid) == ""
             await hand.close()
             await dies(pid)
 

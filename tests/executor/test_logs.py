@@ -7,7 +7,7 @@ import pytest
 
 from dagsched.model import Outcome
 from dagsched.spawner import logs
-from tests.executor.harness import Hand, file_with, order, python
+from tests.executor.harness import Hand, eventually, file_with, order, python
 
 
 def test_silent_attempt_leaves_no_file_and_no_folder(tmp_path):
@@ -97,11 +97,8 @@ def test_endless_output_is_cut_while_it_is_written(tmp_path):
             launch = order("j", "yes")
             await hand.start(launch)
             path = tmp_path / launch.log
-            async with asyncio.timeout(20):
-                while not path.exists() or path.stat().st_size < 20_000_000:
-                    await asyncio.sleep(0.005)
-                while path.stat().st_blocks * 512 > path.stat().st_size // 2:
-                    await asyncio.sleep(0.005)
+            await eventually(lambda: path.exists() and path.stat().st_size > 20_000_000)
+            await eventually(lambda: path.stat().st_blocks * 512 < path.stat().st_size // 2)
             hand.executor.stop(launch.run, 1, "cancel", 0)
             exit = await hand.run(launch)
             assert (tmp_path / exit.log).stat().st_size < 1_001_000

@@ -75,9 +75,10 @@ def _is_path(word: str) -> bool:
 
 
 async def _run_daemon(args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View) -> int:
+    from dagsched.api import control_door
     from dagsched.daemon import Daemon
 
-    daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots)
+    daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots, doors=[control_door])
     if args.once is not None:
         code = await daemon.run_once(args.once)
     else:

@@ -57,11 +57,11 @@ def _take_tick(args: argparse.Namespace) -> datetime | None:
 
 
 async def _explain(args: argparse.Namespace, tick: datetime | None) -> Answer:
-    from dagsched.engine.why import explain
+    from dagsched.control import why
 
     async with reading(state_dir(args)) as store:
         await must_be_known(store, args)
-        return await explain(store, await _config(store, args), args.job, tick, SystemClock().now())
+        return await why(store, await _config(store, args), args.job, tick, SystemClock().now())
 
 
 async def _config(store: Store, args: argparse.Namespace) -> Config | None:

@@ -309,7 +309,9 @@ class Plan:
         )  # fmt: skip
 
     def _once_requested(self, event: events.OnceRequested) -> None:
-        self.ticks.make_manual(list(event.jobs), [], Origin.ONCE, {})
+        enabled = [id for id in event.jobs if self.book.jobs[id].enabled]
+        disabled = [id for id in event.jobs if not self.book.jobs[id].enabled]
+        self.ticks.make_manual(enabled, disabled, Origin.ONCE, {})
 
     def _cancel_requested(self, event: events.CancelRequested) -> None:
         run = self._run(event.run)

@@ -1,0 +1,18 @@
+"""Skins over the verbs: how another process asks a running daemon to do something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dagsched.api.socket import ControlServer
+    from dagsched.daemon import Daemon
+
+
+def control_door(daemon: Daemon) -> ControlServer:
+    """Return the door that people at this machine use: the control socket in the state directory."""
+    from dagsched.api.socket import ControlServer
+    from dagsched.control import Control
+
+    control = Control(daemon)
+    return ControlServer(daemon.state_dir, control.do, opened=control.take_requests)

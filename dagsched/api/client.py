@@ -1,0 +1,54 @@
+"""Asking a running daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dagsched.api.socket import LINE_BYTES_MAX, short_path
+from dagsched.errors import Refused, StoreError, StoreUnavailable, Unknown
+
+PATIENCE_S = 30.0
+
+
+async def call(state_dir: Path, verb: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a running daemon's answer to a verb, None when no daemon runs on this state.
+
+    Raises Refused or Unknown as the daemon does, and StoreUnavailable when it does not answer in 30 s: it may be
+    waiting for its disk.
+    """
+    try:
+        with short_path(state_dir) as path:
+            reader, writer = await asyncio.open_unix_connection(path, limit=LINE_BYTES_MAX * 64)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise StoreError(f"the daemon of {state_dir} belongs to somebody else: {error}") from error
+    try:
+        writer.write(json.dumps({"verb": verb, "body": dict(body)}).encode() + b"\n")
+        await writer.drain()
+        line = await asyncio.wait_for(reader.readline(), PATIENCE_S)
+    except TimeoutError:
+        raise StoreUnavailable(
+            f"the daemon of {state_dir} did not answer within {PATIENCE_S:g} s; it may be unable to write its state"
+        ) from None
+    except ConnectionError:
+        line = b""
+    finally:
+        writer.close()
+    if not line:
+        # It ended while we asked; whoever comes next finds no daemon.
+        return None
+    return _read(json.loads(line))
+
+
+def _read(answer: Mapping[str, Any]) -> dict[str, Any]:
+    if "ok" in answer:
+        return dict(answer["ok"])
+    parts = answer.get("parts") or {}
+    if answer["error"] == "Unknown":
+        raise Unknown(parts["kind"], parts["name"], parts["nearest"])
+    raise Refused(answer["message"])

@@ -1,0 +1,115 @@
+"""The control socket: one JSON line asks, one JSON line answers.
+
+`control.sock` lies in the state directory with mode 0600: who may write there may command the daemon. A request is
+`{"verb": …, "body": {…}}`, an answer `{"ok": {…}}` or `{"error": kind, "message": …, "parts": {…}}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from dagsched.errors import DagschedError, Unknown
+
+NAME = "control.sock"
+LINE_BYTES_MAX = 1024 * 1024
+_PATH_BYTES_MAX = 100  # sockaddr_un.sun_path holds 104 to 108 bytes, see unix(7)
+
+Handler = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
+@contextmanager
+def short_path(state_dir: Path) -> Iterator[str]:
+    """Give a path to the socket that fits into an address, however deep the state directory lies."""
+    path = str(state_dir / NAME)
+    if len(os.fsencode(path)) < _PATH_BYTES_MAX or not os.path.isdir("/proc/self/fd"):
+        yield path
+        return
+    fd = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{NAME}"
+    finally:
+        os.close(fd)
+
+
+class ControlServer:
+    """Listens on a state directory's socket and hands each request to `handle`.
+
+    `opened` is awaited once the socket listens: from then on nobody leaves commands in the inbox instead.
+    """
+
+    def __init__(self, state_dir: Path, handle: Handler, opened: Callable[[], Awaitable[None]]) -> None:
+        self._state_dir, self._handle, self._opened = state_dir, handle, opened
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to listen; only the holder of the state may call this, so an old socket file is a dead one's."""
+        (self._state_dir / NAME).unlink(missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            with short_path(self._state_dir) as path:
+                self._server = await asyncio.start_unix_server(self._accept, path, limit=LINE_BYTES_MAX)
+        finally:
+            os.umask(mask)
+        await self._opened()
+
+    async def close(self) -> None:
+        """Stop listening, and end the conversations that are under way once they are answered."""
+        if self._server is None:
+            return
+        self._server.close()
+        if self._clients:
+            await asyncio.wait(self._clients, timeout=1.0)
+        for client in self._clients:
+            client.cancel()
+        with suppress(FileNotFoundError):
+            (self._state_dir / NAME).unlink()
+        self._server = None
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        try:
+            await self._converse(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._clients.discard(task)
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await reader.readline()
+        except ValueError:
+            answer = _error("Refused", f"a request is one line of at most {LINE_BYTES_MAX} bytes")
+        else:
+            if not line:
+                return
+            answer = await self._answer(line)
+        writer.write(json.dumps(answer, default=str).encode() + b"\n")
+        await writer.drain()
+
+    async def _answer(self, line: bytes) -> Mapping[str, Any]:
+        try:
+            request = json.loads(line)
+            verb, body = request["verb"], request["body"]
+        except (ValueError, KeyError, TypeError):
+            return _error("Refused", 'a request is a JSON line {"verb": …, "body": {…}}')
+        try:
+            return {"ok": await self._handle(verb, body)}
+        except Unknown as error:
+            parts = {"kind": error.kind, "name": error.name, "nearest": list(error.nearest)}
+            return _error("Unknown", str(error), parts)
+        except DagschedError as error:
+            return _error(type(error).__name__, str(error))
+
+
+def _error(kind: str, message: str, parts: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    return {"error": kind, "message": message, "parts": dict(parts or {})}

@@ -1,0 +1,276 @@
+"""The verbs: what a person may ask of a running daemon, whichever way they ask.
+
+Each verb reads what the plan may have forgotten, gives the loop one event, and answers once that is durable.
+Verbs that were left in the store's inbox while no daemon ran are carried out at its start, in order.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator
+
+from dagsched.engine import events
+from dagsched.engine.commands import Command, RecordEvent
+from dagsched.engine.why import Answer, blocking, explain_no_row, explain_run
+from dagsched.errors import DagschedError, Refused, Unknown
+from dagsched.graph import Graph
+from dagsched.model import (
+    Config,
+    Job,
+    Run,
+    RunState,
+    format_instant,
+    parse_run_name,
+    run_name,
+)
+from dagsched.stores.contract import Store
+
+if TYPE_CHECKING:
+    from dagsched.daemon import Daemon
+
+log = logging.getLogger("dagsched.control")
+
+MILLISECOND = timedelta(milliseconds=1)
+ROWS_BELOW_MAX = 2000
+
+Verb = Callable[["Control", Mapping[str, Any], int | None], Awaitable[Mapping[str, Any]]]
+
+
+class Control:
+    """The verbs of one running daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    async def do(self, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry a verb out and return its answer, JSON-able; raises Refused or Unknown."""
+        return await self._do(verb, body, None)
+
+    async def take_requests(self) -> None:
+        """Carry out what was left in the inbox; what is refused is told in the event log and dropped."""
+        snapshot = await self._daemon.store.snapshot({})
+        for request in snapshot.requests:
+            try:
+                await self._do(request.verb, request.body, request.id)
+            except DagschedError as error:
+                words = f"{request.verb} of {format_instant(request.time)}: {error}"
+                log.warning("a remembered command was refused: %s", words)
+                await self._daemon.loop.ask(
+                    partial(events.Noted, type="request.refused", reason=words), request=request.id
+                )
+
+    async def _do(self, verb: str, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        found = _VERBS.get(verb)
+        if found is None:
+            raise Refused(f"there is no verb {verb!r}; known are {', '.join(sorted(_VERBS))}")
+        return await found(self, body, request)
+
+    # ------------------------------------------------------------ verbs
+
+    async def trigger(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Make a run now. Answer: `runs`, the names of what was made, and `blocked`, what keeps it from starting."""
+        id, plan = _text(body, "job"), self._daemon.loop.plan
+        job = plan.book.jobs.get(id)
+        params = _checked_params(job, body.get("params") or {}) if job else {}
+
+        def make(now: datetime) -> events.Event:
+            return events.TriggerRequested(now, id, params, bool(body.get("with_upstream")), bool(body.get("only")))
+
+        def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
+            return _made(self._daemon, id, commands)
+
+        return dict(await self._daemon.loop.ask(make, answer, request))
+
+    async def cancel(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """End a run: at once if it has not started, else its attempt gets TERM, and KILL after the grace."""
+        name = self._run_name(body)
+        await self._daemon.loop.ask(lambda now: events.CancelRequested(now, name), request=request)
+        return {"run": name}
+
+    async def rerun(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Try a run again that is over, and what its failure had stopped."""
+        name = self._run_name(body)
+        rows = await rows_for_rerun(self._daemon.store, self._daemon.config, name)
+        downstream = bool(body.get("downstream"))
+        await self._daemon.loop.ask(lambda now: events.RerunRequested(now, name, downstream, rows), request=request)
+        return {"run": name}
+
+    async def pause(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Have a job's ticks skipped from now on."""
+        id = _text(body, "job")
+        await self._daemon.loop.ask(lambda now: events.PauseRequested(now, id), request=request)
+        return {"job": id}
+
+    async def resume(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Have a paused job go on."""
+        id = _text(body, "job")
+        await self._daemon.loop.ask(lambda now: events.ResumeRequested(now, id), request=request)
+        return {"job": id}
+
+    async def ack(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Say that a failed run was seen: it is no dead letter any more."""
+        name = self._run_name(body)
+        row = await self._daemon.store.run(*parse_run_name(name))
+        rows = (row,) if row is not None else ()
+        await self._daemon.loop.ask(lambda now: events.AckRequested(now, name, rows), request=request)
+        return {"run": name}
+
+    async def stop(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """End the daemon; `handover` leaves running attempts to the spawner, for the next daemon to adopt."""
+        handover = bool(body.get("handover"))
+        self._daemon.stop(handover=handover)
+        return {"pid": os.getpid(), "handover": handover}
+
+    async def reload(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Read the job files again. Answer: `applied`, the configuration's `number`, and `problems`."""
+        applied = await self._daemon.reload()
+        return {"applied": applied, "number": self._daemon.number, "problems": self._daemon.problem_rows()}
+
+    async def status(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Tell how the daemon is."""
+        daemon, plan = self._daemon, self._daemon.loop.plan
+        wake = plan.wake_at()
+        return {
+            "pid": os.getpid(),
+            "since": format_instant(daemon.started),
+            "config": daemon.number,
+            "problems": daemon.problem_rows(),
+            "reverted": list(daemon.reverted),
+            "health": daemon.loop.health.trouble or "ok",
+            "stopping": daemon.is_stopping,
+            "running": [run.name for run in plan.running()],
+            "next": format_instant(wake) if wake else None,
+        }
+
+    def _run_name(self, body: Mapping[str, Any]) -> str:
+        name = _text(body, "run")
+        try:
+            job, tick = parse_run_name(name)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        return run_name(job, tick)
+
+
+_VERBS: Mapping[str, Verb] = {
+    "trigger": Control.trigger,
+    "cancel": Control.cancel,
+    "rerun": Control.rerun,
+    "pause": Control.pause,
+    "resume": Control.resume,
+    "ack": Control.ack,
+    "stop": Control.stop,
+    "reload": Control.reload,
+    "status": Control.status,
+}
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    value = body.get(key)
+    if not isinstance(value, str) or not value:
+        raise Refused(f"this verb needs {key!r}")
+    return value
+
+
+def _checked_params(job: Job, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the parameters of a manual run; raises Refused when they are not as the job declares them."""
+    for name, value in given.items():
+        param = job.params.get(name)
+        if param is None:
+            known = ", ".join(job.params) or "none"
+            raise Refused(f"{job.id} has no parameter {name!r}; it declares {known}")
+        error = next(Draft202012Validator(dict(param.schema)).iter_errors(value), None)
+        if error is not None:
+            raise Refused(f"parameter {name!r} of {job.id}: {error.message}")
+    missing = [name for name, param in job.params.items() if param.default is None and name not in given]
+    if missing:
+        raise Refused(f"{job.id} needs a value for parameter {missing[0]!r}: --param {missing[0]}=…")
+    return dict(given)
+
+
+def _made(daemon: Daemon, job: str, commands: Sequence[Command]) -> Mapping[str, Any]:
+    made = [
+        command.row
+        for command in commands
+        if isinstance(command, RecordEvent) and command.row.tick and command.row.type in _BIRTHS
+    ]
+    ticks = [row.tick for row in made if row.job == job and row.tick]
+    names = [run_name(row.job, row.tick) for row in made if row.tick in ticks[-1:]]
+    blocked = []
+    for tick in ticks[-1:]:
+        run = daemon.loop.plan.book.ledger.get((job, tick))
+        if run is not None and not run.state.is_terminal:
+            words = blocking(daemon.loop.plan, run)
+            blocked += [f"{run.name}: {words}"] if words else []
+        elif run is not None:
+            blocked.append(f"{run.name} is {run.state}: {run.reason}")
+    return {"runs": names, "blocked": blocked}
+
+
+_BIRTHS = frozenset({"run.created", "run.skipped", "run.missed"})
+
+
+async def rows_for_rerun(store: Store, config: Config, name: str) -> tuple[Run, ...]:
+    """Return the rows that a rerun looks at and that may have left memory: it, its upstreams', later ones below it."""
+    id, tick = parse_run_name(name)
+    found: dict[tuple[str, datetime], Run] = {}
+    row = await store.run(id, tick)
+    if row is None or id not in config.jobs:
+        return () if row is None else (row,)
+    found[row.key] = row
+    await _add_upstreams(store, config, row, tick, found)
+    for below in _descendants(config, id):
+        for later in await store.rows(below, after=tick - MILLISECOND, newest_first=False, limit=ROWS_BELOW_MAX):
+            found[later.key] = later
+            if later.state in (RunState.UPSTREAM_FAILED, RunState.SKIPPED, RunState.MISSED):
+                await _add_upstreams(store, config, later, later.tick, found)
+    return tuple(found.values())
+
+
+async def _add_upstreams(
+    store: Store, config: Config, row: Run, tick: datetime, found: dict[tuple[str, datetime], Run]
+) -> None:
+    wanted = [(link.job, link.tick) for link in row.links if link.tick is not None]
+    if not wanted:
+        for edge in config.jobs[row.job].depends_on:
+            newest = await store.rows(edge.job, until=tick, limit=1)
+            wanted += [(edge.job, tick), *(each.key for each in newest)]
+    for job, at in wanted:
+        upstream = await store.run(job, at)
+        while upstream is not None and upstream.key not in found:
+            found[upstream.key] = upstream
+            upstream = await store.run(job, upstream.stand_in) if upstream.stand_in else None
+
+
+def _descendants(config: Config, id: str) -> Sequence[str]:
+
+    return Graph(config.jobs).descendants(id)
+
+
+async def why(store: Store, config: Config | None, job: str, tick: datetime | None, now: datetime) -> Answer:
+    """Explain a job's tick, its newest without one, from the store alone; a daemon need not run.
+
+    Raises Unknown when neither the configuration nor the state knows the job.
+    """
+    from dagsched.daemon.restoring import restored
+
+    plan, _ = await restored(store, config or Config({}), now, slots=None)
+    known = plan.book.jobs.get(job) or (config.jobs.get(job) if config else None)
+    row = await store.run(job, tick) if tick else next(iter(await store.rows(job, limit=1)), None)
+    if row is not None:
+        at = tick or row.tick
+        return explain_run(plan, plan.book.ledger.get(row.key) or row, at, await store.attempts(row.job, row.tick))
+    if known is None:
+        raise Unknown("job", job)
+    if tick is None:
+        upcoming = plan.ticks.next_of(job)
+        if upcoming is None:
+            words = f"{job} has never had a tick, and none is to come by a schedule"
+            return Answer([words], {"job": job, "tick": None, "state": None, "reason": words})
+        tick = upcoming
+    return explain_no_row(plan, known, tick, now)

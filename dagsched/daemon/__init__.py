@@ -1,0 +1,13 @@
+"""Where clock, store, executor and plan meet: *take events, apply, commit, then act*.
+
+loop.py       the loop, and nothing but the loop
+service.py    a daemon's life around it: start, reload, signals, stop, and `run --once`
+outbox.py     commands → what one commit writes, and what is done after it
+restoring.py  the store → a plan
+systemd.py    readiness and watchdog
+"""
+
+from dagsched.daemon.loop import Observer
+from dagsched.daemon.service import Daemon
+
+__all__ = ["Daemon", "Observer"]

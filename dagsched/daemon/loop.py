@@ -1,0 +1,319 @@
+"""The loop: take events, apply, commit, then act.
+
+Everything that arrives while a commit is under way goes into the next one, so that under load many
+transitions share one sync to disk. A commit that fails for want of space or a lock is tried again unchanged:
+until it succeeds nothing more is applied and nothing is started, while running attempts go on. Acts follow
+their commit in order, so no process exists without a durable row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from dagsched.clock import Clock
+from dagsched.daemon.outbox import Outbox
+from dagsched.engine import Plan, events
+from dagsched.engine.commands import Command, StartAttempt, StopAttempt
+from dagsched.errors import DagschedError, HandlerError, StoreError, StoreUnavailable
+from dagsched.executor import Exited, Inventory, Remark, Report, SpawnerGone, Started
+from dagsched.handlers import Launch, launch
+from dagsched.model import Config, EventRow, Exit, Job, Outcome, OutputRef, Run
+from dagsched.stores.contract import Batch, Store
+
+log = logging.getLogger("dagsched.daemon")
+
+SLICE_S = 1.0
+STEP = timedelta(seconds=0.5)
+RETRY_S = 0.25
+RETRY_MAX_S = 5.0
+
+
+class Observer(Protocol):
+    """Whoever wants to see what happens, after it is durable."""
+
+    def on_config(self, config: Config) -> None:
+        """A configuration is in force."""
+        ...
+
+    def on_events(self, events: Sequence[EventRow]) -> None:
+        """These events are durable; oldest first."""
+        ...
+
+
+class Hand(Protocol):
+    """What the loop needs of an executor."""
+
+    def start(self, launches: Sequence[Launch]) -> None: ...
+
+    def stop(self, run: str, attempt: int, cause: str, grace_s: float) -> None: ...
+
+    def acknowledge(self, seq: int) -> None: ...
+
+    def settled(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Ask:
+    """Something a person wants: `make` gives the event at the loop's `now`, `answer` what to reply with.
+
+    The future is resolved once all of it is durable, or at once with what `make` or the plan refused.
+    `request`: its number in the store's inbox, from which the same commit removes it.
+    """
+
+    make: Callable[[datetime], events.Event]
+    answer: Callable[[Sequence[Command]], Any]
+    future: asyncio.Future[Any]
+    request: int | None = None
+
+
+@dataclass(slots=True)
+class Health:
+    """Whether the daemon can do its work; `trouble` is what keeps it from that, in words."""
+
+    trouble: str = ""
+    since: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What one turn of the loop gathers."""
+
+    outbox: Outbox = field(default_factory=Outbox)
+    answers: list[tuple[asyncio.Future[Any], Any]] = field(default_factory=list)
+    acknowledged: list[int] = field(default_factory=list)
+    configs: list[Config] = field(default_factory=list)
+    settled: bool = False
+
+
+class Loop:
+    """One plan on one store, driven by what is given to `tell`.
+
+    `hand` starts and ends attempts. `grace`: what an attempt gets between TERM and KILL.
+    """
+
+    def __init__(
+        self, plan: Plan, store: Store, hand: Hand, clock: Clock, observer: Observer, grace: timedelta
+    ) -> None:
+        self.plan = plan
+        self.health = Health()
+        self._store, self._hand, self._clock, self._observer = store, hand, clock, observer
+        self._grace_s = grace.total_seconds()
+        self._inbox: deque[events.Event | Ask] = deque()
+        self._waker: asyncio.Future[None] | None = None
+        self._offset = self._wall_offset()
+
+    # ------------------------------------------------------------ what comes in
+
+    def tell(self, item: events.Event | Ask) -> None:
+        """Take an event, or a wish, for the next turn."""
+        self._inbox.append(item)
+        self.wake()
+
+    def wake(self) -> None:
+        """End the present wait."""
+        if self._waker is not None and not self._waker.done():
+            self._waker.set_result(None)
+
+    async def ask(
+        self,
+        make: Callable[[datetime], events.Event],
+        answer: Callable[[Sequence[Command]], Any] = lambda commands: None,
+        request: int | None = None,
+    ) -> Any:
+        """Have an event applied and return the answer once it is durable; raises what was refused."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.tell(Ask(make, answer, future, request))
+        return await future
+
+    def report(self, report: Report) -> None:
+        """Take what the executor says."""
+        now = self._clock.now()
+        if isinstance(report, Exited):
+            self.tell(events.AttemptFinished(now, report.exit))
+        elif isinstance(report, Started):
+            self.tell(events.AttemptBegan(now, report.run, report.attempt, report.pid))
+        elif isinstance(report, SpawnerGone):
+            log.warning("the spawner ended; a new one has taken over")
+            self.tell(recovered(now, report.inventory))
+        elif isinstance(report, Remark):
+            log.warning("%s", report.text)
+            self.tell(events.Noted(now, "executor.remark", report.text))
+
+    # ------------------------------------------------------------ the loop
+
+    def has_nothing_to_do(self) -> bool:
+        """Whether nothing has arrived that was not taken yet."""
+        return not self._inbox
+
+    async def turn(self) -> None:
+        """Wait for something to do, at most a second, and do it."""
+        if not self._inbox:
+            await self._wait()
+        turn = _Turn()
+        self._watch_clock(turn)
+        while self._inbox:
+            self._apply(turn, self._inbox.popleft())
+        self._take(turn, self.plan.apply(events.TimePassed(self._clock.now())))
+        try:
+            await self._commit(turn.outbox.sealed())
+        except StoreError as error:
+            for future, _ in turn.answers:
+                if not future.done():
+                    future.set_exception(error)
+            raise
+        self._act(turn)
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._waker = loop.create_future()
+        timer = loop.call_later(self._delay_s(), self.wake)
+        try:
+            await self._waker
+        finally:
+            timer.cancel()
+            self._waker = None
+
+    def _delay_s(self) -> float:
+        # Slices of a second, because a wall clock that is set must be noticed by looking at it.
+        at = self.plan.wake_at()
+        if at is None:
+            return SLICE_S
+        return min(SLICE_S, max(0.0, (at - self._clock.now()).total_seconds()))
+
+    def _wall_offset(self) -> timedelta:
+        now = self._clock.now()
+        return timedelta(seconds=now.timestamp() - self._clock.monotonic())
+
+    def _watch_clock(self, turn: _Turn) -> None:
+        """Tell the plan when the wall clock moved by more than the time that passed."""
+        offset = self._wall_offset()
+        by, self._offset = offset - self._offset, offset
+        if abs(by) > STEP:
+            by = timedelta(milliseconds=round(by.total_seconds() * 1000))
+            log.warning("the wall clock was set by %s", by)
+            self._take(turn, self.plan.apply(events.ClockStepped(self._clock.now(), by)))
+
+    def _apply(self, turn: _Turn, item: events.Event | Ask) -> None:
+        if isinstance(item, Ask):
+            self._grant(turn, item)
+            return
+        self._take(turn, self.plan.apply(item))
+        if isinstance(item, events.AttemptFinished) and item.exit.seq:
+            turn.acknowledged.append(item.exit.seq)
+        elif isinstance(item, events.Recovered):
+            turn.acknowledged += [exit.seq for exit in item.exits if exit.seq]
+            turn.settled = True
+
+    def _grant(self, turn: _Turn, ask: Ask) -> None:
+        if ask.request is not None:
+            turn.outbox.batch.done_requests.append(ask.request)
+        try:
+            event = ask.make(self._clock.now())
+            commands = self.plan.apply(event)
+        except DagschedError as error:
+            if not ask.future.done():
+                ask.future.set_exception(error)
+            return
+        self._take(turn, commands)
+        turn.answers.append((ask.future, ask.answer(commands)))
+        if isinstance(event, events.ConfigApplied):
+            turn.configs.append(event.config)
+
+    def _take(self, turn: _Turn, commands: Sequence[Command]) -> None:
+        turn.outbox.take(commands)
+
+    async def _commit(self, batch: Batch) -> None:
+        if not batch:
+            return
+        pause_s = RETRY_S
+        while True:
+            try:
+                await self._store.commit(batch)
+            except StoreUnavailable as error:
+                self._ail(str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_MAX_S)
+            else:
+                self._recover()
+                return
+
+    def _ail(self, trouble: str) -> None:
+        if trouble != self.health.trouble:
+            log.error("nothing is started until the state can be written: %s", trouble)
+            self.health = Health(trouble, self.health.since or self._clock.now())
+
+    def _recover(self) -> None:
+        if self.health.trouble:
+            log.warning("the state can be written again")
+            self.health = Health()
+
+    # ------------------------------------------------------------ after the commit
+
+    def _act(self, turn: _Turn) -> None:
+        self._carry_out(turn.outbox.acts)
+        for seq in turn.acknowledged:
+            self._hand.acknowledge(seq)
+        if turn.settled:
+            self._hand.settled()
+        for future, answer in turn.answers:
+            if not future.done():
+                future.set_result(answer)
+        for config in turn.configs:
+            self._observer.on_config(config)
+        if turn.outbox.batch.events:
+            self._observer.on_events(turn.outbox.batch.events)
+
+    def _carry_out(self, acts: Sequence[StartAttempt | StopAttempt]) -> None:
+        launches: list[Launch] = []
+        for act in acts:
+            if isinstance(act, StopAttempt):
+                self._hand.start(launches)
+                launches = []
+                self._hand.stop(act.run, act.attempt, act.cause, self._grace_s)
+                continue
+            try:
+                launches.append(_launch(act, self._grace_s))
+            except HandlerError as error:
+                now = self._clock.now()
+                self.tell(events.AttemptFinished(now, _unstartable(act.run, str(error), now)))
+        if launches:
+            self._hand.start(launches)
+
+
+def recovered(now: datetime, inventory: Inventory) -> events.Recovered:
+    """Return the event that an inventory stands for."""
+    return events.Recovered(
+        now,
+        frozenset((living.run, living.attempt) for living in inventory.living),
+        inventory.exits,
+        inventory.recorded,
+        inventory.rebooted,
+    )
+
+
+def _launch(act: StartAttempt, grace_s: float) -> Launch:
+    return launch(act.job, act.run, act.run.attempts, env=_env(act.job, act.outputs), grace_s=grace_s)
+
+
+def _env(job: Job, outputs: Any) -> dict[str, str]:
+    """Return the job's `env` with outputs of upstreams filled in; raises HandlerError when one is not there."""
+    found = {}
+    for name, value in job.env.items():
+        if isinstance(value, OutputRef):
+            text = outputs.get(value.job, {}).get(value.output, value.default)
+            if text is None:
+                raise HandlerError(f"{value.job} gave no output {value.output!r} for {name}, and it has no default")
+            found[name] = text
+        else:
+            found[name] = value
+    return found
+
+
+def _unstartable(run: Run, reason: str, now: datetime) -> Exit:
+    return Exit(run.name, run.attempts, Outcome.SPAWN_ERROR, now, reason=reason)

@@ -1,0 +1,75 @@
+"""Commands sorted into what one commit writes and what is done after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dagsched.engine.commands import (
+    Command,
+    RecordEvent,
+    SaveAttempt,
+    SaveConfig,
+    SaveDefinition,
+    SaveMark,
+    SaveRun,
+    SplitRow,
+    StartAttempt,
+    StopAttempt,
+)
+from dagsched.model import Attempt, Run
+from dagsched.stores.contract import Batch
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What several events want together: of each row only the last value is written, acts keep their order."""
+
+    batch: Batch = field(default_factory=Batch)
+    acts: list[StartAttempt | StopAttempt] = field(default_factory=list)
+    _runs: dict[tuple[str, datetime], Run] = field(default_factory=dict)
+    _attempts: dict[tuple[str, datetime, int], Attempt] = field(default_factory=dict)
+    _new: set[tuple[str, datetime, int]] = field(default_factory=set)
+
+    def take(self, commands: Iterable[Command]) -> None:
+        """Add what one event wants."""
+        for command in commands:
+            if isinstance(command, SaveRun):
+                self._runs[command.run.key] = command.run
+            elif isinstance(command, RecordEvent):
+                self.batch.events.append(command.row)
+            elif isinstance(command, SaveAttempt):
+                self._take_attempt(command)
+            elif isinstance(command, StartAttempt | StopAttempt):
+                self.acts.append(command)
+            else:
+                self._take_rare(command)
+
+    def _take_attempt(self, command: SaveAttempt) -> None:
+        attempt = command.attempt
+        key = (attempt.job, attempt.tick, attempt.number)
+        self._attempts[key] = attempt
+        if command.new:
+            self._new.add(key)
+
+    def _take_rare(self, command: Command) -> None:
+        if isinstance(command, SaveMark):
+            self.batch.marks = [mark for mark in self.batch.marks if mark.job != command.mark.job]
+            self.batch.marks.append(command.mark)
+        elif isinstance(command, SplitRow):
+            key = (command.job, command.tick)
+            # A row that this very commit would have made for the first time is not there to be split.
+            self._runs.pop(key, None)
+            self.batch.split.append(key)
+        elif isinstance(command, SaveDefinition):
+            self.batch.definitions[command.digest] = command.definition
+        elif isinstance(command, SaveConfig):
+            self.batch.config = command.version
+
+    def sealed(self) -> Batch:
+        """Return the batch with all rows in it; nothing may be taken after that."""
+        self.batch.runs = list(self._runs.values())
+        self.batch.new_attempts = [attempt for key, attempt in self._attempts.items() if key in self._new]
+        self.batch.attempts = [attempt for key, attempt in self._attempts.items() if key not in self._new]
+        return self.batch

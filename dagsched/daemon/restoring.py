@@ -1,0 +1,89 @@
+"""The store's rows back into a plan, after a start and whenever a plan had to be thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from dagsched.config import load_texts
+from dagsched.engine import Plan
+from dagsched.model import Config, Match, Run, is_schedule_tick
+from dagsched.stores.contract import Snapshot, Store
+
+MILLISECOND = timedelta(milliseconds=1)
+PAGE = 200
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def restored(
+    store: Store, new: Config, now: datetime, *, slots: int | None, once: bool = False
+) -> tuple[Plan, Snapshot]:
+    """Return a plan that stands where the store stands, and the snapshot it was made from.
+
+    The plan has the stored configuration in force. If this program can no longer read that one (it was written
+    by another version), `new` takes its place, so that at least unchanged ids keep their ticks.
+    """
+    last = next(iter(await store.configs(limit=1)), None)
+    config = new
+    if last is not None and last.digest != new.digest:
+        config = load_texts(last.files, now).config or new
+    snapshot = await store.snapshot(await _horizons(store, config, new))
+    hidden = await _newest_visible(store, snapshot.runs)
+    plan = Plan(slots, once=once)
+    plan.restore(
+        runs=[*snapshot.runs, *hidden],
+        attempts=snapshot.attempts,
+        marks=snapshot.marks,
+        last_event=snapshot.last_event,
+        last_seen=snapshot.last_seen,
+        config=config if last is not None else None,
+        config_number=last.number if last is not None else 0,
+    )
+    return plan, snapshot
+
+
+async def _horizons(store: Store, *configs: Config) -> Mapping[str, datetime]:
+    """Return from which instant on rows are needed: a `match: all` counts back to its own previous tick."""
+    found: dict[str, datetime] = {}
+    for config in configs:
+        for job in config.jobs.values():
+            counted = [edge.job for edge in job.depends_on if edge.match is Match.ALL]
+            if not counted:
+                continue
+            previous = await _newest_schedule_tick(store, job.id)
+            opened = previous - MILLISECOND if previous else EPOCH
+            for name in (*counted, job.id):
+                found[name] = min(opened, found.get(name, opened))
+    return found
+
+
+async def _newest_schedule_tick(store: Store, job: str) -> datetime | None:
+    until: datetime | None = None
+    while True:
+        page = await store.rows(job, until=until, limit=PAGE)
+        for row in page:
+            if is_schedule_tick(row.tick):
+                return row.tick
+        if len(page) < PAGE:
+            return None
+        until = page[-1].tick - MILLISECOND
+
+
+async def _newest_visible(store: Store, runs: Sequence[Run]) -> list[Run]:
+    """Return the row behind each job's newest one where that was made by `trigger --only`: joins do not see it."""
+    newest: dict[str, Run] = {}
+    for run in runs:
+        if run.job not in newest or newest[run.job].tick < run.tick:
+            newest[run.job] = run
+    found = []
+    for job, run in newest.items():
+        until = run.tick
+        while run.only:
+            page = await store.rows(job, until=until - MILLISECOND, limit=PAGE)
+            visible = next((row for row in page if not row.only), None)
+            if visible is not None:
+                found.append(visible)
+            if visible is not None or len(page) < PAGE:
+                break
+            until = page[-1].tick
+    return found

@@ -1,0 +1,396 @@
+"""A daemon's life around its loop: start, reload, signals, stop.
+
+At the start the state is locked, the last good configuration and all live runs are taken up, the spawner is
+asked what became of the attempts, and only then anything starts. A good edit of the job files becomes one
+event; a bad one is told, and what was good stays in force. At the end nothing is left running, unless the
+attempts are handed over to the next daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from dagsched.clock import Clock, SystemClock
+from dagsched.config import Problem, load, render, rows
+from dagsched.daemon.loop import Loop, Observer, recovered
+from dagsched.daemon.restoring import restored
+from dagsched.daemon.systemd import Notifier
+from dagsched.engine import events
+from dagsched.errors import ConfigInvalid, IntegrityBroken, StoreError, StoreHeld, Unknown
+from dagsched.executor import Executor
+from dagsched.graph import Graph
+from dagsched.model import Config, EventRow, Origin, RunState, format_instant
+from dagsched.reload import ConfigWatcher, Reading, Sources
+from dagsched.stores import open_store
+from dagsched.stores.contract import Store
+
+log = logging.getLogger("dagsched.daemon")
+
+GRACE = timedelta(seconds=30)
+KILL_GRACE = timedelta(seconds=10)
+HEARTBEAT_S = 5.0
+REBUILDS_MAX = 3
+
+
+class Door(Protocol):
+    """A way in from outside, open while the daemon can answer."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Nobody:
+    """An observer that looks away."""
+
+    def on_config(self, config: Config) -> None:
+        """Do nothing."""
+
+    def on_events(self, events: Sequence[EventRow]) -> None:
+        """Do nothing."""
+
+
+class Daemon:
+    """One scheduler on one state directory.
+
+    `files`: job files and folders of them. `grace`: what running attempts get to finish by themselves when the
+    daemon is told to stop. `slots`: attempts at a time, None for no limit. `doors` are opened once it is ready.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        state_dir: Path,
+        *,
+        observer: Observer | None = None,
+        grace: timedelta = GRACE,
+        slots: int | None = None,
+        clock: Clock | None = None,
+        doors: Sequence[Callable[[Daemon], Door]] = (),
+    ) -> None:
+        self.state_dir = state_dir.absolute()
+        self.clock = clock or SystemClock()
+        self.started = self.clock.now()
+        self.store: Store = open_store(self.state_dir)
+        self.problems: tuple[Problem, ...] = ()
+        self.reverted: tuple[str, ...] = ()
+        self.number = 0
+        self.is_stopping = False
+        self._files = [Path(os.path.abspath(file)) for file in files]
+        self._observer = observer or Nobody()
+        self._grace, self._slots, self._doors = grace, slots, doors
+        self._handover = False
+        self._interrupts = 0
+        self._killed = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._systemd = Notifier()
+        self._reloading = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._rebuilds = 0
+
+    # ------------------------------------------------------------ the daemon
+
+    async def run(self, *, until_idle: bool = False) -> int:
+        """Serve until told to stop (`until_idle`: or until every run is over); return the exit code.
+
+        Raises ConfigInvalid, StoreError and SpawnerError for what makes a start impossible.
+        """
+        await self._open_state()
+        try:
+            await self._start()
+            doors = await self._open_doors()
+            try:
+                await self._serve(until_idle)
+            finally:
+                await self._close_doors(doors)
+            await self._end()
+        finally:
+            await self.store.close()
+        return 0
+
+    async def run_once(self, jobs: Sequence[str] = ()) -> int:
+        """Make one tick now for `jobs` and what they need (none: for all), see it through; return the exit code.
+
+        Schedules make no ticks meanwhile, and nothing of the configuration is kept. 0 unless interrupted (130):
+        what became of the runs is for the observer to judge. Raises as `run` does, Unknown for a job that is
+        not declared, and StoreHeld when a daemon holds the state.
+        """
+        try:
+            await self._open_state()
+        except StoreHeld as error:
+            raise StoreHeld(f"{error}; `dagsched trigger JOB` has it run something now", error.holder) from None
+        try:
+            await self._see_through(jobs)
+        finally:
+            await self.store.close()
+        return 130 if self._interrupts else 0
+
+    async def _see_through(self, jobs: Sequence[str]) -> None:
+        loaded = await asyncio.to_thread(load, self._files, self.clock.now())
+        if loaded.config is None:
+            raise ConfigInvalid(loaded.problems)
+        graph = Graph(loaded.config.jobs)
+        for name in jobs:
+            if name not in loaded.config.jobs:
+                raise Unknown("job", name, get_close_matches(name, list(loaded.config.jobs), 3))
+        wanted = graph.with_ancestors(jobs) if jobs else graph.order
+        last = next(iter(await self.store.configs(limit=1)), None)
+        await self._begin(loaded.config, last.number if last else 0, once=True)
+        self._hear_signals()
+        await self._turning(self.loop.ask(lambda now: events.OnceRequested(now, tuple(wanted))))
+        while not self._is_over(until_idle=True):
+            await self._turn()
+        await self._drop_unstarted()
+        # Attempts of a dead daemon that still run are the next daemon's, not ours to wait for.
+        self._handover = bool(self.loop.plan.running())
+        await self._turning(self.executor.close(self._handover))
+
+    async def _drop_unstarted(self) -> None:
+        """Cancel what an interrupt kept from starting: no later daemon is to find it."""
+        for run in list(self.loop.plan.book.ledger.all_live()):
+            if run.origin is Origin.ONCE and run.state is not RunState.RUNNING:
+                await self._turning(self.loop.ask(partial(events.CancelRequested, run=run.name)))
+
+    async def _open_state(self) -> None:
+        """Open the store and become its one writer; raises StoreError, StoreHeld among them."""
+        self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self.store.open(write=True)
+        try:
+            holder = f"process {os.getpid()} on {socket.gethostname()} since {format_instant(self.started)}"
+            await self.store.acquire(holder)
+        except StoreError:
+            await self.store.close()
+            raise
+
+    async def _start(self) -> None:
+        last = next(iter(await self.store.configs(limit=1)), None)
+        self._sources = Sources(self._files, last.files if last else {})
+        reading = await asyncio.to_thread(self._sources.read, self.clock.now())
+        if reading.config is None:
+            raise ConfigInvalid(reading.problems)
+        self._tell_problems(reading)
+        number = last.number if last else 0
+        is_known = last is not None and last.digest == reading.config.digest
+        await self._begin(reading.config, number if is_known else number + 1)
+        self.loop.tell(events.Noted(self.clock.now(), "daemon.started", f"process {os.getpid()}"))
+        if reading.pending_removal:
+            self._soon(self._reload_when_settled())
+
+    async def _begin(self, config: Config, number: int, *, once: bool = False) -> None:
+        """Make plan, executor and loop, and take up what an earlier daemon left."""
+        self.config, self.number = config, number
+        self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
+        plan, _ = await restored(self.store, config, self.clock.now(), slots=self._slots, once=once)
+        self._mind_last_heartbeat(plan.book)
+        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
+        await self._take_up()
+
+    async def _take_up(self) -> None:
+        """Learn what became of the attempts, and put the configuration in force."""
+        inventory = await self.executor.connect()
+        self.loop.tell(recovered(self.clock.now(), inventory))
+        await self._turning(self._apply_config(self.config, self.number))
+
+    async def _serve(self, until_idle: bool) -> None:
+        self._hear_signals()
+        self._soon(self._beat())
+        self._soon(self._watch_files())
+        self._systemd.ready(self._status_line())
+        try:
+            while not self._is_over(until_idle):
+                await self._turn()
+        finally:
+            self._systemd.stopping()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _turn(self) -> None:
+        try:
+            await self.loop.turn()
+        except IntegrityBroken as error:
+            self._rebuilds += 1
+            if self._rebuilds > REBUILDS_MAX:
+                raise
+            log.error("the plan does not fit the stored state and is made anew: %s", error)
+            await self._rebuild()
+        else:
+            self._rebuilds = 0
+
+    async def _rebuild(self) -> None:
+        plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots)
+        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
+        await self._take_up()
+        if self.is_stopping:
+            self.loop.tell(events.StartsHeld(self.clock.now(), held=True))
+
+    def _is_over(self, until_idle: bool) -> bool:
+        if self._handover:
+            return True
+        if self.is_stopping:
+            return not self.loop.plan.running()
+        return until_idle and self.loop.plan.is_idle() and self.loop.has_nothing_to_do()
+
+    async def _end(self) -> None:
+        """End the spawner as well, or leave the attempts to it; write down that this was a clean stop."""
+        await self._turning(self.executor.close(self._handover))
+        words = "handed over" if self._handover else "stopped"
+        self.loop.tell(events.Noted(self.clock.now(), "daemon.stopped", words))
+        while not self.loop.has_nothing_to_do():
+            await self.loop.turn()
+        self._heart().unlink(missing_ok=True)
+
+    async def _turning(self, work: Any) -> Any:
+        """Keep the loop turning while `work` goes on, and return what that returns."""
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda _: self.loop.wake())
+        await asyncio.sleep(0)
+        while not task.done():
+            await self.loop.turn()
+        return await task
+
+    # ------------------------------------------------------------ stopping
+
+    def stop(self, *, handover: bool = False) -> None:
+        """Start nothing more; end when running attempts have, after the grace by TERM, or (`handover`) at once."""
+        if not self.is_stopping:
+            log.info("stopping")
+            self.is_stopping = True
+            self.loop.tell(events.StartsHeld(self.clock.now(), held=True))
+            if not handover:
+                loop = asyncio.get_running_loop()
+                self._deadline = loop.call_later(self._grace.total_seconds(), self._kill)
+        self._handover = self._handover or handover
+        self.loop.wake()
+
+    def _kill(self) -> None:
+        if not self._killed:
+            self._killed = True
+            self.loop.tell(events.StopRequested(self.clock.now()))
+
+    def _interrupt(self) -> None:
+        self._interrupts += 1
+        self.stop()
+        if self._interrupts > 1:
+            self._kill()
+
+    def _hear_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._soon(self._reload_quietly()))
+
+    # ------------------------------------------------------------ configuration
+
+    async def reload(self) -> bool:
+        """Read the job files again and put what is good in force; return whether that changed anything."""
+        async with self._reloading:
+            self._systemd.reloading()
+            reading = await asyncio.to_thread(self._sources.read, self.clock.now())
+            await self._note_problems(reading)
+            changed = reading.config is not None and reading.config.digest != self.config.digest
+            if changed and reading.config is not None:
+                await self._apply_config(reading.config, self.number + 1)
+                self.config, self.number = reading.config, self.number + 1
+            self._systemd.ready(self._status_line())
+        if reading.pending_removal:
+            self._soon(self._reload_when_settled())
+        return changed
+
+    async def _reload_quietly(self) -> None:
+        await self.reload()
+
+    async def _reload_when_settled(self) -> None:
+        """Look again once a file that is gone has been gone for long enough to be meant."""
+        await asyncio.sleep(self._sources.REMOVAL_S)
+        await self.reload()
+
+    async def _apply_config(self, config: Config, number: int) -> None:
+        await self.loop.ask(lambda now: events.ConfigApplied(now, config, number))
+
+    async def _note_problems(self, reading: Reading) -> None:
+        errors = [problem for problem in reading.problems if problem.severity == "error"]
+        before = [problem for problem in self.problems if problem.severity == "error"]
+        self._tell_problems(reading)
+        if errors and errors != before:
+            words = f"{len(errors)} problem(s), the first: {errors[0].file}:{errors[0].line}: {errors[0].message}"
+            detail = {"problems": rows(errors[:20]), "reverted": list(reading.reverted)}
+            await self.loop.ask(lambda now: events.Noted(now, "config.rejected", words, detail))
+
+    def _tell_problems(self, reading: Reading) -> None:
+        if reading.problems != self.problems and reading.problems:
+            log.warning("problems in the job files:\n%s", render(reading.problems, "human"))
+        self.problems, self.reverted = reading.problems, tuple(reading.reverted)
+
+    def problem_rows(self) -> list[dict[str, Any]]:
+        """Return the job files' present problems as JSON-able rows."""
+        return [dict(row) for row in rows(self.problems)]
+
+    async def _watch_files(self) -> None:
+        async for _ in ConfigWatcher(self._files):
+            await self.reload()
+
+    # ------------------------------------------------------------ signs of life
+
+    async def _beat(self) -> None:
+        """Show that this daemon lives: to systemd, and to the next start, which tells how long it was down."""
+        watchdog_s = self._systemd.watchdog_s
+        pause_s = min(HEARTBEAT_S, watchdog_s or HEARTBEAT_S)
+        while True:
+            self._systemd.alive()
+            try:
+                self._heart().touch()
+            except OSError as error:
+                log.debug("no heartbeat: %s", error)
+            await asyncio.sleep(pause_s)
+
+    def _heart(self) -> Path:
+        return self.state_dir / "heartbeat"
+
+    def _mind_last_heartbeat(self, book: Any) -> None:
+        try:
+            beat = datetime.fromtimestamp(int(self._heart().stat().st_mtime), UTC)
+        except OSError:
+            return
+        if book.last_seen is not None and book.last_seen < beat <= self.clock.now():
+            book.last_seen = beat
+
+    def _status_line(self) -> str:
+        errors = sum(problem.severity == "error" for problem in self.problems)
+        trouble = f", {errors} problem(s) in the job files" if errors else ""
+        return f"configuration {self.number}, {len(self.config.jobs)} jobs{trouble}"
+
+    # ------------------------------------------------------------ doors and tasks
+
+    async def _open_doors(self) -> list[Door]:
+        doors = [make(self) for make in self._doors]
+        # A door's first visitors are answered by the loop, so it has to turn.
+        for door in doors:
+            await self._turning(door.start())
+        return doors
+
+    async def _close_doors(self, doors: Sequence[Door]) -> None:
+        for door in doors:
+            await self._turning(door.close())
+
+    def _soon(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._report_failure)
+
+    def _report_failure(self, task: asyncio.Task[None]) -> None:
+        if task in self._tasks:
+            self._tasks.remove(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a part of the daemon failed: %r", error, exc_info=error)
+            self.stop()

@@ -71,7 +71,7 @@ def _explainer(part: str) -> Any:
     from jsonschema import Draft202012Validator as Explainer
     from jsonschema.validators import extend
 
-    strict = extend(Explainer, {"pattern": _pattern})
+    strict: Any = extend(Explainer, {"pattern": _pattern})  # type: ignore[no-untyped-call]
     return strict(_part(part) if part else schema())
 
 

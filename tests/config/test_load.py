@@ -56,7 +56,7 @@ def test_every_key_reaches_the_job():
             cwd: sub/../scripts
             shell: /bin/bash
             user: etl
-            retry: {max_attempts: 5, backoff: linear, delay: 2s, multiplier: 3, max_delay: 10m, jitter: 1s, on: [failed, 75]}
+            retry: {max_attempts: 5, backoff: linear, delay: 2s, multiplier: 3, max_delay: 10m, jitter: 1s, on: [75]}
             timeout: 1h30m
             catchup: all
             catchup_window: 2d
@@ -90,7 +90,7 @@ def test_every_key_reaches_the_job():
         shell="/bin/bash",
         user="etl",
         retry=RetryPolicy(
-            5, Backoff.LINEAR, timedelta(seconds=2), 3, timedelta(minutes=10), timedelta(seconds=1), ("failed", 75)
+            5, Backoff.LINEAR, timedelta(seconds=2), 3, timedelta(minutes=10), timedelta(seconds=1), (75,)
         ),
         timeout=timedelta(hours=1, minutes=30),
         catchup=Catchup.ALL,
@@ -109,7 +109,10 @@ def test_every_key_reaches_the_job():
 
 
 SCHEDULES = {
-    "a file's zone": ("schedule: '@daily'", "timezone: Asia/Tokyo\n", Schedule(cron=("@daily",), timezone="Asia/Tokyo")),
+    "a file's zone": (
+        "schedule: '@daily'", "timezone: Asia/Tokyo\n",
+        Schedule(cron=("@daily",), timezone="Asia/Tokyo"),
+    ),
     "a schedule's own zone": (
         "schedule: {cron: '@daily', timezone: UTC}\ntimezone: Asia/Tokyo", "",
         Schedule(cron=("@daily",), timezone="UTC"),

@@ -22,6 +22,7 @@ from dagsched.cli.output import print_rows, print_table
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
 from dagsched.cli.places import job_files, state_dir
 from dagsched.cli.remote import ask
+from dagsched.cli.status import errors_in
 from dagsched.clock import SystemClock
 from dagsched.errors import DagschedError, StoreMissing, UsageError
 
@@ -178,8 +179,9 @@ async def _daemon(home: Path) -> list[Check]:
         return [Check("daemon", ERROR, str(error), "see its log, or restart it", 4)]
     if answer is None:
         return [Check("daemon", OK, "not running")]
-    problems = answer.get("problems") or []
-    if problems:
-        detail = f"running on an older configuration: {len(problems)} problems in the files"
+    if answer["health"] != "ok":
+        return [Check("daemon", ERROR, answer["health"], "see `dagsched status`", 4)]
+    if errors := errors_in(answer):
+        detail = f"running on an older configuration: {len(errors)} errors in the files"
         return [Check("daemon", ERROR, detail, "see `dagsched validate`", 3)]
-    return [Check("daemon", OK, f"running, process {answer.get('pid', '?')}")]
+    return [Check("daemon", OK, f"running, process {answer['pid']}")]

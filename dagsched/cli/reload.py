@@ -1,15 +1,18 @@
 """`dagsched reload`: has the daemon read its job files again now.
 
-Exit code 3 and all problems when it cannot use them; then the configuration in force stays.
+Files with errors keep their last good version; then all problems are printed and the exit code is 3.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 
+from dagsched.cli.output import may_color, print_json
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
-from dagsched.cli.remote import demand, report
+from dagsched.cli.remote import demand
+from dagsched.config import Problem, render
 
 
 def arguments(parser: Parser) -> None:
@@ -20,11 +23,11 @@ def arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     answer = asyncio.run(demand(args, "reload", {}))
-    problems = answer.get("problems") or []
-    if problems and not args.json:
-        for problem in problems:
-            print(problem if isinstance(problem, str) else problem["message"])
-        print("the job files were read and not taken over; the configuration in force stays")
-        return 3
-    report(args, answer, answer.get("summary") or "reloaded", "")
-    return 3 if problems else 0
+    problems = [Problem(**row) for row in answer["problems"]]
+    if args.json:
+        print_json(answer)
+    else:
+        sys.stdout.write(render(problems, "human", color=may_color()))
+        number = answer["number"]
+        print(f"configuration {number} is in force" + ("" if answer["applied"] else ", as before"))
+    return 3 if any(problem.is_error for problem in problems) else 0

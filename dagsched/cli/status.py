@@ -189,17 +189,28 @@ def _headlines(status: Status) -> Iterable[str]:
     if daemon is None:
         yield f"daemon    not running ({status.home})"
     else:
-        yield f"daemon    running, process {daemon.get('pid', '?')} ({status.home})"
+        yield f"daemon    running, process {daemon['pid']} ({status.home})"
     version = status.version
     if version is not None:
         files = ", ".join(Path(name).name for name in version.files)
         yield f"config    {version.number}, in force since {format_instant(version.applied)} ({files})"
-    for problem in (daemon or {}).get("problems") or []:
-        yield f"problem   {problem if isinstance(problem, str) else _problem_line(problem)}"
+    if daemon is not None:
+        yield from _troubles(daemon)
 
 
-def _problem_line(problem: Mapping[str, Any]) -> str:
-    return f"{problem['file']}:{problem['line']}:{problem['column']}: {problem['code']}: {problem['message']}"
+def _troubles(daemon: Mapping[str, Any]) -> Iterable[str]:
+    """Yield what keeps the daemon from its work, and why files that changed are not in force."""
+    if daemon["health"] != "ok":
+        yield f"trouble   {daemon['health']}"
+    if daemon["stopping"]:
+        yield "stopping  nothing new is started"
+    for problem in errors_in(daemon):
+        yield f"problem   {problem['file']}:{problem['line']}:{problem['column']}: {problem['message']}"
+
+
+def errors_in(daemon: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the problems for which a changed job file was not taken over; warnings are none."""
+    return [problem for problem in daemon["problems"] if problem["severity"] == "error"]
 
 
 def _cells(line: JobLine, now: datetime) -> list[str]:

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, did_you_mean
@@ -43,13 +42,9 @@ async def _trigger(args: argparse.Namespace) -> int:
         return report(args, answer, "triggered", job)
     for run_name in answer["runs"]:
         print(run_name)
-    for blocked in answer["blocked"]:
-        print(f"waits: {blocked if isinstance(blocked, str) else _blocked_line(blocked)}", file=sys.stderr)
+    for words in answer["blocked"]:
+        print(words, file=sys.stderr)
     return 0
-
-
-def _blocked_line(blocked: Mapping[str, Any]) -> str:
-    return f"{blocked['run']}: {blocked['reason']}"
 
 
 def read_params(pairs: list[str], job: str, config: Config | None) -> dict[str, Any]:

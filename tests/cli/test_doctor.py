@@ -52,9 +52,20 @@ def test_no_job_file_and_no_state_is_no_error(call, here):
 
 
 def test_a_daemon_that_could_not_take_over_a_file_is_an_error(call, home, monkeypatch):
-    answer_with(monkeypatch, {"pid": 1, "problems": ["jobs.yaml:3:1: …"]})
+    answer_with(monkeypatch, {"pid": 1, "health": "ok", "problems": [{"severity": "error"}]})
     result = call("doctor", "--json")
     assert (result.code, checks(result)["daemon"]["level"]) == (3, "error")
+
+
+def test_a_daemon_that_cannot_write_is_an_error(call, home, monkeypatch):
+    answer_with(monkeypatch, {"pid": 1, "health": "the disk is full", "problems": []})
+    result = call("doctor", "--json")
+    assert (result.code, checks(result)["daemon"]["detail"]) == (4, "the disk is full")
+
+
+def test_a_daemon_with_warnings_alone_is_well(call, home, monkeypatch):
+    answer_with(monkeypatch, {"pid": 1, "health": "ok", "problems": [{"severity": "warning"}]})
+    assert checks(call("doctor", "--json"))["daemon"]["detail"] == "running, process 1"
 
 
 def test_people_see_a_table(call, home, jobs_file):

@@ -46,13 +46,20 @@ def test_the_configuration_in_force_is_named(call, in_force):
 
 
 def test_a_running_daemon_adds_what_only_it_knows(call, in_force, monkeypatch):
-    problem = {"file": "jobs.yaml", "line": 3, "column": 1, "code": "E201", "message": "unknown upstream job 'x'"}
-    asked = answer_with(monkeypatch, {"pid": 4711, "problems": [problem]})
-    assert call("status", "--json").json["daemon"] == {"running": True, "pid": 4711, "problems": [problem]}
+    error = {"file": "jobs.yaml", "line": 3, "column": 1, "severity": "error", "message": "unknown upstream job 'x'"}
+    answer = {"pid": 4711, "health": "ok", "stopping": False, "problems": [error, {**error, "severity": "warning"}]}
+    asked = answer_with(monkeypatch, answer)
+    assert call("status", "--json").json["daemon"] == {"running": True, **answer}
     lines = call("status").lines
     assert lines[0] == f"daemon    running, process 4711 ({in_force})"
-    assert lines[2] == "problem   jobs.yaml:3:1: E201: unknown upstream job 'x'"
+    assert lines[2] == "problem   jobs.yaml:3:1: unknown upstream job 'x'"
+    assert lines[3].startswith("JOB")
     assert asked == [("status", {})] * 2
+
+
+def test_what_keeps_the_daemon_from_its_work_is_told(call, in_force, monkeypatch):
+    answer_with(monkeypatch, {"pid": 4711, "health": "the disk is full", "stopping": True, "problems": []})
+    assert call("status").lines[2:4] == ["trouble   the disk is full", "stopping  nothing new is started"]
 
 
 def test_without_a_daemon_it_says_so(call, in_force):

@@ -83,16 +83,26 @@ def test_stop_says_whether_attempts_go_on(call, home, monkeypatch):
     assert asked == [("stop", {"handover": False}), ("stop", {"handover": True})]
 
 
-def test_reload_that_finds_problems_prints_them_and_exits_3(call, home, monkeypatch):
-    answer_with(monkeypatch, {"problems": [{"message": "jobs.yaml:3:1: error E201: unknown upstream job"}]})
+def problem(severity: str) -> dict[str, object]:
+    return {
+        "file": "jobs.yaml", "line": 3, "column": 1, "end_column": 2, "code": "E201", "severity": severity,
+        "message": "unknown upstream job 'x'", "why": "", "fix": "",
+    }  # fmt: skip
+
+
+def test_reload_that_finds_errors_prints_them_and_exits_3(call, home, monkeypatch):
+    answer_with(monkeypatch, {"applied": False, "number": 4, "problems": [problem("error")]})
     result = call("reload")
     assert result.code == 3
-    assert result.lines[0] == "jobs.yaml:3:1: error E201: unknown upstream job"
+    assert result.lines[0] == "jobs.yaml:3:1: error E201: unknown upstream job 'x'"
+    assert result.lines[-1] == "configuration 4 is in force, as before"
 
 
-def test_reload_that_went_well_says_what_changed(call, home, monkeypatch):
-    answer_with(monkeypatch, {"summary": "1 job added"})
-    assert (call("reload").out, call("reload").code) == ("1 job added\n", 0)
+def test_reload_that_went_well_says_what_is_in_force(call, home, monkeypatch):
+    answer_with(monkeypatch, {"applied": True, "number": 5, "problems": [problem("warning")]})
+    result = call("reload")
+    assert (result.code, result.lines[-1]) == (0, "configuration 5 is in force")
+    assert call("reload", "--json").json["number"] == 5
 
 
 def test_json_says_whether_it_is_only_remembered(call, home, monkeypatch):
@@ -103,10 +113,10 @@ def test_json_says_whether_it_is_only_remembered(call, home, monkeypatch):
 
 def test_trigger_prints_its_runs_and_what_blocks_them(call, home, monkeypatch):
     name = "job:load:2026-11-23T14:30:00.001Z"
-    asked = answer_with(monkeypatch, {"runs": [name], "blocked": [{"run": name, "reason": "waits for extract"}]})
+    asked = answer_with(monkeypatch, {"runs": [name], "blocked": [f"{name}: waits for extract"]})
     result = call("trigger", "load", "--with-upstream")
     assert (result.code, result.out) == (0, name + "\n")
-    assert result.err == f"waits: {name}: waits for extract\n"
+    assert result.err == f"{name}: waits for extract\n"
     assert asked == [("trigger", {"job": "load", "params": {}, "with_upstream": True, "only": False})]
 
 

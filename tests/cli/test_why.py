@@ -1,10 +1,8 @@
-"""`why`: hands the question to the engine and prints its answer."""
+"""`why`: hands the question on and prints the answer."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,16 +21,14 @@ class Answer:
 
 @pytest.fixture
 def asked(monkeypatch) -> list[tuple[Any, ...]]:
-    """Put a scripted answer in the engine's place and keep the questions."""
+    """Put a scripted answer in place of the real one and keep the questions."""
     questions: list[tuple[Any, ...]] = []
 
-    async def explain(_store: object, config: Any, job: str, tick: Any, now: Any) -> Answer:
+    async def why(_store: object, config: Any, job: str, tick: Any, now: Any) -> Answer:
         questions.append((sorted(config.jobs) if config else None, job, tick, now))
         return Answer()
 
-    module = ModuleType("dagsched.engine.why")
-    module.explain = explain  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "dagsched.engine.why", module)
+    monkeypatch.setattr("dagsched.control.why", why)
     return questions
 
 
@@ -47,7 +43,7 @@ JOBS = ["extract", "load", "tidy"]
         pytest.param(["job:load:2026-11-23T14:00:00Z"], utc(2026, 11, 23, 14), id="run"),
     ],
 )
-def test_the_question_is_put_to_the_engine(call, home, jobs_file, asked, words, tick):
+def test_the_question_is_put_and_the_answer_printed(call, home, jobs_file, asked, words, tick):
     result = call("why", *words)
     assert (result.code, result.lines) == (0, ["load waits for extract", "  which runs"])
     assert asked == [(JOBS, "load", tick, NOW)]

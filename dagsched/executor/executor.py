@@ -15,8 +15,8 @@ import asyncio
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,23 @@ class Executor:
         self._drop_peers()
         try:
             async with asyncio.timeout(self._patience_s):
-                self._drains = [each async for each in self._find_drains()]
-                own, survived = await self._find_own()
+                own, survived = await self._find_all()
         except TimeoutError:
+            self._drop_peers()
             raise SpawnerError(self._no_answer()) from None
         self._own = own
         return self._inventory([own, *self._drains], survived)
+
+    async def _find_all(self) -> tuple[Peer, bool]:
+        """Fill `_drains`, then return the own peer and whether its spawner was there before."""
+        while True:
+            async for peer in self._find_drains():
+                self._drains.append(peer)
+            own, survived = await self._find_own()
+            if not any(each.lost.done() for each in [own, *self._drains]):
+                return own, survived
+            own.close()  # one was lost while others were looked for: what it said is no longer so
+            self._drop_peers()
 
     def _no_answer(self) -> str:
         words = places.last_words(self._state_dir)
@@ -126,7 +137,7 @@ class Executor:
                 raise SpawnerError(f"the spawner of {self._state_dir} failed at its start: {words}")
         raise AssertionError("pauses never end")
 
-    async def _find_drains(self) -> Any:
+    async def _find_drains(self) -> AsyncIterator[Peer]:
         """Yield a peer for each living spawner of another version."""
         for version in places.other_versions(self._state_dir, self._protocol):
             for pause_s in _pauses():
@@ -139,7 +150,7 @@ class Executor:
                     break  # abandoned: the own spawner takes its journal over
                 await asyncio.sleep(pause_s)
 
-    async def _greet(self, sock: Any) -> Peer | None:
+    async def _greet(self, sock: socket.socket) -> Peer | None:
         """Say hello and return the peer with its inventory, None when the stream ended before that."""
         loop = asyncio.get_running_loop()
         sock.setblocking(False)
@@ -176,7 +187,7 @@ class Executor:
         """Have attempts started; they are sent together at the end of this turn of the loop."""
         if self._own is None:
             return
-        self._starts += map(asdict, launches)
+        self._starts += map(_order, launches)
         self._flush_soon()
 
     def stop(self, run: str, attempt: int, cause: str = "cancel", grace_s: float = GRACE_S) -> None:
@@ -239,6 +250,8 @@ class Executor:
         return exit_of(record, seq)
 
     def _lost(self, peer: Peer) -> None:
+        if self._own is None:
+            return  # connecting: `_find_all` looks at what it found
         self._seqs = {seq: each for seq, each in self._seqs.items() if each[0] is not peer}
         self._newborns = [each for each in self._newborns if each.poll() is None]
         if peer in self._drains:
@@ -317,7 +330,23 @@ async def _all_lost(peers: list[Peer]) -> None:
         await asyncio.wait([peer.lost for peer in peers])
 
 
-def _pauses() -> Iterable[float]:
+def _order(launch: Launch) -> dict[str, Any]:
+    return {
+        "run": launch.run,
+        "attempt": launch.attempt,
+        "argv": launch.argv,
+        "env": dict(launch.env),
+        "cwd": launch.cwd,
+        "user": launch.user,
+        "stdin": launch.stdin,
+        "timeout_s": launch.timeout_s,
+        "grace_s": launch.grace_s,
+        "log": launch.log,
+        "output": launch.output,
+    }
+
+
+def _pauses() -> Iterator[float]:
     """Yield growing pauses without end, in seconds."""
     pause_s = _PAUSE_S
     while True:

@@ -51,7 +51,7 @@ def _judge(record: Mapping[str, Any], code: int | None) -> tuple[Outcome, str, d
     if "error" in record:
         return Outcome.SPAWN_ERROR, record["error"], {}
     if record["cause"]:
-        return *_STOPPED[record["cause"]], {}
+        return *_STOPPED.get(record["cause"], (Outcome.CANCELLED, f"stopped ({record['cause']})")), {}
     assert code is not None, "an attempt that was started and not stopped has a status"
     if code:
         return Outcome.FAILED, f"exit code {code}" if code > 0 else f"killed by {_signal_name(-code)}", {}

@@ -85,6 +85,7 @@ class Book:
 
     def _inherit(self, past: journal.Past, *, renumber: bool = False) -> None:
         remains.kill(past, self._state_id)
+        cgroups.remove(past.cgroup)
         self.ghosts |= past.open.keys()
         self.rebooted |= past.rebooted or bool(past.boot and past.boot != processes.boot_id())
         self._next_seq = max(self._next_seq, past.next_seq if not renumber else 1)
@@ -146,7 +147,7 @@ class Book:
             if records or self.unwritten:
                 self._ensure_open()
                 self._journal.append([*records, *self.unwritten])
-            self.unwritten = []
+            self.unwritten, self._complaint = [], ""
             if self._journal.bytes_written > 2 * self._live_bytes + _GARBAGE_BYTES_MAX:
                 self._compact()
         except OSError as error:

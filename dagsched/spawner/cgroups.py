@@ -45,6 +45,14 @@ def leave(folder: str) -> None:
         return
     try:
         _write(os.path.dirname(folder) + "/cgroup.procs", str(os.getpid()))
+    except OSError:
+        return
+    remove(folder)
+
+
+def remove(folder: str) -> None:
+    """Remove a cgroup that nobody is in; one still in use stays."""
+    try:
         os.rmdir(folder)
     except OSError:
         return

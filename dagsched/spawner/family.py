@@ -144,4 +144,6 @@ class Family:
         """Whether the main process is over, though perhaps not reaped yet."""
         if attempt.status is not None:
             return True
+        if not hasattr(os, "waitid"):  # macOS
+            return False
         return os.waitid(os.P_PID, attempt.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

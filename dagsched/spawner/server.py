@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import time
@@ -181,7 +182,12 @@ class Server:
         link = self.link
         assert link is not None
         for message in link.receive():
-            self._obey(link, message)
+            try:
+                self._obey(link, message)
+            except (KeyError, TypeError, ValueError) as error:
+                # A daemon that talks nonsense must not take everybody's attempts with it.
+                self.book.remark(f"a message of the daemon was not understood: {error!r}")
+                link.closed = True
         if link.closed:
             del self.ways[link.fileno()]
             link.close()
@@ -286,6 +292,7 @@ class Server:
             return
         attempt.started = time.time()
         attempt.start_ticks = (before, processes.ticks_now())
+        order.pop("stdin", None)  # it may be large, and the process has it
         self.family.add(attempt)
         self.started.append(attempt)
         if order["timeout_s"] is not None:
@@ -378,7 +385,7 @@ class Server:
     def _collect(self, attempt: Attempt) -> tuple[str, int]:
         """Close the log of an attempt and clear its folder for outputs; return the log's path and size."""
         if attempt.order.get("user") and attempt.output:
-            os.rmdir(os.path.dirname(attempt.output))
+            shutil.rmtree(os.path.dirname(attempt.output), ignore_errors=True)
         if attempt.log is None:
             return "", 0
         try:

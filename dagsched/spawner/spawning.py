@@ -58,6 +58,8 @@ class Starter:
             return self._spawn(order["argv"], env, log_fd, stdin_fd)
         except OSError as error:
             raise CannotStart(_explain(error, order["argv"][0], env)) from error
+        except (ValueError, IndexError) as error:  # a NUL inside a word, a `=` in a variable's name, no words
+            raise CannotStart(f"cannot run {order['argv']!r}: {error}") from error
         finally:
             if stdin_fd > 0:
                 os.close(stdin_fd)

@@ -439,3 +439,17 @@ def test_log_goes_on_where_the_daemon_changed(tmp_path):
             assert second.log(exit) == b"one\ntwo\n"
 
     asyncio.run(main())
+
+
+def test_nonsense_ends_the_connection_and_no_attempt(tmp_path):
+    async def main():
+        async with Hand(tmp_path) as hand:
+            started = await hand.start(order("j", "sleep", "60"))
+            pid = hand.executor.spawner_pid
+            hand.executor._own.send({"do": "stop"})
+            gone = await hand.gone()
+            assert gone.inventory.survived
+            assert gone.inventory.living == (Living(RUN, 1, started.pid),)
+            assert hand.executor.spawner_pid == pid
+
+    asyncio.run(main())

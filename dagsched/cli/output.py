@@ -98,12 +98,11 @@ def _print_plain_table(titles: Sequence[str], rows: Sequence[Sequence[str]], rig
 
 
 def _print_rich_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str], state: str) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     for title in titles:
         table.add_column(title, justify="right" if title in right else "left", overflow="fold")
     for row in rows:

@@ -20,8 +20,8 @@ FOLLOW_S = 0.25
 
 
 @asynccontextmanager
-async def reading(state_dir: Path) -> AsyncIterator[Store]:
-    """Open the state for reading; raises StoreError. Says on a terminal when there is none yet."""
+async def reading(state_dir: Path, *, quiet: bool = False) -> AsyncIterator[Store]:
+    """Open the state for reading; raises StoreError. Tells a person when there is none yet, unless `quiet`."""
     from dagsched.cli.output import note
     from dagsched.stores import MemoryStore, open_store
 
@@ -29,7 +29,8 @@ async def reading(state_dir: Path) -> AsyncIterator[Store]:
     try:
         await store.open(write=False)
     except StoreMissing:
-        note(f"no state in {state_dir} yet: nothing has run there")
+        if not quiet:
+            note(f"no state in {state_dir} yet: nothing has run there")
         store = MemoryStore()
         await store.open(write=True)
     try:
@@ -40,7 +41,7 @@ async def reading(state_dir: Path) -> AsyncIterator[Store]:
 
 async def marks_in(state_dir: Path) -> Mapping[str, JobMark]:
     """Return what the state remembers of each job; nothing when there is no state yet."""
-    async with reading(state_dir) as store:
+    async with reading(state_dir, quiet=True) as store:
         return await store.marks()
 
 

@@ -68,7 +68,7 @@ async def job_meant(args: argparse.Namespace) -> tuple[str, Config | None]:
 
     Known are the jobs of the configuration in force and, because a file may be newer, those of the files.
     """
-    async with reading(state_dir(args)) as store:
+    async with reading(state_dir(args), quiet=True) as store:
         found = await config_in_force(store)
         remembered = list(await store.marks())
     configs = [config for config in (found[1] if found else None, load_config_if_any(args.paths)) if config]

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 async def _read(args: argparse.Namespace) -> Status:
     home, now = state_dir(args), SystemClock().now()
     daemon = await ask(home, "status", {})
-    async with reading(home) as store:
+    async with reading(home, quiet=True) as store:
         in_force = await config_in_force(store)
         snapshot = await store.snapshot({})
         statistics = await store.statistics()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from dagsched.errors import Unknown
+from dagsched.errors import Refused, Unknown
 from dagsched.model import Run, RunState, parse_run_name
 
 if TYPE_CHECKING:
@@ -25,15 +25,18 @@ def known_job(name: str, known: Iterable[str]) -> str:
 
 
 async def find_run(store: Store, text: str, *, prefer: Sequence[RunState] = ()) -> Run:
-    """Return the run a person means; raises Unknown with near names.
+    """Return the run a person means; raises Unknown with near names, Refused for a job that has had no run.
 
     A name of a tick inside a range row finds that row. A job means its newest run in a state of `prefer`,
     else its newest run of all.
     """
     run = await _by_name(store, text) or await _newest(store, text, prefer) or await _newest(store, text, ())
-    if run is None:
-        raise Unknown("run", text, await _near(store, text))
-    return run
+    if run is not None:
+        return run
+    known = await store.marks()
+    if text in known:
+        raise Refused(f"{text} has had no run yet")
+    raise Unknown("run", text, await _near(store, text, known))
 
 
 async def _newest(store: Store, job: str, states: Sequence[RunState]) -> Run | None:
@@ -49,10 +52,10 @@ async def _by_name(store: Store, text: str) -> Run | None:
     return await store.run(job, tick)
 
 
-async def _near(store: Store, text: str) -> list[str]:
+async def _near(store: Store, text: str, known: Iterable[str]) -> list[str]:
     """Return names that look like it: the newest runs of the job it names, else near job ids."""
     job = text.removeprefix("job:").partition(":")[0]
     newest = await store.rows(job, limit=3)
     if newest:
         return [run.name for run in newest]
-    return get_close_matches(job, list(await store.marks()), n=3)
+    return get_close_matches(job, list(known), n=3)

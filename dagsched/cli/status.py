@@ -23,7 +23,7 @@ from dagsched.cli.remote import ask
 from dagsched.cli.rows import run_row
 from dagsched.cli.times import distance, instant_or_none
 from dagsched.clock import SystemClock
-from dagsched.model import ACTIVE, Config, ConfigVersion, JobMark, Run, RunState, format_instant
+from dagsched.model import ACTIVE, Config, ConfigVersion, JobMark, Request, Run, RunState, format_instant
 
 _MOST_URGENT = (RunState.RUNNING, RunState.RETRYING, RunState.QUEUED, RunState.WAITING)
 
@@ -56,13 +56,14 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All that `status` shows. `daemon`: its own answer, None when none runs."""
+    """All that `status` shows. `daemon`: its own answer, None when none runs; `requests`: left for the next one."""
 
     home: Path
     now: datetime
     daemon: Mapping[str, Any] | None
     version: ConfigVersion | None
     jobs: Sequence[JobLine]
+    requests: Sequence[Request] = ()
 
 
 def arguments(parser: Parser) -> None:
@@ -93,7 +94,7 @@ async def _read(args: argparse.Namespace) -> Status:
         config = load_config_if_any(args.paths) or config
     marks = {mark.job: mark for mark in snapshot.marks}
     jobs = list(_job_lines(config, marks, snapshot.runs, statistics, now))
-    return Status(home, now, daemon, in_force[0] if in_force else None, jobs)
+    return Status(home, now, daemon, in_force[0] if in_force else None, jobs, snapshot.requests)
 
 
 def _job_lines(
@@ -141,6 +142,7 @@ def _as_json(status: Status) -> dict[str, Any]:
         "state_dir": str(status.home),
         "daemon": {"running": status.daemon is not None, **(status.daemon or {})},
         "config": _config_row(status.version),
+        "requests": [_request_row(request) for request in status.requests],
         "jobs": [_job_row(line) for line in status.jobs],
     }
 
@@ -155,6 +157,10 @@ def _config_row(version: ConfigVersion | None) -> dict[str, Any] | None:
         "files": list(version.files),
         "summary": version.summary,
     }
+
+
+def _request_row(request: Request) -> dict[str, Any]:
+    return {"time": format_instant(request.time), "verb": request.verb, "body": dict(request.body)}
 
 
 def _job_row(line: JobLine) -> dict[str, Any]:
@@ -196,6 +202,9 @@ def _headlines(status: Status) -> Iterable[str]:
         yield f"config    {version.number}, in force since {format_instant(version.applied)} ({files})"
     if daemon is not None:
         yield from _troubles(daemon)
+    for request in status.requests:
+        subject = request.body.get("job") or request.body.get("run") or ""
+        yield f"to do     {request.verb} {subject} at the next start"
 
 
 def _troubles(daemon: Mapping[str, Any]) -> Iterable[str]:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from dagsched.model import JobMark
+from dagsched.stores.contract import Batch
+from tests.cli import ledger
+from tests.cli.conftest import store
+
 pytestmark = pytest.mark.usefixtures("home")
 
 
@@ -33,6 +38,12 @@ def test_an_unknown_run_names_the_nearest(call, typed, nearest):
     assert (result.code, result.err) == (
         2, f"dagsched: error: unknown run {typed!r}; did you mean {nearest!r}?\n"
     )  # fmt: skip
+
+
+def test_a_job_that_has_had_no_run_is_told_apart_from_an_unknown_one(call, home):
+    store(home, Batch(marks=[JobMark("fresh", ledger.TWO)]))
+    result = call("show", "fresh")
+    assert (result.code, result.err) == (1, "dagsched: error: fresh has had no run yet\n")
 
 
 def test_json_has_attempts_upstream_runs_and_outputs(call):

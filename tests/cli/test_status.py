@@ -75,6 +75,19 @@ def test_people_see_one_line_per_job(call, in_force):
     assert "in 23h 30m" in lines[0]
 
 
+def test_what_is_left_for_the_next_start_is_listed(call, in_force):
+    call("pause", "load")
+    call("ack", "job:load:2026-11-23T01:00:00Z")
+    assert [(row["verb"], row["body"]) for row in call("status", "--json").json["requests"]] == [
+        ("pause", {"job": "load"}),
+        ("ack", {"run": "job:load:2026-11-23T01:00:00Z"}),
+    ]
+    assert call("status").lines[2:4] == [
+        "to do     pause load at the next start",
+        "to do     ack job:load:2026-11-23T01:00:00Z at the next start",
+    ]
+
+
 def test_before_the_first_start_the_job_file_is_shown(call, here, jobs_file, at_now, no_daemon):
     result = call("status", "--json")
     assert result.json["config"] is None

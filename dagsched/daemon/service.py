@@ -30,7 +30,7 @@ from dagsched.errors import ConfigInvalid, IntegrityBroken, StoreError, StoreHel
 from dagsched.executor import Executor
 from dagsched.graph import Graph
 from dagsched.model import Config, EventRow, Origin, RunState, format_instant
-from dagsched.reload import ConfigWatcher, Reading, Sources
+from dagsched.reload import REMOVAL_DELAY, ConfigWatcher, Reading, Sources
 from dagsched.stores import open_store
 from dagsched.stores.contract import Store
 
@@ -97,6 +97,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
+        self._exit_code = 0
 
     # ------------------------------------------------------------ the daemon
 
@@ -116,7 +117,7 @@ class Daemon:
             await self._end()
         finally:
             await self.store.close()
-        return 0
+        return self._exit_code
 
     async def run_once(self, jobs: Sequence[str] = ()) -> int:
         """Make one tick now for `jobs` and what they need (none: for all), see it through; return the exit code.
@@ -312,7 +313,7 @@ class Daemon:
 
     async def _reload_when_settled(self) -> None:
         """Look again once a file that is gone has been gone for long enough to be meant."""
-        await asyncio.sleep(self._sources.REMOVAL_S)
+        await asyncio.sleep(REMOVAL_DELAY.total_seconds() + 0.1)
         await self.reload()
 
     async def _apply_config(self, config: Config, number: int) -> None:
@@ -337,7 +338,7 @@ class Daemon:
         return [dict(row) for row in rows(self.problems)]
 
     async def _watch_files(self) -> None:
-        async for _ in ConfigWatcher(self._files):
+        async for _ in ConfigWatcher(self._files).signals():
             await self.reload()
 
     # ------------------------------------------------------------ signs of life
@@ -392,5 +393,6 @@ class Daemon:
         if task in self._tasks:
             self._tasks.remove(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a part of the daemon failed: %r", error, exc_info=error)
+            log.error("a part of the daemon failed, so it stops: %r", error, exc_info=error)
+            self._exit_code = 4
             self.stop()

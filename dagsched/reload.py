@@ -1,0 +1,309 @@
+"""A file has changed: notice it, read it whole, and keep what was good of the rest.
+
+Two halves. `ConfigWatcher` says *that* something changed and never what: it watches the folders of the job
+files, of every symbolic link on the way to them and of what the links lead to, so that an in-place write, a
+rename over the file, a swapped link (Kubernetes swaps `..data`, not the file) and a folder made anew all
+arrive. `Sources` says *what holds now*: all new texts are tried together, files named by an error fall back
+to their last good text until the set is valid, a named file that vanishes is an error whose last good text
+stays, and a file gone from a watched folder for REMOVAL_DELAY is removed.
+
+An editor that saves by deleting and creating, or by writing half and then the rest, passes through states
+that are wrong; each is read, refused and outlived by the next signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from watchfiles import Change, awatch
+
+from dagsched.config import Loaded, Problem, load_texts
+from dagsched.config.files import SUFFIXES, job_files, read_file, unreadable
+from dagsched.model import Config
+
+REMOVAL_DELAY = timedelta(seconds=2)
+# A save is a burst of events: a signal comes after a quiet step, or after the debounce at the latest, so that
+# endless edits delay it but never hold it back.
+QUIET_STEP_MS = 100
+DEBOUNCE_MAX_MS = 400
+STABLE_READS_MAX = 5
+LINKS_MAX = 40  # as Linux: more on the way to a file are a loop
+
+
+# ---------------------------------------------------------------- what holds now
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the files amount to. `config` None: no valid set can be made, not even of last good texts.
+
+    `problems`: everything said about the new texts, also when older ones stand in for them. `reverted`: files
+    whose last good text (or, without one, absence) stands in, sorted. `pending_removal`: a file is missing from
+    its folder for less than REMOVAL_DELAY; read again after it.
+    """
+
+    config: Config | None
+    problems: tuple[Problem, ...]
+    reverted: tuple[str, ...]
+    pending_removal: bool
+
+
+class Sources:
+    """The job files of a daemon, with the last good text of each.
+
+    `paths`: files and folders; `last_good`: absolute path → text of the configuration last in force, empty
+    when there was none. A valid reading becomes the last good one.
+    """
+
+    def __init__(self, paths: Sequence[Path], last_good: Mapping[str, str]) -> None:
+        self._paths = [Path(os.path.abspath(path)) for path in paths]
+        self._last_good = {file: text for file, text in last_good.items() if self._owner(file) is not None}
+        self._missing_since: dict[str, datetime] = {}
+
+    def read(self, now: datetime) -> Reading:
+        """Read all files as they are at `now` (aware) and return the newest valid set of them."""
+        fresh, unread = self._texts()
+        bad = {problem.file for problem in unread}
+        waiting = self._waiting(fresh, bad, now)
+        stand_ins = {file for file in self._last_good if self._is_lost(file, bad, fresh)}
+        texts = {**fresh, **{file: self._last_good[file] for file in (*waiting, *stand_ins)}}
+        loaded = load_texts(_ordered(texts), now)
+        said = tuple(sorted((*unread, *loaded.problems), key=lambda problem: problem.order))
+        config, reverted = self._valid(loaded, texts, now)
+        if bad and not self._last_good:
+            config = None  # a first start takes all files or none
+        if config is not None:
+            self._last_good = dict(config.files)
+        return Reading(config, said, tuple(sorted({*bad, *stand_ins, *reverted})), bool(waiting))
+
+    def _texts(self) -> tuple[dict[str, bytes | str], list[Problem]]:
+        """Return the content of each file that can be read, and a problem for each that cannot."""
+        files, problems = job_files(self._paths)
+        texts: dict[str, bytes | str] = {}
+        for path in self._paths:
+            if path.is_dir() and not any(file.parent == path for file in files):
+                problems.append(unreadable(path, OSError(0, "there is no *.yaml file in it")))
+        for file in files:
+            content = read_stable(file)
+            if isinstance(content, Problem):
+                problems.append(content)
+            else:
+                texts[str(file)] = content
+        return texts, problems
+
+    def _waiting(self, fresh: Mapping[str, object], bad: set[str], now: datetime) -> list[str]:
+        """Return the last good files that are gone from their folder, but not for long enough."""
+        gone = [
+            file
+            for file in self._last_good
+            if file not in fresh and file != str(self._owner(file)) and not self._is_lost(file, bad, fresh)
+        ]
+        self._missing_since = {file: self._missing_since.get(file, now) for file in gone}
+        return sorted(file for file in gone if now - self._missing_since[file] < REMOVAL_DELAY)
+
+    def _is_lost(self, file: str, bad: set[str], fresh: Mapping[str, object]) -> bool:
+        """Whether a last good file, or the folder it came from, cannot be read."""
+        return file not in fresh and (file in bad or str(self._owner(file)) in bad)
+
+    def _valid(self, loaded: Loaded, texts: dict[str, bytes | str], now: datetime) -> tuple[Config | None, set[str]]:
+        """Put back last good texts, of the files that errors name first, until the set is valid."""
+        reverted: set[str] = set()
+        while loaded.config is None and self._last_good:
+            changed = {file for file in (*texts, *self._last_good) if self._differs(file, texts)}
+            if not changed:
+                break  # what was good is no longer: another version, a plug-in gone
+            named = {problem.file for problem in loaded.problems if problem.is_error} & changed
+            # An error in a file that did not change is the fault of one that did: an upstream removed, say.
+            for file in named or changed:
+                reverted.add(file)
+                if file in self._last_good:
+                    texts[file] = self._last_good[file]
+                else:
+                    del texts[file]
+            loaded = load_texts(_ordered(texts), now)
+        return loaded.config, reverted
+
+    def _differs(self, file: str, texts: Mapping[str, bytes | str]) -> bool:
+        content, good = texts.get(file), self._last_good.get(file)
+        if content is None or good is None:
+            return content is not good
+        return _as_text(content) != good
+
+    def _owner(self, file: str) -> Path | None:
+        """Return the path that brings in this file: itself, or the folder it lies in."""
+        for path in self._paths:
+            if file == str(path) or os.path.dirname(file) == str(path):
+                return path
+        return None
+
+
+def _ordered(texts: Mapping[str, bytes | str]) -> dict[str, bytes | str]:
+    return {file: texts[file] for file in sorted(texts)}
+
+
+def _as_text(content: bytes | str) -> str | None:
+    """Return the text as a configuration stores it; None when it is none."""
+    if isinstance(content, str):
+        return content
+    try:
+        return content.removeprefix(b"\xef\xbb\xbf").decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def read_stable(path: Path) -> bytes | Problem:
+    """Return the file's bytes as they stood at one instant, or what prevents it.
+
+    A file that changes while it is read is read again; one that goes on changing is a problem for now.
+    """
+    for _ in range(STABLE_READS_MAX):
+        before = _stamp(path)
+        content = read_file(path)
+        if isinstance(content, Problem) or (before is not None and before == _stamp(path)):
+            return content
+    return unreadable(path, OSError(0, "it changes while it is read"))
+
+
+def _stamp(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+# ---------------------------------------------------------------- something changed
+
+
+class Folder(NamedTuple):
+    """A folder to watch, and which folder it is: one made anew under the same name is another."""
+
+    path: str
+    device: int
+    inode: int
+
+
+class ConfigWatcher:
+    """Says when job files may have changed."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = [os.path.abspath(path) for path in paths]
+
+    async def signals(self) -> AsyncGenerator[None, None]:
+        """Yield once when the watch stands, then within half a second of each change; never ends by itself.
+
+        Whoever reads the files after each signal misses nothing: changes from then on give a further one.
+        """
+        while True:
+            names, folders = watched(self._paths)
+            changes = awatch(
+                *(folder.path for folder in folders),
+                watch_filter=lambda change, path, names=names: _concerns(path, names),  # type: ignore[misc]
+                debounce=DEBOUNCE_MAX_MS,
+                step=QUIET_STEP_MS,
+                recursive=False,
+                ignore_permission_denied=True,
+            )
+            same = self._while_same(changes, (names, folders))
+            async with aclosing(changes), aclosing(same):
+                async for _ in same:
+                    yield
+
+    async def _while_same(
+        self, changes: AsyncGenerator[set[tuple[Change, str]], None], seen: tuple[frozenset[str], frozenset[Folder]]
+    ) -> AsyncGenerator[None, None]:
+        """Yield when the watch stands and at each change, until other folders have to be watched."""
+        coming = asyncio.ensure_future(anext(changes))
+        try:
+            # One turn of the loop sets up the watch; only then is it safe to say "read now".
+            await asyncio.sleep(0)
+            yield
+            while True:
+                await asyncio.wait([coming])
+                coming.result()
+                if watched(self._paths) != seen:
+                    return
+                coming = asyncio.ensure_future(anext(changes))
+                yield
+        finally:
+            coming.cancel()
+            with suppress(asyncio.CancelledError):
+                await coming
+
+
+def watched(paths: Sequence[str]) -> tuple[frozenset[str], frozenset[Folder]]:
+    """Return the names worth a signal and the folders to watch for them.
+
+    The folders hold a job file, a job folder, or a link on the way to one; a folder that is not there is
+    replaced by the nearest one above it that is.
+    """
+    names: set[str] = set()
+    folders: set[Folder] = set()
+    for path in paths:
+        for step in _steps(path):
+            names.add(os.path.basename(step))
+            folders.add(_existing(os.path.dirname(step), names))
+        if os.path.isdir(path):
+            folders.add(_existing(os.path.realpath(path), names))
+            for entry in _yaml_links(path):
+                for step in _steps(entry):
+                    names.add(os.path.basename(step))
+                    folders.add(_existing(os.path.dirname(step), names))
+    return frozenset(names), frozenset(folders)
+
+
+def _yaml_links(folder: str) -> Iterator[str]:
+    with suppress(OSError):
+        for name in sorted(os.listdir(folder)):
+            path = os.path.join(folder, name)
+            if name.endswith(SUFFIXES) and os.path.islink(path):
+                yield path
+
+
+def _steps(path: str) -> list[str]:
+    """Return the path itself, the folder it lies in, and each link on the way with what it leads to."""
+    found: list[str] = []
+    pending = [path]
+    while pending and len(found) < 2 * LINKS_MAX:
+        step = pending.pop()
+        if step in found:
+            continue
+        found.append(step)
+        for part in _prefixes(step):
+            if os.path.islink(part):
+                found.append(part)
+                target = os.path.join(os.path.dirname(part), os.readlink(part))
+                pending.append(os.path.normpath(target + step[len(part) :]))
+                break
+    parent = os.path.dirname(path)
+    return [*found, parent] if parent != os.path.dirname(parent) else found
+
+
+def _prefixes(path: str) -> Iterator[str]:
+    """Yield the path's leading parts, shortest first, itself last."""
+    parts = path.split(os.sep)
+    for count in range(2, len(parts) + 1):
+        yield os.sep.join(parts[:count])
+
+
+def _existing(folder: str, names: set[str]) -> Folder:
+    """Return the folder, or the nearest above it that exists; what is missing then becomes worth a signal."""
+    while True:
+        names.add(os.path.basename(folder))
+        with suppress(OSError):
+            found = os.stat(folder)
+            if os.path.isdir(folder):
+                return Folder(folder, found.st_dev, found.st_ino)
+        folder = os.path.dirname(folder)
+
+
+def _concerns(path: str, names: frozenset[str]) -> bool:
+    name = os.path.basename(path)
+    return name in names or name.endswith(SUFFIXES)

@@ -9,7 +9,6 @@ starts that cannot be recorded are refused.
 from __future__ import annotations
 
 import fcntl
-import glob
 import os
 import time
 
@@ -67,8 +66,10 @@ class Book:
 
     def take_over_abandoned(self) -> None:
         """Do the same for spawners of other protocol versions that live no more."""
-        for path in sorted(glob.glob(f"{glob.escape(self._state_dir)}/spawner-*.journal")):
-            if path == self._journal.path:
+        for name in sorted(os.listdir(self._state_dir)):
+            path = f"{self._state_dir}/{name}"
+            is_journal = name.startswith("spawner-") and name.endswith(".journal")
+            if not is_journal or path == self._journal.path:
                 continue
             lock = os.open(path.removesuffix(".journal") + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:

@@ -5,6 +5,10 @@ attempt that prints nothing leaves nothing. Never a pipe: a grandchild that keep
 and its reader has to deal with endless lines. The processes write by `O_APPEND`, so several of them, and the
 spawner, may write and truncate at the same time.
 
+Making a file without a name is the dearest thing after making the process (ext4 keeps a list of orphans), so
+one that stayed empty serves the next attempt: nobody writes to it any more, since an attempt is over only
+when all its processes are.
+
 Size is capped: the first and the last half of the cap stay. While the attempt runs, the middle is given back
 to the disk by punching a hole, which moves no byte that anybody is still writing; at its end the file becomes
 head, one line that says how much was left out, tail. Where no hole can be punched, the file is cut back to
@@ -13,6 +17,7 @@ its head each time, and the tail is what came after the last cut.
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from .processes import HAS_PROC
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from ctypes import CDLL
 
 FOLDER = "logs"
+SPARE_MAX = 64
 
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2  # linux/falloc.h
 _PAGE = 4096
@@ -30,16 +36,16 @@ _PAGE = 4096
 class Log:
     """One attempt's output. `path` is below the state directory; `linked` once it exists there."""
 
-    __slots__ = ("_dropped", "_holed", "_state_fd", "fd", "limit", "linked", "path", "size")
+    __slots__ = ("_dropped", "_holed", "_spare", "_state_fd", "fd", "limit", "linked", "path", "size")
 
-    def __init__(self, state_fd: int, path: str, limit: int) -> None:
-        """Open the file; raises OSError."""
-        self._state_fd, self.path, self.limit = state_fd, path, limit
+    def __init__(self, state_fd: int, path: str, limit: int, spare: list[int]) -> None:
+        """Open the file; raises OSError. `spare`: descriptors of nameless empty files, taken from and given to."""
+        self._state_fd, self.path, self.limit, self._spare = state_fd, path, limit, spare
         self.size = 0
         self._dropped = self._holed = 0
         self.linked = False
         try:
-            self.fd = _open_unnamed(state_fd)
+            self.fd = spare.pop() if spare else _open_unnamed(state_fd)
         except (OSError, AttributeError):
             self.fd = self._open_named()
 
@@ -59,11 +65,19 @@ class Log:
         written = self.size + self._dropped
         if written > self.limit:
             self._shorten(written)
+        if not self.size and self._is_reusable():
+            self._spare.append(self.fd)
+            return "", 0
         os.close(self.fd)
         if not self.size:
             self._unlink_empty()
             return "", 0
         return self.path, written
+
+    def _is_reusable(self) -> bool:
+        """Whether another attempt can have this empty file: it never had a name, and nobody changed its mode."""
+        untouched = fcntl.fcntl(self.fd, fcntl.F_GETFL) & os.O_APPEND
+        return bool(untouched and not self.linked and len(self._spare) < SPARE_MAX)
 
     def _drop_middle(self) -> None:
         head, tail = self._halves()

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import socket
 import time
@@ -49,6 +48,7 @@ class Server:
         self.protocol = protocol
         self.state_fd = os.open(self.state_dir, os.O_RDONLY | os.O_DIRECTORY)
         self.log_bytes_max = LOG_BYTES_MAX
+        self.spare: list[int] = []  # nameless empty log files
         self.quitting = self.terminated = False
         self.queue: deque[Attempt] = deque()
         self.queued: set[Key] = set()
@@ -280,7 +280,7 @@ class Server:
     def _start(self, attempt: Attempt) -> None:
         order = attempt.order
         try:
-            attempt.log = logs.Log(self.state_fd, order["log"], self.log_bytes_max)
+            attempt.log = logs.Log(self.state_fd, order["log"], self.log_bytes_max, self.spare)
             attempt.output = self.starter.output_path(order)
             before = processes.ticks_now()
             attempt.pid = self.starter.start(order, attempt.log.fd, attempt.output)
@@ -385,6 +385,8 @@ class Server:
     def _collect(self, attempt: Attempt) -> tuple[str, int]:
         """Close the log of an attempt and clear its folder for outputs; return the log's path and size."""
         if attempt.order.get("user") and attempt.output:
+            import shutil  # few jobs have a user of their own, and this process is to stay small
+
             shutil.rmtree(os.path.dirname(attempt.output), ignore_errors=True)
         if attempt.log is None:
             return "", 0

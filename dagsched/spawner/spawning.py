@@ -3,15 +3,14 @@
 `posix_spawn` (vfork inside the C library) in a single-threaded process: own session, default signals, output
 straight to the log's file. Only an order with `user` goes through `subprocess`, which can change the user.
 What cannot be started raises `CannotStart` with a sentence that names the folder, the command or the user.
+Modules that few attempts need are imported when the first one does: this process is to stay small.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
-import tempfile
 
 from . import processes
 
@@ -41,6 +40,8 @@ class Starter:
         """Return where the attempt writes its outputs; a folder of its own when it runs as somebody else."""
         if not order.get("user"):
             return os.path.join(self._state_dir, order["output"])
+        import tempfile
+
         account = _account(order["user"])
         folder = tempfile.mkdtemp(prefix="dagsched-")
         os.chown(folder, account.pw_uid, account.pw_gid)
@@ -103,8 +104,12 @@ class Starter:
         try:
             return os.posix_spawnp(argv[0], argv, env, **options)
         except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            import shutil
+
             script = shutil.which(argv[0], path=path)
-            if error.errno != errno.ENOEXEC or script is None:
+            if script is None:
                 raise
             # A script without `#!`: POSIX has sh(1) and execvp(3) read it with the shell.
             return os.posix_spawn("/bin/sh", ["/bin/sh", script, *argv[1:]], env, **options)
@@ -112,6 +117,7 @@ class Starter:
     def _start_as(
         self, order: dict[str, Any], env: dict[str, str], cwd: str, log_fd: int, stdin_fd: int
     ) -> int:
+        import shutil
         import subprocess
 
         account = _account(order["user"])
@@ -177,6 +183,8 @@ def _stdin(text: str | None) -> int:
         if sys.platform == "linux":
             fd = os.memfd_create("stdin")
         else:
+            import tempfile
+
             fd, name = tempfile.mkstemp()
             os.unlink(name)
         os.write(fd, text.encode("utf-8", "surrogateescape"))

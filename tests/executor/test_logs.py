@@ -118,7 +118,7 @@ class TestWithoutTheKernelsHelp:
     @pytest.fixture
     def log(self, tmp_path):
         fd = os.open(tmp_path, os.O_RDONLY)
-        yield logs.Log(fd, "logs/j/x.log", 1000)
+        yield logs.Log(fd, "logs/j/x.log", 1000, [])
         os.close(fd)
 
     def test_empty_file_is_removed(self, tmp_path, log):
@@ -149,5 +149,16 @@ def test_log_of_an_earlier_state_is_replaced(tmp_path):
     async def main():
         async with Hand(tmp_path) as hand:
             assert hand.log(await hand.run(order("j", "echo new; "))) == b"new\n"
+
+    asyncio.run(main())
+
+
+def test_what_one_attempt_prints_never_shows_in_the_log_of_a_silent_one(tmp_path):
+    async def main():
+        async with Hand(tmp_path) as hand:
+            launches = [order(f"j{n}", f"echo {n}; " if n % 3 else "/bin/true") for n in range(90)]
+            exits = await hand.run(*launches[:45]) + await hand.run(*launches[45:])
+            for number, exit in enumerate(exits):
+                assert (hand.log(exit) if exit.log else b"") == (f"{number}\n".encode() if number % 3 else b"")
 
     asyncio.run(main())

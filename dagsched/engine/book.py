@@ -108,6 +108,7 @@ class Book:
         self._definitions: list[tuple[str, Mapping[str, Any]]] = []
         self._acts: list[Command] = []
         self._fresh: set[Key] = set()
+        self._unsaved: set[Key] = set()
 
     def _numbered(self, draft: _Draft) -> EventRow:
         self.last_event += 1
@@ -165,7 +166,7 @@ class Book:
         stand_in: datetime | None = None,
     ) -> Run:
         """Account for a tick that does not run: a new row, or one tick more of the row before it."""
-        before = self.ledger.newest_of_all(job)
+        before = self.ledger.row_before(job, tick)
         if before is not None and _extends(before, tick, state, reason, stand_in):
             row = replace(before, until=tick)
             self._keep(row)
@@ -175,17 +176,22 @@ class Book:
             created=self.now, ended=self.now, attempt_limit=0, config=self.config_number,
         )  # fmt: skip
         self._keep(row)
+        self._unsaved.add(row.key)
         self._drafts.append(_Draft(f"run.{state}", row, reason=reason))
         self.on_change(row)
         return row
 
     def split(self, row: Run, parts: Iterable[Run]) -> None:
-        """Replace a range row by its parts, in this very commit."""
+        """Replace a range row by its parts, in this very commit; each new first tick gets its own event."""
         self.ledger.remove(row.key)
         self._dirty.pop(row.key, None)
-        self._splits.append(row.key)
+        if row.key not in self._unsaved:
+            self._splits.append(row.key)
         for part in parts:
             self._keep(part)
+            self._unsaved.add(part.key)
+            if part.tick != row.tick:
+                self._drafts.append(_Draft(f"run.{part.state}", part, reason=part.reason))
 
     def _unborn(self, run: Run, change: LeftOut) -> Run:
         # Made and left out by one event: nobody has seen it live, so its tick may extend the row before.
@@ -283,9 +289,7 @@ def _extends(before: Run, tick: datetime, state: RunState, reason: str, stand_in
         and before.reason == reason
         and before.stand_in == stand_in
         and before.tick < tick
-        and before.created == before.ended
-        and before.attempts == 0
-        and not before.only
+        and before.attempt_limit == 0  # a row that never was a run
         and is_schedule_tick(before.tick)
         and is_schedule_tick(tick)
     )

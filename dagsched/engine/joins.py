@@ -44,7 +44,7 @@ def link_edge(job: Job, edge: Dependency, tick: datetime, ledger: Ledger) -> Ite
         yield Link(edge.job, tick, Match.LATEST, exact=True)
     else:
         newest = ledger.newest(edge.job, tick)
-        yield Link(edge.job, newest.tick if newest else None, Match.LATEST)
+        yield Link(edge.job, _last_tick(newest, tick) if newest else None, Match.LATEST)
 
 
 def _links_of_window(job: Job, edge: Dependency, tick: datetime, ledger: Ledger) -> Iterator[Link]:
@@ -52,6 +52,11 @@ def _links_of_window(job: Job, edge: Dependency, tick: datetime, ledger: Ledger)
     for row in ledger.between(edge.job, opened, tick):
         if is_schedule_tick(row.tick) or row.tick == tick:
             yield Link(edge.job, row.tick, Match.ALL)
+
+
+def _last_tick(row: Run, until: datetime) -> datetime:
+    """Return the newest tick of a row: a range that is split later must not lend its oldest one."""
+    return row.until if row.until is not None and row.until <= until else row.tick
 
 
 def _visible(row: Run | None) -> Run | None:

@@ -55,10 +55,16 @@ class Ledger:
         """Return the row of this tick, or the range row it lies in."""
         found = self.get((job, tick))
         if found is None:
-            found = self._before(job, tick)
+            found = self._schedule_row(job, tick)
             if found is None or found.until is None or found.until < tick:
                 return None
         return found
+
+    def row_before(self, job: str, tick: datetime) -> Run | None:
+        """Return the job's row that stands directly before `tick`, whoever may see it."""
+        ticks = self._ticks.get(job, [])
+        place = bisect_left(ticks, tick)
+        return self._rows[job][ticks[place - 1]] if place else None
 
     def newest(self, job: str, until: datetime | None = None) -> Run | None:
         """Return the job's newest row with a tick <= `until` that joins may see, None if it has none."""
@@ -67,8 +73,12 @@ class Ledger:
         rows = self._rows.get(job, {})
         while place:
             place -= 1
-            if not rows[ticks[place]].only:
-                return rows[ticks[place]]
+            found = rows[ticks[place]]
+            if found.only:
+                continue
+            # After a backward step of the clock a person's tick may lie inside a range row, which is newer.
+            over = None if is_schedule_tick(found.tick) else self._schedule_row(job, found.tick)
+            return over if over is not None and over.until is not None and over.until > found.tick else found
         return None
 
     def newest_of_all(self, job: str) -> Run | None:
@@ -91,8 +101,8 @@ class Ledger:
         start = 0 if after is None else bisect_right(ticks, after)
         if after is not None and start:
             # A range row that began before the window may reach into it.
-            before = self._rows[job][ticks[start - 1]]
-            if before.until is not None and before.until > after and not before.only:
+            before = self._schedule_row(job, after)
+            if before is not None and before.until is not None and before.until > after:
                 yield before
         for tick in ticks[start : bisect_right(ticks, until)]:
             if not self._rows[job][tick].only:
@@ -117,18 +127,41 @@ class Ledger:
         return len(self._ticks.get(job, ())) >= self._prune_at.get(job, 64)
 
     def forget(self, job: str, *, before: datetime | None, keep: Collection[datetime]) -> None:
-        """Drop terminal rows that end at or before `before` (None: of any age), except `keep` and the newest ones."""
-        rows, newest = self._rows[job], self.newest(job)
-        schedule = next((t for t in reversed(self._ticks[job]) if is_schedule_tick(t)), None)
-        for tick in self._ticks[job][:-1]:
-            row = rows[tick]
-            old = before is None or (row.until or tick) <= before
-            if old and row.state not in LIVE and tick not in keep and row is not newest and tick != schedule:
-                del rows[tick]
-        self._ticks[job] = sorted(rows)
-        self._prune_at[job] = max(64, 2 * len(rows))
+        """Drop terminal rows that end at or before `before` (None: of any age).
 
-    def _before(self, job: str, tick: datetime) -> Run | None:
+        What is in `keep` stays, the job's newest rows (of all, that joins see, of its schedule), and whatever
+        stands in for one that stays.
+        """
+        rows, ticks, newest = self._rows[job], self._ticks[job], self.newest(job)
+        stay = {ticks[-1], *keep}
+        if newest is not None:
+            stay.add(newest.tick)
+        schedule = self._schedule_row(job, ticks[-1])
+        if schedule is not None:
+            stay.add(schedule.tick)
+        for tick, row in rows.items():
+            if row.state in LIVE or (before is not None and (row.until or tick) > before):
+                stay.add(tick)
+        self._add_stand_ins(job, stay)
+        self._rows[job] = {tick: rows[tick] for tick in ticks if tick in stay}
+        self._ticks[job] = list(self._rows[job])
+        self._prune_at[job] = max(64, 2 * len(self._ticks[job]))
+
+    def _add_stand_ins(self, job: str, stay: set[datetime]) -> None:
+        frontier = list(stay)
+        while frontier:
+            row = self.covering(job, frontier.pop())
+            if row is None:
+                continue
+            stay.add(row.tick)
+            if row.stand_in is not None and row.stand_in not in stay:
+                stay.add(row.stand_in)
+                frontier.append(row.stand_in)
+
+    def _schedule_row(self, job: str, tick: datetime) -> Run | None:
+        """Return the newest row of a schedule tick that begins at or before `tick`; it alone can reach over it."""
         ticks = self._ticks.get(job, [])
-        place = bisect_right(ticks, tick)
-        return self._rows[job][ticks[place - 1]] if place else None
+        for place in range(bisect_right(ticks, tick) - 1, -1, -1):
+            if is_schedule_tick(ticks[place]):
+                return self._rows[job][ticks[place]]
+        return None

@@ -9,7 +9,7 @@ a plan may be ahead of its store, never behind; when a commit is refused it is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -18,7 +18,7 @@ from typing import Any
 from dagsched.engine import events
 from dagsched.engine.book import Book
 from dagsched.engine.commands import Command
-from dagsched.engine.joins import resolve
+from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, Change, Failed, LeftOut, Retried, Succeeded
 from dagsched.engine.reopen import reopen
 from dagsched.engine.retries import is_worth_retrying, reason_of, wait_after
@@ -28,9 +28,11 @@ from dagsched.engine.ticks import Ticks
 from dagsched.engine.waiting import WaitingRoom
 from dagsched.errors import Refused, Unknown
 from dagsched.model import (
+    EMPTY,
     Attempt,
     Config,
     Exit,
+    Job,
     JobMark,
     Match,
     Origin,
@@ -57,7 +59,9 @@ class Plan:
         self.waiting = WaitingRoom(self.book)
         self.ticks = Ticks(self.book, self.waiting)
         self.seats = Seats(self.book, slots_max)
-        self.seats.held = True
+        self._foreign: set[Key] = set()
+        self._holds: set[str] = set()
+        self._hold("no configuration yet", True)
 
     # ------------------------------------------------------------ from the store
 
@@ -71,8 +75,13 @@ class Plan:
         last_seen: datetime | None,
         config: Config | None,
         config_number: int,
+        definitions: Mapping[str, Job] = EMPTY,
     ) -> None:
-        """Take up what the store holds; call once, on a new plan, before any event."""
+        """Take up what the store holds; call once, on a new plan, before any event.
+
+        `definitions`: hash → job of the open `attempts`, so that they go on holding the slots they started with,
+        also if their job was changed or removed since; those left out are taken to be as the configuration says.
+        """
         book = self.book
         if config is not None:
             book.use(config, config_number)
@@ -85,6 +94,12 @@ class Plan:
             book.now = last_seen
         for id in book.jobs:
             book.marks.setdefault(id, JobMark(id, last_seen or book.now))
+        if self.once:
+            self._foreign = {run.key for run in book.ledger.all_live()}
+        for key, attempt in book.open_attempts.items():
+            row = book.ledger.get(key)
+            if row is not None and row.state is RunState.RUNNING and attempt.definition in definitions:
+                self.seats.hold_as(row, definitions[attempt.definition])
         self._rebuild()
 
     def _rebuild(self) -> None:
@@ -134,7 +149,8 @@ class Plan:
             self.waiting.leave(run.key)
             self.seats.arrive(run)
         elif run.state is RunState.RETRYING:
-            self.seats.rest(run)
+            # `run --once` settles what another daemon left, but starts only its own runs.
+            (self.seats.leave if run.key in self._foreign else self.seats.rest)(run)
         elif run.state.is_terminal:
             self.waiting.leave(run.key)
             self.seats.leave(run)
@@ -152,11 +168,12 @@ class Plan:
 
     def _recount(self, run: Run) -> None:
         job = self.book.jobs.get(run.job)
-        if job is None or job.schedule is None or job.schedule.max_runs is None or run.attempts:
+        if self.once or job is None or job.schedule is None or job.schedule.max_runs is None or run.attempts:
             return
         if self.ticks.next_of(run.job) is None and run.job in self.book.marks:
             # A run the schedule had counted on never started: the schedule goes on, from now.
-            self.book.save_mark(replace(self.book.marks[run.job], cursor=self.book.now))
+            mark = self.book.marks[run.job]
+            self.book.save_mark(replace(mark, cursor=max(mark.cursor, self.book.now)))
             self.ticks.watch(run.job)
 
     def _prune(self, job: str) -> None:
@@ -166,10 +183,7 @@ class Plan:
         horizons: list[datetime] = []
         for below in self.book.graph.downstream[job]:
             for run in self.book.ledger.live(below):
-                for link in run.links:
-                    row = resolve(link, self.book.ledger) if link.job == job else None
-                    if row is not None and link.tick is not None:
-                        keep |= {row.tick, link.tick}
+                keep.update(link.tick for link in run.links if link.job == job and link.tick is not None)
             if any(edge.job == job and edge.match is Match.ALL for edge in self.book.jobs[below].depends_on):
                 opened = self.book.ledger.schedule_tick_before(below, self.book.now)
                 horizons.append(opened or datetime.min.replace(tzinfo=self.book.now.tzinfo))
@@ -198,7 +212,7 @@ class Plan:
         self._judge()
         swap(self.book, event.config, event.number)
         self._rebuild()
-        self.seats.held = False
+        self._hold("no configuration yet", False)
         self.seats.stir_all()
 
     def _use_once(self, event: events.ConfigApplied) -> None:
@@ -207,7 +221,7 @@ class Plan:
         for id in event.config.jobs:
             self.book.marks.setdefault(id, JobMark(id, event.now))
         self._rebuild()
-        self.seats.held = False
+        self._hold("no configuration yet", False)
 
     # ------------------------------------------------------------ attempts
 
@@ -223,7 +237,9 @@ class Plan:
                 self._adopt(run)
             elif attempt in event.recorded or event.rebooted:
                 self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))
-            elif run.job in self.book.jobs:
+            elif run.key in self._foreign:
+                continue
+            elif run.job in self.book.jobs and not run.stopping:
                 self.book.resend(run)
             else:
                 self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now, reason="never started"))
@@ -277,10 +293,10 @@ class Plan:
         return Retried(exit.ended, reason, wait, exit.exit_code)
 
     def _starts_held(self, event: events.StartsHeld) -> None:
-        self.seats.held = event.held
+        self._hold("by request", event.held)
 
     def _stop_requested(self, event: events.StopRequested) -> None:
-        self.seats.held = True
+        self._hold("stopping", True)
         for run in list(self.book.ledger.all_live()):
             if run.state is RunState.RUNNING:
                 self.book.stop(run.name, run.attempts, "stop")
@@ -299,6 +315,8 @@ class Plan:
         asked = [*self.book.graph.ancestors(job.id), job.id] if event.with_upstream else [job.id]
         asked = [id for id in asked if self.book.jobs[id].enabled]
         reached = [id for one in asked for id in self.ticks.spread(one)]
+        # What is due already comes first: a join looks for the newest tick up to its own.
+        self.ticks.make_due()
         self.ticks.make_manual(asked, reached, Origin.MANUAL, {job.id: event.params})
 
     def _trigger_alone(self, event: events.TriggerRequested) -> None:
@@ -370,8 +388,16 @@ class Plan:
             raise Unknown("job", id, get_close_matches(id, list(self.book.jobs), 3))
         return job
 
+    def _hold(self, why: str, held: bool) -> None:
+        """Start nothing as long as there is any reason not to."""
+        (self._holds.add if held else self._holds.discard)(why)
+        self.seats.held = bool(self._holds)
+
     def _run(self, name: str) -> Run:
-        job, tick = parse_run_name(name)
+        try:
+            job, tick = parse_run_name(name)
+        except ValueError as error:
+            raise Refused(str(error)) from None
         run = self.book.ledger.covering(job, tick)
         if run is None:
             raise Unknown("run", name, [run_name(job, row.tick) for row in self.book.ledger.live(job)][:3])
@@ -386,7 +412,7 @@ class Plan:
     def is_idle(self) -> bool:
         """Whether every run is terminal (`once`: every one of its own)."""
         if self.once:
-            return not any(run.origin is Origin.ONCE for run in self.book.ledger.all_live())
+            return not any(run.key not in self._foreign for run in self.book.ledger.all_live())
         return self.book.ledger.live_count == 0
 
     def running(self) -> list[Run]:

@@ -22,7 +22,7 @@ from dagsched.errors import Refused, Unknown
 from dagsched.model import OK, Catchup, Job, Link, Run, RunState, parse_run_name
 
 MILLISECOND = timedelta(milliseconds=1)
-STOPPED = frozenset({RunState.UPSTREAM_FAILED, RunState.SKIPPED, RunState.MISSED})
+STOPPED_BY = ("upstream ", "its rule ")
 
 
 def reopen(book: Book, waiting: WaitingRoom, ticks: Ticks, name: str, *, downstream: bool) -> None:
@@ -36,7 +36,7 @@ def reopen(book: Book, waiting: WaitingRoom, ticks: Ticks, name: str, *, downstr
         raise Refused(f"{name} cannot be run again: its job is no longer in the configuration")
     if not row.state.is_terminal:
         raise Refused(f"{name} is {row.state}; only a run that is over can be run again")
-    if row.until is not None and tick not in ticks.ticks_between(id, tick - MILLISECOND, tick):
+    if tick not in (row.tick, row.until) and tick not in ticks.ticks_between(id, tick - MILLISECOND, tick):
         raise Unknown("run", name)
     links = row.links or (() if row.only else links_of(job, tick, book.ledger))
     _check_upstreams(book, job, name, links)
@@ -77,55 +77,71 @@ def _reopen_one(book: Book, ticks: Ticks, row: Run, tick: datetime, links: tuple
 def _split(book: Book, ticks: Ticks, row: Run, tick: datetime) -> Run:
     """Cut one tick out of a range row, and return it as a row of its own."""
     assert row.until is not None
-    there = ticks.ticks_between(row.job, row.tick - MILLISECOND, row.until)
-    before, after = [t for t in there if t < tick], [t for t in there if t > tick]
+    # The ends are ticks by themselves, so that nothing is lost if the schedule has changed since.
+    there = sorted({row.tick, *ticks.ticks_between(row.job, row.tick, row.until), row.until})
     middle = replace(row, tick=tick, until=None)
-    parts = [_range(row, before)] if before else []
-    rest = _range(row, after) if after else None
-    book.split(row, [*parts, middle, *([rest] if rest else [])])
-    if rest is not None and not before:
-        book.note(f"run.{row.state}", job=row.job, reason=f"{row.reason} (the rest of a range that was split)")
+    before, after = [t for t in there if t < tick], [t for t in there if t > tick]
+    book.split(row, [*_range(row, before), middle, *_range(row, after)])
     return middle
 
 
-def _range(row: Run, there: list[datetime]) -> Run:
-    return replace(row, tick=there[0], until=there[-1] if len(there) > 1 else None)
+def _range(row: Run, there: list[datetime]) -> list[Run]:
+    return [replace(row, tick=there[0], until=there[-1] if len(there) > 1 else None)] if there else []
 
 
 def _reopen_below(book: Book, waiting: WaitingRoom, ticks: Ticks, first: Run, *, include_success: bool) -> None:
     reopened: set[Key] = {first.key}
     for id in book.graph.descendants(first.job):
         job = book.jobs[id]
-        stopped = list(_stopped(book, job, reopened, first.tick, include_success))
-        if job.schedule is not None and job.catchup is not Catchup.ALL:
+        stopped = list(_stopped(book, ticks, job, reopened, first.tick, include_success))
+        if _is_newest_only(job):
             stopped = stopped[-1:]
-        for row, tick in stopped:
+        for tick in stopped:
+            row = book.ledger.covering(id, tick)
+            assert row is not None, "nothing is dropped within one event"
             links = row.links or links_of(job, tick, book.ledger)
             run = _reopen_one(book, ticks, row, tick, links)
             reopened.add(run.key)
             waiting.upstream_reopened(run)
 
 
+def _is_newest_only(job: Job) -> bool:
+    return job.schedule is not None and job.catchup is not Catchup.ALL
+
+
 def _stopped(
-    book: Book, job: Job, reopened: set[Key], since: datetime, include_success: bool
-) -> Iterator[tuple[Run, datetime]]:
-    """Yield (row, tick) of the job's terminal runs that a re-opened run had stopped, oldest first."""
+    book: Book, ticks: Ticks, job: Job, reopened: set[Key], since: datetime, include_success: bool
+) -> Iterator[datetime]:
+    """Yield the ticks of the job's terminal rows that a re-opened run had stopped, oldest first."""
     names = {edge.job for edge in job.depends_on}
     for row in list(book.ledger.between(job.id, since - MILLISECOND, datetime.max.replace(tzinfo=since.tzinfo))):
-        wanted = row.state in STOPPED or (include_success and row.state.is_terminal)
-        if not wanted:
+        if not (_was_stopped(row) or (include_success and row.state.is_terminal)):
             continue
         if row.links:
             if any((link.job, _target(book, link)) in reopened for link in row.links):
-                yield row, row.tick
+                yield row.tick
         elif job.schedule is None:
             # Left out together with its upstream: the same tick of the upstream is the one.
-            yield from ((row, tick) for name, tick in sorted(reopened) if name in names and _has(row, tick))
-        elif row.until is None and row.reason.startswith("upstream "):
-            # Made and left out by one event; its links were never kept, so they are made again.
-            links = links_of(job, row.tick, book.ledger)
-            if any((link.job, _target(book, link)) in reopened for link in links):
-                yield row, row.tick
+            yield from sorted({tick for name, tick in reopened if name in names and _has(row, tick)})
+        elif row.reason.startswith(STOPPED_BY):
+            # Made and left out by one event: the links were never kept, so they are made again.
+            for tick in _ticks_of(ticks, job, row):
+                links = links_of(job, tick, book.ledger)
+                if any((link.job, _target(book, link)) in reopened for link in links):
+                    yield tick
+
+
+def _was_stopped(row: Run) -> bool:
+    """Whether an upstream stopped it, and not its own overlap, pause or queue; inherited rows are looked at closer."""
+    if row.state is RunState.SKIPPED:
+        return row.reason.startswith((*STOPPED_BY, "paused", "disabled"))
+    return row.state in (RunState.UPSTREAM_FAILED, RunState.MISSED)
+
+
+def _ticks_of(ticks: Ticks, job: Job, row: Run) -> list[datetime]:
+    if row.until is None:
+        return [row.tick]
+    return [row.until] if _is_newest_only(job) else ticks.ticks_between(job.id, row.tick - MILLISECOND, row.until)
 
 
 def _has(row: Run, tick: datetime) -> bool:

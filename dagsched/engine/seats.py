@@ -214,15 +214,31 @@ class Seats:
                     self._stand_in_pool(run)
             desk.parked.clear()
         for place in list(desk.line):
-            if job.max_active_runs is not None and len(desk.seated) >= job.max_active_runs:
-                return
             run = self._book.ledger.get((job_id, place[1]))
             if run is not None and not self._ignores(run):
                 continue
+            is_full = job.max_active_runs is not None and len(desk.seated) >= job.max_active_runs
+            if is_full and not self._make_way(job_id, desk, place):
+                return
             desk.line.remove(place)
             if run is not None:
                 desk.seated.add(run.tick)
                 self._stand_in_pool(run)
+
+    def _make_way(self, job_id: str, desk: Desk, place: Place) -> bool:
+        """Send a seated run that has not started back to the line if it belongs behind `place`, or is paused.
+
+        So who sits depends on who is there, and not on the order in which they came: a restart changes nothing.
+        """
+        found = [self._book.ledger.get((job_id, tick)) for tick in desk.seated]
+        queued = [run for run in found if run is not None and run.state is RunState.QUEUED]
+        last = max(queued, key=lambda run: (not self._ignores(run), _place(run)), default=None)
+        if last is None or (self._ignores(last) and _place(last) < place):
+            return False
+        desk.seated.discard(last.tick)
+        desk.parked.discard(last.tick)
+        insort(desk.line, _place(last))
+        return True
 
     def _is_paused(self, job: str) -> bool:
         mark = self._book.marks.get(job)
@@ -256,6 +272,8 @@ class Seats:
         if run.state not in (RunState.QUEUED, RunState.RETRYING) or run.key in self._holding:
             return False
         if run.not_before is not None and run.not_before > self._book.now:
+            # It had come due before the clock stepped back.
+            heappush(self._timers, (run.not_before, run.job, run.tick))
             return False
         if self._ignores(run):
             return True
@@ -269,13 +287,14 @@ class Seats:
     def _is_full(self) -> bool:
         return self.slots_max is not None and len(self._holding) >= self.slots_max
 
+    def hold_as(self, run: Run, job: Job) -> None:
+        """Hold the slots of an attempt under way as the job said when it started."""
+        if run.key not in self._holding:
+            self._holding[run.key] = (job.pool or "", job.slots)
+            self._pools.setdefault(job.pool or "", PoolLine()).used += job.slots
+
     def _hold(self, run: Run) -> None:
-        if run.key in self._holding:
-            return
-        job = self._book.jobs.get(run.job)
-        name, slots = (job.pool or "", job.slots) if job else ("", 1)
-        self._holding[run.key] = (name, slots)
-        self._pools.setdefault(name, PoolLine()).used += slots
+        self.hold_as(run, self._book.jobs[run.job])
 
     def _release(self, key: Key) -> None:
         name, slots = self._holding.pop(key, ("", 0))

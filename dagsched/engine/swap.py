@@ -14,6 +14,7 @@ from dagsched.definition import digest
 from dagsched.engine.book import Book
 from dagsched.engine.joins import link_edge
 from dagsched.engine.lifecycle import Cancelled
+from dagsched.engine.ticks import start_of
 from dagsched.model import Config, ConfigVersion, Job, JobMark, Link, Run, RunState
 
 SHOWN_MAX = 50
@@ -57,13 +58,17 @@ def _mark(book: Book, job: Job, before: Job | None) -> None:
     if mark is not None and before is not None and before.schedule == job.schedule:
         return
     paused = mark.paused if mark else None
-    book.save_mark(JobMark(job.id, book.now, paused, 0, book.now))
+    # After a backward step of the clock, ticks up to the old cursor are accounted for already.
+    cursor = max(book.now, mark.cursor) if mark else book.now
+    book.save_mark(JobMark(job.id, cursor, paused, 0, book.now))
 
 
 def _take_definition(book: Book, run: Run, job: Job, before: Job | None) -> None:
     fields: dict[str, Any] = {}
     if run.attempts == 0 and run.attempt_limit != job.retry.max_attempts and not run.stopping:
         fields["attempt_limit"] = job.retry.max_attempts
+    if before is not None and job.jitter != before.jitter and run.attempts == 0:
+        fields["not_before"] = start_of(job, run.tick)
     if run.state in (RunState.WAITING, RunState.QUEUED) and not run.only:
         links = _relinked(book, run, job, before)
         if links != run.links:
@@ -77,9 +82,10 @@ def _relinked(book: Book, run: Run, job: Job, before: Job | None) -> tuple[Link,
     had = set(before.depends_on) if before else set()
     links: list[Link] = []
     for edge in job.depends_on:
-        if edge in had or before is None:
+        if edge in had or before is None or run.state is RunState.QUEUED:
+            # A queued run was judged already; what it keeps is where its outputs come from.
             links += [link for link in run.links if link.job == edge.job]
-        elif run.state is RunState.WAITING:
+        else:
             made = link_edge(job, edge, run.tick, book.ledger)
             links += [link for link in made if link.tick is not None]
     return tuple(links)

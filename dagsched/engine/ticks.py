@@ -89,8 +89,12 @@ class Ticks:
         return self._next.get(id)
 
     def can_ever_tick(self, id: str) -> bool:
-        """Whether the job, or anything it waits for, still has a schedule tick to come."""
-        return any(name in self._next for name in (id, *self._book.graph.ancestors(id)))
+        """Whether a schedule will give the job another tick: its own, or for want of one any upstream's."""
+        if self.frozen:
+            return False
+        if self._book.jobs[id].schedule is not None:
+            return id in self._next
+        return any(self.can_ever_tick(above) for above in self._book.graph.upstream[id])
 
     def _next_of(self, job: Job) -> datetime | None:
         if job.schedule is None or self._is_used_up(job):
@@ -223,6 +227,7 @@ class Ticks:
 
     def _make_due(self, job: Job, due: Due) -> Run:
         if due.state is not None:
+            self._waiting.supersede(job.id, due.tick)
             return self._book.leave_out(
                 job.id, due.tick, due.state, due.reason, origin=due.origin, stand_in=due.stand_in
             )
@@ -237,6 +242,7 @@ class Ticks:
         inherited = next((row for row in rows if row.state is RunState.MISSED), rows[0])
         if all(_is_inherited(row) for row in rows):
             chosen = inherited.stand_in
+            self._waiting.supersede(job.id, tick)
             return self._book.leave_out(
                 job.id, tick, inherited.state, inherited.reason, origin=Origin.UPSTREAM, stand_in=chosen
             )
@@ -255,29 +261,29 @@ class Ticks:
     ) -> Run:
         """Make the run (job, tick), or the row that says why it is left out at once.
 
-        `asked_for`: a person named this very job, so that its pause and its queue limit do not count.
+        `asked_for`: a person named this very job, so that its pause does not count.
         """
-        left_out = None if asked_for else self._left_out_at_birth(job)
+        left_out = self._left_out_at_birth(job, asked_for)
         if left_out is not None:
+            self._waiting.supersede(job.id, tick)
             return self._book.leave_out(job.id, tick, RunState.SKIPPED, left_out, origin=origin)
         links = () if only else links_of(job, tick, self._book.ledger)
         state = RunState.WAITING if job.depends_on and not only else RunState.QUEUED
-        delay = jitter(job.id, job.jitter) if job.jitter and is_schedule_tick(tick) else None
         run = Run(
             job.id, tick, state, origin=origin, created=self._book.now,
             ready=self._book.now if state is RunState.QUEUED else None,
-            attempt_limit=job.retry.max_attempts, not_before=tick + delay if delay else None,
+            attempt_limit=job.retry.max_attempts, not_before=start_of(job, tick),
             links=links, patient=patient, only=only, params=params, config=self._book.config_number,
         )  # fmt: skip
         run = self._book.born(run)
         self._waiting.supersede(job.id, tick)
         return run
 
-    def _left_out_at_birth(self, job: Job) -> str | None:
+    def _left_out_at_birth(self, job: Job, asked_for: bool) -> str | None:
         if not job.enabled:
             return "disabled"
         mark = self._book.marks.get(job.id)
-        if mark is not None and mark.paused is not None:
+        if mark is not None and mark.paused is not None and not asked_for:
             return "paused"
         if self._book.ledger.count_live(job.id) >= job.max_queued:
             return f"queue full: {job.max_queued} runs are not over yet"
@@ -288,7 +294,7 @@ class Ticks:
     def free_tick(self, jobs: list[str]) -> datetime:
         """Return now, with milliseconds 1-999, moved on until no job of `jobs` has a row there."""
         tick = self._book.now
-        while is_schedule_tick(tick) or any(self._book.ledger.covering(job, tick) for job in jobs):
+        while is_schedule_tick(tick) or any(self._book.ledger.get((job, tick)) for job in jobs):
             tick += MILLISECOND
         return tick
 
@@ -326,6 +332,11 @@ class Ticks:
         for above in self._book.graph.upstream[id]:
             found.update(self.ticks_between(above, after, until))
         return sorted(found)
+
+
+def start_of(job: Job, tick: datetime) -> datetime | None:
+    """Return the instant before which jitter lets no run of this tick start, None without jitter."""
+    return tick + jitter(job.id, job.jitter) if job.jitter and is_schedule_tick(tick) else None
 
 
 def _is_inherited(row: Run) -> bool:

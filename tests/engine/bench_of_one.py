@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from dagsched.definition import from_json
 from dagsched.engine import Plan, commands, events
 from dagsched.model import (
     Config,
@@ -61,6 +62,7 @@ class Bench:
         self.plan = Plan(**options)
         self.kept: dict[tuple[str, datetime], Run] = {}
         self.log: list[EventRow] = []
+        self.definitions: dict[str, Any] = {}
         self.starts: list[tuple[str, int]] = []
         self.start_commands: list[commands.StartAttempt] = []
         self.stops: list[tuple[str, int, str]] = []
@@ -86,6 +88,8 @@ class Bench:
             del self.kept[(command.job, command.tick)]
         elif isinstance(command, commands.SaveRun):
             self.kept[command.run.key] = command.run
+        elif isinstance(command, commands.SaveDefinition):
+            self.definitions[command.digest] = command.definition
         elif isinstance(command, commands.RecordEvent):
             self.log.append(command.row)
         elif isinstance(command, commands.StartAttempt):
@@ -162,6 +166,7 @@ class Bench:
             runs=list(self.kept.values()), attempts=list(old.book.open_attempts.values()),
             marks=list(old.book.marks.values()), last_event=len(self.log), last_seen=self.now,
             config=config, config_number=self.number,
+            definitions={d: from_json(data) for d, data in self.definitions.items()},
         )  # fmt: skip
         self.plan = plan
         self.now += after

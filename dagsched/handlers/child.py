@@ -9,7 +9,6 @@ SystemExit is obeyed as in any Python program, and TERM ends the process as it e
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import io
 import json
@@ -53,6 +52,8 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     found = function(*args, **kwargs)
     if not inspect.isawaitable(found):
         return found
+
+    import asyncio  # a third of the start of a process that may never need it
 
     async def settle() -> Any:
         return await found

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dagsched.errors import HandlerError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
 
 GROUP = "dagsched.handlers"
 
@@ -33,7 +35,7 @@ class Handler(Protocol):
 
 def names() -> tuple[str, ...]:
     """Return what `handler:` may say, sorted."""
-    return tuple(sorted({"shell", *BUILT_IN, *(each.name for each in entry_points(group=GROUP))}))
+    return tuple(sorted({"shell", *BUILT_IN, *(each.name for each in _plugins())}))
 
 
 def find(name: str) -> Handler:
@@ -63,10 +65,16 @@ def _load(name: str) -> Any:
         raise HandlerError(f"handler {name!r} ({plugin.value}) does not load: {error!r}") from error
 
 
+def _plugins() -> EntryPoints:
+    from importlib.metadata import entry_points  # slow to load, and built-in handlers do without it
+
+    return entry_points(group=GROUP)
+
+
 def _entry_point(name: str) -> EntryPoint:
-    found = entry_points(group=GROUP, name=name)
-    if found:
-        return next(iter(found))
+    for each in _plugins():
+        if each.name == name:
+            return each
     nearest = difflib.get_close_matches(name, names(), n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     raise HandlerError(f"there is no handler {name!r}{hint} (known: {', '.join(names())})")

@@ -85,7 +85,11 @@ def _what(event: EventRow) -> str:
     word = event.type.removeprefix("run.").replace(".", " ")
     if event.attempt and event.to_state in (RunState.RUNNING, RunState.RETRYING):
         return f"{word} attempt {event.attempt}"
-    return word if not event.to_state or event.to_state == word else f"{word}: {event.to_state}"
+    return word if event.to_state in ("", word, _STATES_OF.get(word)) else f"{word}: {event.to_state}"
+
+
+_STATES_OF = {"succeeded": "success"}
+"""States that an event's own word tells already."""
 
 
 def _painted(text: str, style: str) -> str:

@@ -9,7 +9,7 @@ from dagsched.model import Attempt, EventRow, Run, format_instant, run_name
 
 
 def run_row(run: Run) -> dict[str, Any]:
-    """Return a run as `history` prints it. `duration_s`: from the first start to the end."""
+    """Return a run as `history` prints it. `duration_s`: from `started` to `ended`."""
     return {
         "run": run.name,
         "job": run.job,

@@ -10,7 +10,7 @@ import argparse
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +140,18 @@ def _urgency(run: Run) -> tuple[int, datetime]:
 def _as_json(status: Status) -> dict[str, Any]:
     return {
         "state_dir": str(status.home),
-        "daemon": {"running": status.daemon is not None, **(status.daemon or {})},
+        "daemon": _daemon_row(status.daemon),
         "config": _config_row(status.version),
         "requests": [_request_row(request) for request in status.requests],
         "jobs": [_job_row(line) for line in status.jobs],
     }
+
+
+def _daemon_row(daemon: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the daemon said of itself; `running` says whether there is one, `runs` which runs it has going."""
+    if daemon is None:
+        return {"running": False}
+    return {**daemon, "running": True, "runs": daemon["running"]}
 
 
 def _config_row(version: ConfigVersion | None) -> dict[str, Any] | None:
@@ -239,4 +246,5 @@ def _last(run: Run | None, now: datetime) -> str:
     if run is None:
         return ""
     moment = run.ended or run.started or run.tick
-    return distance(moment, now)
+    # What ended while the state was read is later than `now`.
+    return distance(min(moment, now - timedelta(milliseconds=1)), now)

@@ -49,14 +49,16 @@ def instant_or_none(moment: datetime | None) -> str | None:
 
 
 def length_text(length: timedelta | None) -> str:
-    """Return a length as a person says it: `0.4s`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`; "" for None.
+    """Return a length as a person says it: `42ms`, `1.5s`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`; "" for None.
 
-    >>> [length_text(timedelta(seconds=s)) for s in (0.42, 12.3, 192, 7500, 273600)]
-    ['0.4s', '12s', '3m 12s', '2h 5m', '3d 4h']
+    >>> [length_text(timedelta(seconds=s)) for s in (0.042, 1.5, 12.3, 192, 7500, 273600)]
+    ['42ms', '1.5s', '12s', '3m 12s', '2h 5m', '3d 4h']
     """
     if length is None:
         return ""
     seconds = length.total_seconds()
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
     if seconds < 10:
         return f"{seconds:.1f}s"
     whole = round(seconds)

@@ -42,6 +42,11 @@ LATER = TICK + timedelta(seconds=90)
             id="event named like its state",
         ),
         pytest.param(
+            EventRow(1, TICK, "run.succeeded", "load", TICK, 1, "running", "success"),
+            "2026-11-23T14:00:00.007Z  load 2026-11-23T14:00:00.007Z  succeeded",
+            id="event that tells its state",
+        ),
+        pytest.param(
             EventRow(1, TICK, "config.applied", reason="2 jobs added"),
             "2026-11-23T14:00:00.007Z  config applied  2 jobs added",
             id="about no run",

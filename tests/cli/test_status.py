@@ -47,9 +47,10 @@ def test_the_configuration_in_force_is_named(call, in_force):
 
 def test_a_running_daemon_adds_what_only_it_knows(call, in_force, monkeypatch):
     error = {"file": "jobs.yaml", "line": 3, "column": 1, "severity": "error", "message": "unknown upstream job 'x'"}
-    answer = {"pid": 4711, "health": "ok", "stopping": False, "problems": [error, {**error, "severity": "warning"}]}
+    answer = {"pid": 4711, "health": "ok", "stopping": False, "running": ["job:a:2026-11-23T14:00:00Z"]}
+    answer["problems"] = [error, {**error, "severity": "warning"}]
     asked = answer_with(monkeypatch, answer)
-    assert call("status", "--json").json["daemon"] == {"running": True, **answer}
+    assert call("status", "--json").json["daemon"] == {**answer, "running": True, "runs": answer["running"]}
     lines = call("status").lines
     assert lines[0] == f"daemon    running, process 4711 ({in_force})"
     assert lines[2] == "problem   jobs.yaml:3:1: unknown upstream job 'x'"

@@ -55,8 +55,8 @@ def test_what_is_no_instant_is_refused_with_examples(text):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0.0s"), (0.42, "0.4s"), (59.6, "1m"), (60, "1m"), (192, "3m 12s"), (3600, "1h"), (7500, "2h 5m"),
-     (273600, "3d 4h")],
+    [(0, "0ms"), (0.42, "420ms"), (1.54, "1.5s"), (59.6, "1m"), (60, "1m"), (192, "3m 12s"), (3600, "1h"),
+     (7500, "2h 5m"), (273600, "3d 4h")],
 )  # fmt: skip
 def test_lengths_are_read_in_two_units_at_most(seconds, text):
     assert length_text(timedelta(seconds=seconds)) == text

@@ -17,13 +17,15 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
 from dagsched.config.build import Entry
 from dagsched.config.explain import Complaint, short, shown_value
-from dagsched.config.hints import nearest
 from dagsched.config.meeting import ever_meet
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import remarks
 from dagsched.errors import CycleFound
 from dagsched.graph import Graph
 from dagsched.model import Catchup, Job, Match, OutputRef, Param
+
+CYCLES_MAX = 20
+CYCLE_EDGES_MAX = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def _check_upstreams(entry: Entry, view: View, report: Report) -> None:
 
 
 def _unknown_upstream(entry: Entry, name: str, path: tuple[str | int, ...], view: View, report: Report) -> None:
-    meant = nearest(name, (id for id in view.entries if id != entry.job.id))
+    meant = report.guess(name, view.entries.keys() - {entry.job.id})
     if meant is not None:
         other = view.entries[meant].document
         fix = f"did you mean '{meant}' ({where(other, ('jobs', meant))})?"
@@ -192,49 +194,51 @@ def _had_schedule(entry: Entry) -> bool:
 
 
 def _check_cycles(view: View, report: Report) -> None:
-    """Report one cycle, with the place of each of its edges.
+    """Report cycles, each with the place of its edges, up to CYCLES_MAX of them.
 
     A job that waits for itself has been told already; its edge is left out here.
     """
-    jobs = {
-        id: entry.job if not any(edge.job == id for edge in entry.job.depends_on) else _without_itself(entry)
-        for id, entry in view.entries.items()
-    }
-    try:
-        Graph(jobs)
-    except CycleFound as error:
-        _cycle(error.path, view, report)
+    jobs = {id: _without(entry.job, id) for id, entry in view.entries.items()}
+    for _ in range(CYCLES_MAX):
+        try:
+            Graph(jobs)
+            return
+        except CycleFound as error:
+            pairs = _edges_of(error.path, jobs)
+        _tell_cycle(pairs, view, report)
+        # Without this edge the cycle is gone, and the next one shows.
+        downstream, upstream = pairs[0]
+        jobs[downstream] = _without(jobs[downstream], upstream)
 
 
-def _without_itself(entry: Entry) -> Job:
-    job = entry.job
-    return replace(job, depends_on=tuple(edge for edge in job.depends_on if edge.job != job.id))
+def _without(job: Job, upstream: str) -> Job:
+    if not any(edge.job == upstream for edge in job.depends_on):
+        return job
+    return replace(job, depends_on=tuple(edge for edge in job.depends_on if edge.job != upstream))
 
 
-def _cycle(path: tuple[str, ...], view: View, report: Report) -> None:
+def _edges_of(path: tuple[str, ...], jobs: Mapping[str, Job]) -> list[tuple[str, str]]:
+    """Return the cycle's edges as (downstream, upstream), from each to what it waits for."""
     pairs = list(pairwise(path))
-    if not all(_waits_for(view, first, second) for first, second in pairs):
-        pairs = [(second, first) for first, second in reversed(pairs)]
+    forward = all(any(edge.job == second for edge in jobs[first].depends_on) for first, second in pairs)
+    return pairs if forward else [(second, first) for first, second in reversed(pairs)]
+
+
+def _tell_cycle(pairs: list[tuple[str, str]], view: View, report: Report) -> None:
     steps = []
-    for downstream, upstream in pairs:
+    for downstream, upstream in pairs[:CYCLE_EDGES_MAX]:
         entry = view.entries[downstream]
         line, column = entry.document.source.place(_edge_index(entry, upstream))
         steps.append(f"'{downstream}' waits for '{upstream}' ({entry.document.source.name}:{line}:{column})")
+    names = [pairs[0][0], *(upstream for _, upstream in pairs[:CYCLE_EDGES_MAX])]
+    more = len(pairs) - CYCLE_EDGES_MAX
+    if more > 0:
+        steps.append(f"and {more} more edges")
+        names += [f"{more - 1} more", pairs[0][0]]
     first = view.entries[pairs[0][0]]
-    route = " -> ".join([pairs[0][0], *(upstream for _, upstream in pairs)])
-    _say(
-        report,
-        first,
-        "E204",
-        _edge_path(first, pairs[0][1]),
-        f"dependency cycle: {route}",
-        "; ".join(steps),
-        "remove one of these edges",
-    )
-
-
-def _waits_for(view: View, downstream: str, upstream: str) -> bool:
-    return any(edge.job == upstream for edge in view.entries[downstream].job.depends_on)
+    path = _edge_path(first, pairs[0][1])
+    message = f"dependency cycle: {' -> '.join(names)}"
+    _say(report, first, "E204", path, message, "; ".join(steps), "remove one of these edges")
 
 
 def _edge_path(entry: Entry, upstream: str) -> tuple[str | int, ...]:
@@ -253,7 +257,7 @@ def _check_pool(entry: Entry, view: View, report: Report) -> None:
     assert job.pool is not None, "asked for jobs with a pool"
     if job.pool not in view.pools:
         if view.is_whole:
-            meant = nearest(job.pool, view.pools)
+            meant = report.guess(job.pool, view.pools)
             fix = f"did you mean '{meant}'?" if meant else f"declare it: pools: {{{job.pool}: 2}}"
             _say(
                 report,
@@ -282,7 +286,7 @@ def _check_pool(entry: Entry, view: View, report: Report) -> None:
 def _check_handler(entry: Entry, view: View, report: Report) -> None:
     name = entry.job.handler
     if name not in view.handlers:
-        meant = nearest(name, view.handlers)
+        meant = report.guess(name, view.handlers)
         fix = f"did you mean '{meant}'?" if meant else f"use one of {', '.join(sorted(view.handlers))}, or install it"
         if name in ("shell", "sh", "bash", "command"):
             fix = "write run: for a command"
@@ -303,7 +307,7 @@ def _check_outputs(entry: Entry, report: Report) -> None:
     upstreams = {edge.job for edge in entry.job.depends_on}
     for name, value in entry.job.env.items():
         if isinstance(value, OutputRef) and value.job not in upstreams:
-            meant = nearest(value.job, upstreams)
+            meant = report.guess(value.job, upstreams)
             fix = f"did you mean '{meant}'?" if meant else f"add '{value.job}' to depends_on"
             own = entry.document.data["jobs"][entry.job.id].get("env") or {}
             base = ("jobs", entry.job.id) if name in own else ("defaults",)

@@ -38,7 +38,7 @@ PEER_WORDS: dict[str, str] = {
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that looks most like `name`, None when none does."""
     wanted = name[:128]
-    names = list(known)
+    names = sorted(known)
     # Compared as written first; then without regard to case, - and _.
     found = get_close_matches(wanted, names, n=1, cutoff=0.6)
     if found:

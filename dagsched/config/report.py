@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from dagsched.config.explain import Complaint
+from dagsched.config.hints import nearest
 from dagsched.config.problem import Problem
 from dagsched.config.reader import Document, Path
+
+GUESSED_NAMES_MAX = 200_000
 
 
 class Report:
@@ -12,9 +17,18 @@ class Report:
 
     def __init__(self) -> None:
         self._problems: dict[tuple[str, int, int, str, str], Problem] = {}
+        self._guesses = 0
 
     def take(self, problem: Problem) -> None:
         self._problems.setdefault(problem.order, problem)
+
+    def guess(self, name: str, known: Collection[str]) -> str | None:
+        """Return the nearest known name; None also once many of a large set have been asked for.
+
+        One rename can make ten thousand edges wrong, and each guess looks at every name there is.
+        """
+        self._guesses += len(known)
+        return nearest(name, known) if self._guesses <= GUESSED_NAMES_MAX else None
 
     def complain(self, document: Document, complaint: Complaint) -> None:
         """Add a complaint at its place."""

@@ -40,12 +40,14 @@ class Schedules:
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, str, str], Schedule] = {}
+        self._zones: dict[str, UnknownTimezone | None] = {}
 
     def is_zone(self, name: str, document: Document, path: Path, report: Report) -> bool:
         """Whether there is a time zone of that name; reports it when not."""
-        try:
-            zone(name)
-        except UnknownTimezone as error:
+        if name not in self._zones:
+            self._zones[name] = _unknown_zone(name)
+        error = self._zones[name]
+        if error is not None:
             meant = error.nearest[0] if error.nearest else ""
             fix = f"did you mean '{meant}'?" if meant else "write an IANA name such as Europe/Berlin, or UTC"
             why = "time zones are named as in the IANA database"
@@ -65,6 +67,14 @@ class Schedules:
             except _Refused:
                 return None
         return made
+
+
+def _unknown_zone(name: str) -> UnknownTimezone | None:
+    try:
+        zone(name)
+    except UnknownTimezone as error:
+        return error
+    return None
 
 
 def _checked(raw: Any, timezone: str, dst: Mapping[str, str], place: Place, report: Report) -> Schedule:

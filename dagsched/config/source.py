@@ -38,8 +38,8 @@ class Source:
     def problem(self, code: str, span: tuple[int, int], message: str, why: str = "", fix: str = "") -> Problem:
         """Return a problem about the characters in [span[0], span[1]), cut to one line and at least one long."""
         line, column = self.place(span[0])
-        text = self._line(span[0])
-        end = max(column + 1, min(column + span[1] - span[0], len(text) + 1))
+        start, stop = span[0] - column + 1, self._line_end(span[0])
+        end = max(column + 1, min(column + span[1] - span[0], stop - start + 1))
         return Problem(
             self.name,
             line,
@@ -50,7 +50,7 @@ class Source:
             message,
             why,
             fix,
-            _excerpt(text, line, column, end) if self.text else "",
+            self._excerpt(start, stop, line, column, end) if self.text else "",
         )
 
     def extent(self, index: int, value: Any) -> tuple[int, int]:
@@ -85,10 +85,25 @@ class Source:
         first = min(start + max(0, offset), end)
         return first, min(first + max(1, length), max(end, first + 1))
 
-    def _line(self, index: int) -> str:
-        start = self.text.rfind("\n", 0, index) + 1
+    def _line_end(self, index: int) -> int:
         end = self.text.find("\n", index)
-        return self.text[start : end if end >= 0 else len(self.text)].rstrip("\r")
+        end = end if end >= 0 else len(self.text)
+        return end - 1 if self.text[end - 1 : end] == "\r" and end > index else end
+
+    def _excerpt(self, start: int, stop: int, line: int, column: int, end: int) -> str:
+        """Return the line and its caret; of a long line, which is never copied, the part around the caret."""
+        is_long = stop - start > EXCERPT_CHARACTERS_MAX
+        cut = start + max(0, column - 1 - EXCERPT_CHARACTERS_MAX // 2) if is_long else start
+        shown = self.text[cut : min(stop, cut + EXCERPT_CHARACTERS_MAX)]
+        lead = "..." if cut > start else ""
+        tail = "..." if cut + EXCERPT_CHARACTERS_MAX < stop else ""
+        first = start + column - 1 - cut
+        before, marked = shown[:first], shown[first : first + end - column]
+        number = f"{line:>5}"
+        return (
+            f"{number} | {lead}{_printable(shown)}{tail}\n"
+            f"{' ' * len(number)} | {' ' * (len(lead) + _width(before))}{'^' * max(1, _width(marked))}"
+        )
 
 
 def _breaks_before_blocks(text: str) -> list[int]:
@@ -119,21 +134,6 @@ def _flow_end(text: str, index: int) -> int:
         elif character in "\r\n":
             break
     return index + 1
-
-
-def _excerpt(text: str, line: int, column: int, end: int) -> str:
-    """Return the line and its caret; of a long line the part around the caret."""
-    cut = max(0, column - 1 - EXCERPT_CHARACTERS_MAX // 2) if len(text) > EXCERPT_CHARACTERS_MAX else 0
-    shown = text[cut : cut + EXCERPT_CHARACTERS_MAX]
-    lead = "..." if cut else ""
-    before = shown[: column - 1 - cut]
-    marked = shown[column - 1 - cut : end - 1 - cut]
-    number = f"{line:>5}"
-    tail = "..." if cut + EXCERPT_CHARACTERS_MAX < len(text) else ""
-    return (
-        f"{number} | {lead}{_printable(shown)}{tail}\n"
-        f"{' ' * len(number)} | {' ' * (len(lead) + _width(before))}{'^' * max(1, _width(marked))}"
-    )
 
 
 def _printable(text: str) -> str:

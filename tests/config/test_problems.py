@@ -169,6 +169,26 @@ def test_cycle_is_a_path_with_the_place_of_each_edge():
     )
 
 
+def test_cycles_apart_from_each_other_are_all_told():
+    text = "jobs:\n" + "".join(f"  {a}: {{run: x, depends_on: [{b}]}}\n" for a, b in ("ab", "ba", "cd", "dc", "ee"))
+    assert sorted(found(text)) == ["E202 6:28-29", "E204 2:28-29", "E204 4:28-29"]
+
+
+def test_long_cycle_is_told_in_part():
+    ring = "".join(f"  j{n}: {{run: x, depends_on: [j{(n + 1) % 500}]}}\n" for n in range(500))
+    (problem,) = load_text("jobs:\n" + ring).problems
+    assert "more" in problem.message
+    assert len(problem.message + problem.why) < 5000
+
+
+def test_after_many_guesses_wrong_names_are_told_without_one():
+    edges = "".join(f"  job-{n}: {{run: x, depends_on: [jib-{n}]}}\n" for n in range(2_000))
+    problems = load_text("jobs:\n" + edges).problems
+    assert len(problems) == 2_000
+    assert problems[0].fix.startswith("did you mean 'job-")
+    assert problems[-1].fix == "declare it, or remove it from depends_on"
+
+
 def test_job_declared_in_two_files_names_both_places():
     one, two = "jobs: {a: {run: x}}\n", "jobs:\n  a: {run: y}\n"
     (problem,) = load_texts({"/srv/1.yaml": one, "/srv/2.yaml": two}, NOW).problems

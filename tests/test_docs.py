@@ -71,8 +71,8 @@ def test_every_job_file_on_a_page_is_valid(block: Block):
     assert loaded.config is not None, render(loaded.problems, "human")
 
 
-@pytest.mark.parametrize("block", with_ids(FRAGMENTS))
-def test_every_fragment_on_a_page_parses(block: Block):
+@pytest.mark.parametrize("block", with_ids([*JOB_FILES, *FRAGMENTS]))
+def test_every_yaml_on_a_page_parses(block: Block):
     assert yaml.safe_load(block.text) is not None
 
 

@@ -10,8 +10,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from dagsched.config.events import FILE_BYTES_MAX
 from dagsched.config.problem import Problem
-from dagsched.config.reader import FILE_BYTES_MAX
 from dagsched.config.source import Source
 
 SUFFIXES = (".yaml", ".yml")

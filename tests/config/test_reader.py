@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagsched.config import reader
-from dagsched.config.reader import ALIASES_MAX, DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX, read
+from dagsched.config.events import FILE_BYTES_MAX
+from dagsched.config.reader import ALIASES_MAX, DEPTH_MAX, NODES_MAX, read
 from dagsched.config.scalars import resolve
 from tests.config.texts import FILE, spelled
 

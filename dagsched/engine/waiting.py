@@ -22,6 +22,7 @@ class WaitingRoom:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._joins: dict[Key, Join] = {}
+        self._unheard: set[Key] = set()
         self._listeners: dict[Key, list[tuple[Key, int]]] = {}
         self._heap: list[tuple[int, datetime, str]] = []
         self._unmatched: dict[str, set[datetime]] = {}
@@ -31,8 +32,8 @@ class WaitingRoom:
         job = self._book.jobs[run.job]
         join = Join(job.trigger_rule, [edge.job for edge in job.depends_on], run.links)
         self._joins[run.key] = join
-        for number in range(len(run.links)):
-            self._hear(run, join, number)
+        # Heard when it is judged: a run that stands in for an upstream's tick may be made later in this event.
+        self._unheard.add(run.key)
         if any(link.tick is None and link.match is Match.LATEST for link in run.links):
             self._unmatched.setdefault(run.job, set()).add(run.tick)
         heappush(self._heap, (self._book.graph.rank[run.job], run.tick, run.job))
@@ -40,6 +41,7 @@ class WaitingRoom:
     def leave(self, key: Key) -> None:
         """Forget a run that no longer waits."""
         self._joins.pop(key, None)
+        self._unheard.discard(key)
         unmatched = self._unmatched.get(key[0])
         if unmatched is not None:
             unmatched.discard(key[1])
@@ -86,6 +88,10 @@ class WaitingRoom:
                 self._judge(run, join)
 
     def _judge(self, run: Run, join: Join) -> None:
+        if run.key in self._unheard:
+            self._unheard.remove(run.key)
+            for number in range(len(run.links)):
+                self._hear(run, join, number)
         judgement, now = join.judge(), self._book.now
         if judgement is Judgement.RUN:
             self._book.move(run, Joined(now))

@@ -21,6 +21,7 @@ from dagsched.model import (
     Job,
     Match,
     Outcome,
+    Overlap,
     RetryPolicy,
     Run,
     RunState,
@@ -47,7 +48,9 @@ def job(text: str, **fields: Any) -> Job:
         made["schedule"] = Schedule(cron=(schedule,))
     if isinstance(fields.get("retry"), int):
         fields["retry"] = RetryPolicy(fields["retry"], delay=timedelta(seconds=10))
-    if fields.get("overlap") == "allow" and "max_active_runs" not in fields:
+    if "overlap" in fields:
+        fields["overlap"] = Overlap(fields["overlap"])
+    if fields.get("overlap") is Overlap.ALLOW and "max_active_runs" not in fields:
         fields["max_active_runs"] = None
     return Job(id.strip(), **{**made, **fields})
 

@@ -1,4 +1,4 @@
-"""Which upstream runs a run is judged against: latest, same, all, stand-ins, inheritance, and never-ticked upstreams."""
+"""Which upstream runs a run is judged against: latest, same, all, stand-ins, inheritance, never-ticked upstreams."""
 
 from datetime import timedelta
 

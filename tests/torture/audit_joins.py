@@ -1,0 +1,217 @@
+"""P3: which upstream runs a run was judged against, and whether what became of them allowed its start."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import product
+
+from tests.torture.evidence import BAD, LEFT_OUT, TERMINAL, Row, instant, run_parts
+from tests.torture.lives import Lives, is_schedule_tick, same_in_all, ticks_of
+from tests.torture.world import Declared
+
+Finding = tuple[str, str, str]
+Verdicts = frozenset[str]
+
+
+def starts_were_allowed(lives: Lives) -> Iterator[Finding]:
+    for run, show in lives.evidence.shows.items():
+        if show["only"] or not show["attempts"]:
+            continue
+        queued = _last_judged(lives, run)
+        if queued is None:
+            continue
+        start = next((e for e in lives.starts(run) if e["seq"] > queued["seq"]), None)
+        if start is None:
+            continue
+        declared = lives.evidence.declared(show["job"], instant(queued["time"]), instant(start["time"]))
+        if not declared or not same_in_all([(each.rule, each.depends_on) for each in declared]):
+            continue
+        edges = _edges(lives, declared[0], show, queued)
+        if not any(_allows(declared[0].rule, choice) for choice in product(*edges.values())):
+            said = ", ".join(f"{job}: {'/'.join(sorted(verdicts))}" for job, verdicts in edges.items())
+            yield "P3", run, f"started under {declared[0].rule} with {said}"
+
+
+def _last_judged(lives: Lives, run: str) -> Row | None:
+    """Return the event with which the run's joins were last judged; None if it never waited for anything."""
+    return next((event for event in reversed(lives.events[run]) if event["type"] == "run.queued"), None)
+
+
+def _edges(lives: Lives, job: Declared, show: Row, queued: Row) -> Mapping[str, Verdicts]:
+    """Return what each upstream may have said; one that the run has no link to says nothing against it."""
+    edges: dict[str, Verdicts] = {name: frozenset({"ok"}) for name, _ in job.depends_on}
+    by_job: dict[str, list[Verdicts]] = {}
+    for link in show["upstream"]:
+        by_job.setdefault(link["job"], []).append(_verdict(lives, job, show, link, queued))
+    for name, links in by_job.items():
+        if name in edges:
+            edges[name] = frozenset(_worst(choice) for choice in product(*links)) if len(links) < 12 else _union(links)
+    return edges
+
+
+def _union(links: Sequence[Verdicts]) -> Verdicts:
+    return frozenset[str]().union(*links)
+
+
+def _worst(said: Sequence[str]) -> str:
+    return next((verdict for verdict in ("bad", "pending", "left") if verdict in said), "ok")
+
+
+def _verdict(lives: Lives, job: Declared, show: Row, link: Row, queued: Row) -> Verdicts:
+    if link["run"] is None:
+        return frozenset({"left" if link["match"] == "same" else "pending"})
+    name, tick = run_parts(link["run"])
+    row = lives.covering(name, tick)
+    exact = not job.is_scheduled and link["run"].endswith(show["tick"])
+    found: set[str] = set()
+    for _ in range(100):
+        if row is None:
+            return frozenset({"ok", "bad", "left"})
+        if lives.is_reopened(row["run"]):
+            # What stood in for it when the join was judged is no longer told.
+            found |= {"ok", "bad", "left"}
+        stand_in = lives.evidence.shows.get(row["run"], {}).get("stand_in")
+        state = lives.state_at(row["run"], lives.end_of_moment(queued)) or row["state"]
+        if exact or not stand_in or state not in TERMINAL:
+            found.add(_says(state))
+            break
+        row = lives.covering(name, run_parts(stand_in)[1])
+    return frozenset(found)
+
+
+def _says(state: str) -> str:
+    if state not in TERMINAL:
+        return "pending"
+    if state in BAD:
+        return "bad"
+    return "left" if state in LEFT_OUT else "ok"
+
+
+def _allows(rule: str, verdicts: Sequence[str]) -> bool:
+    count = Counter(verdicts)
+    return {
+        "all_success": count["ok"] == len(verdicts),
+        "all_done": not count["pending"],
+        "all_failed": count["bad"] == len(verdicts),
+        "one_success": count["ok"] > 0,
+        "one_failed": count["bad"] > 0,
+        "none_failed": not count["bad"] and not count["pending"],
+        "none_skipped": not count["left"] and not count["pending"],
+        "always": True,
+    }[rule]
+
+
+# ---------------------------------------------------------------- the journal's word
+
+
+def upstreams_had_ended(lives: Lives) -> Iterator[Finding]:
+    """Under all_success the journal itself must show a good end of every upstream run before the start."""
+    starts = {line.run: line.place for line in reversed(lives.evidence.journal) if line.kind == "start"}
+    ends = {
+        line.run: line.place
+        for line in reversed(lives.evidence.journal)
+        if line.kind == "end" and line.extra == "0" and line.role == "main"
+    }
+    for run, place in starts.items():
+        show = lives.evidence.shows.get(run)
+        if show is None or show["only"] or lives.is_reopened(run):
+            continue
+        judged = _last_judged(lives, run)
+        began = lives.starts(run)
+        if judged is None or not began:
+            continue
+        declared = lives.evidence.declared(show["job"], instant(judged["time"]), instant(began[0]["time"]))
+        if not declared or {each.rule for each in declared} != {"all_success"}:
+            continue
+        for link in show["upstream"]:
+            for name in _standing(lives, link, show, declared[0]):
+                if ends.get(name, place + 1) > place and lives.rows[name]["state"] == "success":
+                    yield "P3", run, f"its first line stands before the end of {name} in the journal"
+
+
+def _standing(lives: Lives, link: Row, show: Row, job: Declared) -> list[str]:
+    row = lives.covering(*run_parts(link["run"])) if link["run"] else None
+    while row is not None and row["state"] != "success" and (job.is_scheduled or show["tick"] != row["tick"]):
+        stand_in = lives.evidence.shows.get(row["run"], {}).get("stand_in")
+        row = lives.covering(*run_parts(stand_in)) if stand_in else None
+    return [row["run"]] if row is not None and row["state"] == "success" else []
+
+
+# ---------------------------------------------------------------- the match
+
+
+def matches_are_right(lives: Lives) -> Iterator[Finding]:
+    """The links of a run whose edges were never edited are the ones that the rows of that moment give."""
+    for run, show in lives.evidence.shows.items():
+        born = lives.born(run)
+        if born is None or show["only"] or born["type"] != "run.created" or lives.is_reopened(run):
+            continue
+        made = instant(born["time"])
+        last = instant(lives.events[run][-1]["time"])
+        declared = lives.evidence.declared(show["job"], made, last)
+        if not declared or not same_in_all([(each.depends_on, each.is_scheduled) for each in declared]):
+            continue
+        for upstream, match in declared[0].depends_on:
+            links = [link["run"] for link in show["upstream"] if link["job"] == upstream]
+            yield from _match(lives, run, upstream, match, links, born)
+
+
+def _match(
+    lives: Lives, run: str, upstream: str, match: str, links: Sequence[str | None], born: Row
+) -> Iterator[Finding]:
+    if any(lives.is_reopened(row["run"]) for row in lives.by_job[upstream]):
+        return  # Ranges may have been split since.
+    job, tick = run_parts(run)
+    rows = [row for row in lives.by_job[upstream] if instant(row["tick"]) <= tick and not lives.is_only(row["run"])]
+    by_seq = [row for row in rows if _was_there(lives, row, born, strictly=True)]
+    by_time = [row for row in rows if _was_there(lives, row, born, strictly=False)]
+    wanted = [_expected(lives, job, tick, match, there) for there in (by_seq, by_time)]
+    found = frozenset(_row_name(lives, link) for link in links)
+    if found not in wanted:
+        yield "P3", run, f"is judged against {_words(found)} of {upstream} ({match}); expected {_words(wanted[1])}"
+
+
+def _was_there(lives: Lives, row: Row, born: Row, *, strictly: bool) -> bool:
+    event = lives.born(row["run"])
+    if event is None:
+        return False
+    return bool(event["seq"] < born["seq"] if strictly else instant(event["time"]) <= instant(born["time"]))
+
+
+def _expected(lives: Lives, job: str, tick: datetime, match: str, there: Sequence[Row]) -> frozenset[str | None]:
+    if match == "all":
+        opened = _previous_tick(lives, job, tick)
+        return frozenset(row["run"] for row in there if _is_in_window(row, opened, tick))
+    newest = there[-1] if there else None
+    if match == "same":
+        covers = newest is not None and ticks_of(newest)[1] >= tick
+        return frozenset({newest["run"] if newest is not None and covers else None})
+    return frozenset({newest["run"] if newest is not None else None})
+
+
+def _is_in_window(row: Row, opened: datetime | None, tick: datetime) -> bool:
+    first, last = ticks_of(row)
+    return (opened is None or last > opened) and (is_schedule_tick(first) or first == tick)
+
+
+def _previous_tick(lives: Lives, job: str, tick: datetime) -> datetime | None:
+    before = [
+        min(ticks_of(row)[1], tick)
+        for row in lives.by_job[job]
+        if instant(row["tick"]) < tick and is_schedule_tick(instant(row["tick"]))
+    ]
+    return before[-1] if before else None
+
+
+def _row_name(lives: Lives, link: str | None) -> str | None:
+    row = lives.covering(*run_parts(link)) if link else None
+    return row["run"] if row else link
+
+
+def _words(names: frozenset[str | None]) -> str:
+    return ", ".join(sorted(name or "nothing" for name in names)) or "no run"
+
+
+CHECKS = (starts_were_allowed, upstreams_had_ended, matches_are_right)

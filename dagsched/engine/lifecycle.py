@@ -51,7 +51,10 @@ class Blocked(Change):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut(Change):
-    """It will not run; the reason says why, `stand_in` which run of the same job stands in for it."""
+    """It will not run; the reason says why.
+
+    `stand_in`: the tick of the same job whose run stands in for it, None without one.
+    """
 
     event: ClassVar[str] = "run.skipped"
     stand_in: datetime | None = None
@@ -59,7 +62,10 @@ class LeftOut(Change):
 
 @dataclass(frozen=True, slots=True)
 class Started(Change):
-    """An attempt is about to start under the job `definition`."""
+    """An attempt is about to start.
+
+    `definition`: hash of the job as it is now; `config`: number of the configuration.
+    """
 
     event: ClassVar[str] = "run.started"
     definition: str = ""
@@ -76,7 +82,10 @@ class Succeeded(Change):
 
 @dataclass(frozen=True, slots=True)
 class Retried(Change):
-    """Its attempt did not succeed and another one follows, not before `not_before`."""
+    """Its attempt did not succeed and another one follows.
+
+    `not_before`: the instant at which its backoff ends.
+    """
 
     event: ClassVar[str] = "run.retrying"
     not_before: datetime | None = None
@@ -102,7 +111,10 @@ class Cancelled(Change):
 
 @dataclass(frozen=True, slots=True)
 class Reopened(Change):
-    """A person asked for it again: `grant` more attempts, judged against `links` if those are given."""
+    """A person asked for it again.
+
+    `grant`: how many attempts more it may have; `links`: what it is judged against, None leaves that as it was.
+    """
 
     event: ClassVar[str] = "run.reopened"
     grant: int = 1

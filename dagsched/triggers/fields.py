@@ -7,8 +7,9 @@ A field is a list of items joined by commas:
     special = "L" | n "W" (day of month)      weekday "#" n | "L" weekday (weekday)
 
 Values are numbers or, for months and weekdays, three-letter English names. `5/15` means `5-59/15`. Weekday 7
-is Sunday, like 0. A few texts (`*`, `0`, `mon-fri`) make up most of a large job file, so each distinct one is
-read once; offsets count from the start of the field.
+is Sunday, like 0. Everything is checked here first, so that a complaint knows its place; items of several
+values are then expanded together (see `expand`). A few texts (`*`, `0`, `mon-fri`) make up most of a large job
+file, so each distinct one is read once; offsets count from the start of the field.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from functools import lru_cache
 from typing import NoReturn
 
 from dagsched.errors import InvalidSchedule
+from dagsched.triggers.expand import expand
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -100,6 +102,7 @@ def read_field(kind: FieldKind, text: str) -> Field:
     """
     token = Token(text, 0)
     found = Field(kind, text)
+    several: list[str] = []
     for item in token.split(","):
         if not item.text:
             _refuse(
@@ -111,7 +114,9 @@ def read_field(kind: FieldKind, text: str) -> Field:
         if not (
             _special_day(found, item) if kind is DAY else kind is WEEKDAY and _special_weekday(found, item)
         ):
-            _plain(found, item)
+            several += _plain(found, item)
+    if several:
+        found.values |= expand(KINDS.index(kind), several, kind.full())
     return found
 
 
@@ -167,8 +172,8 @@ def _special_weekday(found: Field, item: Token) -> bool:
     return True
 
 
-def _plain(found: Field, item: Token) -> None:
-    """Read `base[/step]` into the field's values."""
+def _plain(found: Field, item: Token) -> tuple[str, ...]:
+    """Check `base[/step]` and take over what needs no expansion; return the item if it does."""
     kind = found.kind
     base, slash, _ = item.text.partition("/")
     start = item.part(0, len(base))
@@ -194,9 +199,14 @@ def _plain(found: Field, item: Token) -> None:
             found.singles.add(low)
     if slash and "-" not in base:
         found.steps.append((item, step))
-    found.values.update(
-        value % 7 if kind is WEEKDAY else value for value in range(low, max(low, high) + 1, step)
-    )
+    if base in ("*", "?") and step == 1:
+        found.values.update(kind.full())
+    elif low >= high:
+        # `9`, `9-9`, `9-9/2`, `59/5`, weekday `7/2`: croniter would read all but the first as starred.
+        found.values.add(low % 7 if kind is WEEKDAY else low)
+    else:
+        return (item.text,)
+    return ()
 
 
 def _step(kind: FieldKind, item: Token, step: Token) -> int:

@@ -1,0 +1,33 @@
+"""The plain items of a cron field → numbers, expanded by croniter.
+
+croniter sees one field at a time, beside four stars, after our own grammar has accepted it: no date, no time
+zone and none of the special days. What it would misread never reaches it:
+
+- an item that names a single value: `9-9` and `9-9/2` are read like `*` and `*/2`, and so is a last value with a
+  step (`59/5` in croniter 6, weekday `7/2` in 6 and 7);
+- `L`, `nW`, `Lk` and `mon#2`: they depend on the month, and croniter joins `#` and a day differently.
+
+A field that names every value (`0-23`) comes back as `*`. The values are the same; that the *text* has no star,
+which makes a fixed-time job, is remembered by the field and not asked of croniter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def expand(position: int, items: Sequence[str], full: range) -> set[int]:
+    """Return the values of those items of the field at `position` (0 minute .. 4 weekday); Sunday is 0.
+
+    `full` is what a star stands for. The items are valid, plain and name more than one value each.
+
+    >>> sorted(expand(1, ["9-17/4", "*/12"], range(24)))
+    [0, 9, 12, 13, 17]
+    """
+    # Imported late: many job files name only stars and single values, and reading them stays quick.
+    from croniter import croniter  # type: ignore[import-untyped,unused-ignore]  # stubs are a package apart
+
+    fields = ["*"] * 5
+    fields[position] = ",".join(items).replace("?", "*")  # `?/2` is `*/2`, which croniter knows for days alone
+    values = croniter.expand(" ".join(fields))[0][position]
+    return set(full) if values == ["*"] else {int(value) for value in values}

@@ -33,9 +33,10 @@ def main() -> None:
     run, attempt = os.environ["DAGSCHED_RUN"], os.environ["DAGSCHED_ATTEMPT"]
     journal = Journal(path, run, attempt, "main")
     journal.write("start", edit)
+    # Before the handler is set: what is forked here must not write in this process's name.
+    _misbehave(path, run, attempt, habits)
     dies_by_term = "stubborn" not in habits
     signal.signal(signal.SIGTERM, lambda *_: _terminated(journal, dies_by_term))
-    _misbehave(path, run, attempt, habits)
     _live(journal, float(seconds))
     code = 3 if zlib.crc32(f"{run}#{attempt}".encode()) % 100 < int(fail_percent) else 0
     if "output" in habits:

@@ -64,9 +64,7 @@ class Cron:
         self._expression = parse(expression, days)
         zone(timezone)
         if not self._expression.rule.is_possible:
-            raise NeverFires(
-                f"'{expression}' never fires: no date of the calendar fits its day, month and weekday"
-            )
+            raise NeverFires(never_fires(expression))
         self.expression, self.timezone = expression, timezone
         self.gap, self.fold, self.days = gap, fold, days
         self.is_wildcard = self._expression.is_wildcard
@@ -136,6 +134,11 @@ class Cron:
             f", {key}={value!r}" for key in ("gap", "fold", "days") if (value := getattr(self, key))
         )
         return f"Cron({self.expression!r}, {self.timezone!r}{extras})"
+
+
+def never_fires(expression: str) -> str:
+    """Return what is said of an expression that no date fits, as an error or as a remark."""
+    return f"'{expression}' never fires: no date of the calendar fits its day, month and weekday"
 
 
 def at_offset(expression: Expression, low: int, high: int, offset: int) -> Iterator[datetime]:

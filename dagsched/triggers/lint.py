@@ -19,10 +19,9 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
-from dagsched.errors import NeverFires
 from dagsched.model import Schedule, format_instant
 from dagsched.triggers.base import floor_s
-from dagsched.triggers.cron import Cron
+from dagsched.triggers.cron import Cron, never_fires
 from dagsched.triggers.fields import DAY, Field
 from dagsched.triggers.grammar import Expression, parse
 from dagsched.triggers.links import replacement_of
@@ -51,13 +50,11 @@ def lint(schedule: Schedule, now: datetime, months: int = 24) -> tuple[Remark, .
     A schedule that can never fire is a remark here (W304). Raises InvalidSchedule and UnknownTimezone, as
     `trigger_of` does.
     """
-    remarks = [*_timezone_remarks(schedule.timezone), *_length_remarks(schedule)]
-    try:
-        trigger = trigger_of(schedule)
-    except NeverFires as error:
-        remarks.append(Remark("W304", str(error), "no year has such a date", "check day, month and weekday"))
-        return tuple(remarks)
-    if (schedule.end or schedule.at) and trigger.next(now) is None:
+    trigger = trigger_of(schedule)
+    impossible = tuple(_impossible(schedule))
+    remarks = [*_timezone_remarks(schedule.timezone), *_length_remarks(schedule), *impossible]
+    has_ticks = not schedule.cron or len(impossible) < len(schedule.cron)
+    if has_ticks and (schedule.end or schedule.at) and trigger.next(now) is None:
         remarks.append(_over(schedule))
     elif schedule.cron:
         low, high = _window(schedule, floor_s(now), months)
@@ -270,6 +267,15 @@ def _length_remarks(schedule: Schedule) -> Iterator[Remark]:
 
 def _days(length: timedelta) -> str:
     return f"{length.days}d" if not length.seconds else f"{length.days}d {timedelta(seconds=length.seconds)}"
+
+
+def _impossible(schedule: Schedule) -> Iterator[Remark]:
+    """Warn of each expression that no date fits."""
+    for text in schedule.cron:
+        if not parse(text, schedule.days).rule.is_possible:
+            yield Remark(
+                "W304", never_fires(text), "no year has such a date", "check day, month and weekday"
+            )
 
 
 def _over(schedule: Schedule) -> Remark:

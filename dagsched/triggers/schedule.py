@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
-from dagsched.errors import InvalidSchedule
+from dagsched.errors import InvalidSchedule, NeverFires
 from dagsched.model import Schedule, format_instant
 from dagsched.triggers.at import At
 from dagsched.triggers.base import Trigger, Union, Window
@@ -20,7 +20,8 @@ def trigger_of(schedule: Schedule) -> Trigger:
     """Return the trigger of that schedule, cut to its `start` and `end` (both included).
 
     `max_runs` is not looked at: it counts runs, and a trigger knows none. The same schedule gives the same
-    trigger. Raises InvalidSchedule, UnknownTimezone or NeverFires.
+    trigger. An expression that no date fits (30 February) has no ticks: it is worth a warning (W304), not the
+    end of a daemon. Raises InvalidSchedule or UnknownTimezone.
     """
     kinds = [kind for kind in KINDS if getattr(schedule, kind) not in ((), None)]
     if len(kinds) != 1:
@@ -44,11 +45,15 @@ def trigger_of(schedule: Schedule) -> Trigger:
 
 
 def crons_of(schedule: Schedule) -> tuple[Cron, ...]:
-    """Return the cron triggers a schedule is made of; empty for `every` and `at`."""
-    return tuple(
+    """Return the cron triggers a schedule is made of; empty for `every` and `at`.
+
+    Expressions that never fire are left out.
+    """
+    found = (
         shared_cron(text, schedule.timezone, schedule.gap, schedule.fold, schedule.days)
         for text in schedule.cron
     )
+    return tuple(cron for cron in found if cron is not None)
 
 
 @lru_cache(maxsize=65_536)
@@ -58,9 +63,12 @@ def shared_cron(
     gap: Literal["run", "skip"] | None,
     fold: Literal["first", "both"] | None,
     days: Literal["any", "all"] | None,
-) -> Cron:
-    """Return one Cron for all schedules that differ only in their bounds."""
-    return Cron(expression, timezone, gap=gap, fold=fold, days=days)
+) -> Cron | None:
+    """Return one Cron for all schedules that differ only in their bounds; None if it never fires."""
+    try:
+        return Cron(expression, timezone, gap=gap, fold=fold, days=days)
+    except NeverFires:
+        return None
 
 
 def _cron(schedule: Schedule) -> Trigger:

@@ -247,6 +247,14 @@ def test_schedule_that_never_fires_is_told(schedule: Schedule, part: str) -> Non
     assert part in remark.message
 
 
+def test_impossible_expression_is_told_once_beside_what_is_said_of_the_others() -> None:
+    assert codes("0 0 30 2 *") == ["W304"]
+    assert codes("0 0 30 2 *", end=utc(2020, 1, 1)) == ["W304"]
+    assert codes("0 0 30 2 *", "*/45 * * * *") == ["W304", "W305"]
+    (remark,) = remarks("0 0 * * *", "0 0 30 2 *")
+    assert remark.message.startswith("'0 0 30 2 *' never fires")
+
+
 def test_at_in_a_gap_is_told_and_a_real_time_is_not() -> None:
     (remark,) = lint(Schedule(at=datetime(2027, 3, 14, 2, 30), timezone=NEW_YORK), NOW)
     assert remark.code == "W301"

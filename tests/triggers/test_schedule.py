@@ -169,9 +169,31 @@ def test_end_before_start_is_refused() -> None:
         trigger_of(Schedule(cron=("* * * * *",), start=utc(2026, 1, 2), end=utc(2026, 1, 1)))
 
 
-def test_one_impossible_expression_of_several_never_fires() -> None:
-    with pytest.raises(NeverFires, match="0 0 30 2"):
-        trigger_of(Schedule(cron=("0 0 * * *", "0 0 30 2 *")))
+@pytest.mark.parametrize(
+    "bounds",
+    [{}, {"start": utc(2026, 1, 1)}, {"end": utc(2027, 1, 1)}, {"start": utc(2026, 1, 1), "end": utc(2027, 1, 1)}],
+    ids=["unbounded", "start", "end", "both"],
+)
+@pytest.mark.parametrize("cron", [("0 0 30 2 *",), ("0 0 30 2 *", "0 0 31 4 *")], ids=["one", "two"])
+def test_schedule_that_no_date_fits_is_a_trigger_without_ticks(
+    cron: tuple[str, ...], bounds: dict[str, datetime]
+) -> None:
+    trigger = trigger_of(Schedule(cron=cron, timezone="Europe/Berlin", **bounds))  # type: ignore[arg-type]
+    assert trigger.next(utc(2026, 1, 1)) is None
+    assert list(trigger.ticks(utc(2026, 1, 1))) == []
+    assert list(trigger.ticks(utc(2026, 1, 1), utc(2030, 1, 1))) == []
+    with pytest.raises(NeverFires):
+        Cron(cron[0], "Europe/Berlin")
+
+
+def test_impossible_expression_beside_others_adds_no_tick() -> None:
+    trigger = trigger_of(Schedule(cron=("0 0 30 2 *", "0 0 * * *")))
+    assert list(trigger.ticks(utc(2026, 2, 27), utc(2026, 3, 1))) == [utc(2026, 2, 28), utc(2026, 3, 1)]
+
+
+def test_impossible_date_in_an_unknown_zone_is_refused_for_the_zone() -> None:
+    with pytest.raises(UnknownTimezone):
+        trigger_of(Schedule(cron=("0 0 30 2 *",), timezone="Mars/Base"))
 
 
 def test_zone_is_checked_for_every_kind() -> None:

@@ -64,15 +64,18 @@ class ControlServer:
         if self._server is None:
             return
         self._server.close()
+        self._server = None
         if self._clients:
             await asyncio.wait(self._clients, timeout=1.0)
         for client in self._clients:
             client.cancel()
         with suppress(FileNotFoundError):
             (self._state_dir / NAME).unlink()
-        self._server = None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.close()  # accepted while the server was closing
+            return
         task = asyncio.current_task()
         assert task is not None
         self._clients.add(task)

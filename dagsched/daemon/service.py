@@ -40,6 +40,7 @@ GRACE = timedelta(seconds=30)
 KILL_GRACE = timedelta(seconds=10)
 HEARTBEAT_S = 5.0
 REBUILDS_MAX = 3
+_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Door(Protocol):
@@ -98,6 +99,9 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
         self._exit_code = 0
+        self._sources: Sources | None = None
+        self._is_up = False
+        self._early_signals: list[signal.Signals] = []
 
     # ------------------------------------------------------------ the daemon
 
@@ -106,6 +110,7 @@ class Daemon:
 
         Raises ConfigInvalid, StoreError and SpawnerError for what makes a start impossible.
         """
+        self._hear_signals()
         await self._open_state()
         try:
             await self._start()
@@ -126,6 +131,7 @@ class Daemon:
         what became of the runs is for the observer to judge. Raises as `run` does, Unknown for a job that is
         not declared, and StoreHeld when a daemon holds the state.
         """
+        self._hear_signals()
         try:
             await self._open_state()
         except StoreHeld as error:
@@ -147,7 +153,8 @@ class Daemon:
         wanted = graph.with_ancestors(jobs) if jobs else graph.order
         last = next(iter(await self.store.configs(limit=1)), None)
         await self._begin(loaded.config, last.number if last else 0, once=True)
-        self._hear_signals()
+        self._is_up = True
+        self._heed_early_signals()
         await self._turning(self.loop.ask(lambda now: events.OnceRequested(now, tuple(wanted))))
         while not self._is_over(until_idle=True):
             await self._turn()
@@ -203,7 +210,8 @@ class Daemon:
         await self._turning(self._apply_config(self.config, self.number))
 
     async def _serve(self, until_idle: bool) -> None:
-        self._hear_signals()
+        self._is_up = True
+        self._heed_early_signals()
         self._soon(self._beat())
         self._soon(self._watch_files())
         self._systemd.ready(self._status_line())
@@ -279,22 +287,38 @@ class Daemon:
             self._killed = True
             self.loop.tell(events.StopRequested(self.clock.now()))
 
+    def _hear_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _HEARD:
+            loop.add_signal_handler(number, self._hear, number)
+
+    def _hear(self, number: signal.Signals) -> None:
+        """Take a signal; one that comes during the start is kept until there is something to stop or reload."""
+        if not self._is_up:
+            self._early_signals.append(number)
+        elif number is signal.SIGHUP:
+            if self._sources is not None:
+                self._soon(self._reload_quietly())
+        elif number is signal.SIGTERM:
+            self.stop()
+        else:
+            self._interrupt()
+
+    def _heed_early_signals(self) -> None:
+        for number in self._early_signals:
+            self._hear(number)
+
     def _interrupt(self) -> None:
         self._interrupts += 1
         self.stop()
         if self._interrupts > 1:
             self._kill()
 
-    def _hear_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.stop)
-        loop.add_signal_handler(signal.SIGINT, self._interrupt)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._soon(self._reload_quietly()))
-
     # ------------------------------------------------------------ configuration
 
     async def reload(self) -> bool:
         """Read the job files again and put what is good in force; return whether that changed anything."""
+        assert self._sources is not None, "`run --once` reads its files once"
         async with self._reloading:
             self._systemd.reloading()
             reading = await asyncio.to_thread(self._sources.read, self.clock.now())

@@ -1,0 +1,141 @@
+"""The verbs on a running daemon, from outside; what each answers and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagsched.api.client import call
+from dagsched.errors import Refused, Unknown
+from tests.daemon.served import Served, ask, rows
+
+JOBS = """\
+version: 1
+jobs:
+  extract: {run: 'true'}
+  bad: {run: '[ -e fixed ]', depends_on: [extract]}
+  last: {run: 'true', depends_on: [bad]}
+  held: {run: 'until [ -e go ]; do sleep 0.05; done'}
+  typed:
+    run: echo "$DAGSCHED_PARAM_N"
+    params:
+      n: {type: integer, minimum: 1}
+"""
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Served]:
+    (tmp_path / "jobs.yaml").write_text(JOBS)
+    with Served(tmp_path) as served:
+        served.until_type("daemon.started")
+        yield served
+
+
+def do(daemon: Served, verb: str, **body: Any) -> Mapping[str, Any]:
+    answer = asyncio.run(call(daemon.folder / ".dagsched", verb, body))
+    assert answer is not None
+    return answer
+
+
+def history(daemon: Served) -> dict[str, str]:
+    return {row["job"]: row["state"] for row in reversed(rows(ask(daemon.folder, "history", "--json")))}
+
+
+def test_trigger_names_what_it_made_and_what_blocks_it(daemon: Served) -> None:
+    answer = do(daemon, "trigger", job="bad", with_upstream=True)
+    assert [name.split(":")[1] for name in answer["runs"]] == ["extract", "bad", "last"]
+    assert "waits for upstream job:extract:" in answer["blocked"][0]
+
+
+def test_trigger_in_the_middle_says_at_once_that_its_upstream_never_ran(daemon: Served) -> None:
+    answer = do(daemon, "trigger", job="bad")
+    assert "extract has never had a tick" in answer["blocked"][0]
+
+
+def test_rerun_opens_again_what_the_failure_had_stopped(daemon: Served) -> None:
+    do(daemon, "trigger", job="extract")
+    failed = daemon.until_type("run.failed", "bad")
+    daemon.until_type("run.upstream_failed", "last")
+    (daemon.folder / "fixed").touch()
+    do(daemon, "rerun", run=failed["run"])
+    daemon.until_type("run.succeeded", "last")
+    assert history(daemon) == {"extract": "success", "bad": "success", "last": "success"}
+
+
+def test_rerun_of_a_run_below_a_bad_one_is_refused(daemon: Served) -> None:
+    do(daemon, "trigger", job="extract")
+    stopped = daemon.until_type("run.upstream_failed", "last")
+    with pytest.raises(Refused, match=r"job:bad:.* is failed; run that again first"):
+        do(daemon, "rerun", run=stopped["run"])
+
+
+def test_cancel_ends_a_running_attempt(daemon: Served) -> None:
+    run = do(daemon, "trigger", job="held")["runs"][0]
+    daemon.until_type("run.started", "held")
+    do(daemon, "cancel", run=run)
+    daemon.until_type("run.cancelled", "held")
+    with pytest.raises(Refused, match="is cancelled already"):
+        do(daemon, "cancel", run=run)
+
+
+def test_pause_and_resume_are_remembered_and_a_trigger_ignores_them(daemon: Served) -> None:
+    do(daemon, "pause", job="extract")
+    do(daemon, "trigger", job="extract")
+    daemon.until_type("run.succeeded", "extract")
+    do(daemon, "resume", job="extract")
+    assert daemon.until_type("job.resumed")["job"] == "extract"
+
+
+def test_ack_takes_a_failed_run_off_the_dead_letters(daemon: Served) -> None:
+    do(daemon, "trigger", job="extract")
+    failed = daemon.until_type("run.failed", "bad")
+    do(daemon, "ack", run=failed["run"])
+    daemon.until_type("run.acked", "bad")
+    with pytest.raises(Refused, match="only a failed run"):
+        do(daemon, "ack", run=failed["run"].replace(":bad:", ":extract:"))
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [({}, "needs a value for parameter 'n'"), ({"n": 0}, "less than the minimum"), ({"m": 1}, "no parameter 'm'")],
+    ids=["missing", "out of range", "unknown"],
+)
+def test_trigger_refuses_parameters_that_do_not_fit(daemon: Served, params: dict[str, int], words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        do(daemon, "trigger", job="typed", params=params)
+
+
+def test_parameters_reach_the_command(daemon: Served) -> None:
+    run = do(daemon, "trigger", job="typed", params={"n": 5})["runs"][0]
+    daemon.until_type("run.succeeded", "typed")
+    assert daemon.ask("logs", run) == "5\n"
+
+
+def test_names_that_nobody_has_are_refused_with_the_nearest(daemon: Served) -> None:
+    with pytest.raises(Unknown) as caught:
+        do(daemon, "pause", job="extrct")
+    assert caught.value.nearest == ("extract",)
+    with pytest.raises(Refused, match="no run name"):
+        do(daemon, "cancel", run="extract")
+    with pytest.raises(Unknown):
+        do(daemon, "rerun", run="job:extract:2020-01-01T00:00:00Z")
+    with pytest.raises(Refused, match="there is no verb 'explode'"):
+        do(daemon, "explode")
+
+
+def test_status_tells_how_the_daemon_is(daemon: Served) -> None:
+    status = do(daemon, "status")
+    assert status["pid"] == daemon.process.pid
+    assert (status["config"], status["problems"], status["health"]) == (1, [], "ok")
+
+
+def test_why_names_the_one_condition_that_blocks(daemon: Served) -> None:
+    do(daemon, "trigger", job="held")
+    daemon.until_type("run.started", "held")
+    do(daemon, "trigger", job="held")
+    assert "max_active_runs 1 is reached" in daemon.ask("why", "held")
+    assert "has no schedule" in daemon.ask("why", "bad", "2030-01-01T00:00:00Z")

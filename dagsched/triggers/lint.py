@@ -4,7 +4,7 @@
     W302  a clock change drops ticks        W307  an old name of a time zone
     W303  a clock change doubles ticks      W308  a starred step beside a weekday
     W304  never fires (again)               W309  `every` of a day and more
-    W305  a step that does not divide its field
+    W305  a step that does not divide its field (not for days)
 
 Nothing enumerates ticks: clock changes are few, and only the wall times they skip or repeat are looked at.
 Remarks about the text are found once per expression, those about clock changes once per expression and zone.
@@ -22,7 +22,7 @@ from typing import Literal
 from dagsched.model import Schedule, format_instant
 from dagsched.triggers.base import floor_s
 from dagsched.triggers.cron import Cron, never_fires
-from dagsched.triggers.fields import DAY, Field
+from dagsched.triggers.fields import DAY, DAY_KINDS, Field
 from dagsched.triggers.grammar import Expression, parse
 from dagsched.triggers.links import replacement_of
 from dagsched.triggers.notes import cause_of, clock_text, local
@@ -176,6 +176,9 @@ def _text_remarks(text: str, days: Literal["any", "all"] | None) -> tuple[Remark
 
 def _steps(expression: Expression) -> Iterator[Remark]:
     for field, start in zip(expression.fields, expression.offsets, strict=True):
+        # No step divides months of 28 to 31 days or a week of 7: who writes `*/2` for days knows it starts again.
+        if field.kind in DAY_KINDS:
+            continue
         for item, step in field.steps:
             if field.kind.size % step:
                 yield _uneven(expression, field, item.text, start + item.offset, step)

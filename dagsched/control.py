@@ -26,9 +26,11 @@ from dagsched.model import (
     Run,
     RunState,
     format_instant,
+    parse_instant,
     parse_run_name,
     run_name,
 )
+from dagsched.retention import prune
 from dagsched.stores.contract import Store
 
 if TYPE_CHECKING:
@@ -132,6 +134,15 @@ class Control:
         applied = await self._daemon.reload()
         return {"applied": applied, "number": self._daemon.number, "problems": self._daemon.problem_rows()}
 
+    async def prune(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Delete runs that ended before `before`, with attempts, events and logs. Answer: `deleted`, their number."""
+        try:
+            before = parse_instant(_text(body, "before"))
+        except ValueError as error:
+            raise Refused(f"'before' is no instant: {error}") from None
+        daemon = self._daemon
+        return {"deleted": await prune(daemon.store, daemon.state_dir, daemon.config, before)}
+
     async def status(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Tell how the daemon is."""
         daemon, plan = self._daemon, self._daemon.loop.plan
@@ -166,6 +177,7 @@ _VERBS: Mapping[str, Verb] = {
     "ack": Control.ack,
     "stop": Control.stop,
     "reload": Control.reload,
+    "prune": Control.prune,
     "status": Control.status,
 }
 

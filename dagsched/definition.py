@@ -91,7 +91,7 @@ def _instant(value: str | None) -> datetime | None:
 def _schedule(data: Mapping[str, Any] | None) -> Schedule | None:
     if data is None:
         return None
-    readers = {"cron": tuple, "every": _length, "at": _instant, "start": _instant, "end": _instant}
+    readers: dict[str, Any] = {"cron": tuple, "every": _length, "at": _instant, "start": _instant, "end": _instant}
     return Schedule(**{key: readers.get(key, _same)(value) for key, value in data.items()})
 
 

@@ -159,7 +159,8 @@ class Job:
     """A declaration, with every default filled in.
 
     `run` is shell text (str), an argv (tuple) or None when `handler` is not `shell`. `max_active_runs` None
-    means no limit; `catchup_window` None no age limit. `position` is where the id stands; it takes no part
+    means no limit; `catchup_window` None no age limit. `timezone` (IANA) is that of the local times people and
+    commands are shown; a schedule carries the one it is read in. `position` is where the id stands; it takes no part
     in equality, so that moving a job inside a file changes nothing.
     """
 
@@ -187,6 +188,7 @@ class Job:
     jitter: timedelta = timedelta(0)
     on_crash: OnCrash = OnCrash.RETRY
     enabled: bool = True
+    timezone: str = "UTC"
     description: str = ""
     tags: tuple[str, ...] = ()
     owner: str = ""

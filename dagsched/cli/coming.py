@@ -55,14 +55,6 @@ class Ahead:
         found = [coming for id in ids for coming in islice(self.of(id, after), number)]
         return sorted(found, key=lambda coming: coming.tick)
 
-    def zone(self, id: str) -> str:
-        """Return the time zone in which a job's times are shown: its schedule's, else its upstreams'."""
-        for source in self._sources[id]:
-            schedule = self._jobs[source].schedule
-            if schedule is not None:
-                return schedule.timezone
-        return "UTC"
-
     def _merged(self, id: str, after: datetime) -> Iterator[tuple[datetime, list[str]]]:
         """Yield each tick once, with the jobs whose schedules make it."""
         streams = [self._own(source, after) for source in self._sources[id]]

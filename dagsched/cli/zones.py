@@ -32,11 +32,9 @@ class Zones:
 
 async def zones_of(store: Store) -> Zones:
     """Return the zones that the configuration in force gives; all UTC when there is none."""
-    from dagsched.cli.coming import Ahead
     from dagsched.cli.reading import config_in_force
 
     found = await config_in_force(store)
     if found is None or found[1] is None:
         return Zones()
-    ahead = Ahead(found[1])
-    return Zones({id: ahead.zone(id) for id in found[1].jobs})
+    return Zones({id: job.timezone for id, job in found[1].jobs.items()})

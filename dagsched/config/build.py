@@ -111,7 +111,7 @@ class Builder:
         if "depends_on" in own:
             numbers = range(len(raw["depends_on"]))
             entry.edges = tuple(each for each in numbers if ("depends_on", each) not in dropped.parts)
-        values["schedule"] = self._schedule(said, entry)
+        values["timezone"], values["schedule"] = self._times(said, entry)
         entry.job = Job(id=id, **values)
         return entry
 
@@ -141,16 +141,17 @@ class Builder:
             self._made["cwd", cwd or ""] = made
         return str(made)
 
-    def _schedule(self, said: Mapping[str, Any], entry: Entry) -> Schedule | None:
+    def _times(self, said: Mapping[str, Any], entry: Entry) -> tuple[str, Schedule | None]:
+        """Return the job's time zone and its schedule, if it has one."""
         raw = said.get("schedule")
         entry.schedule_path = ("jobs", self._id, "schedule")
         entry.timezone_path, timezone = self._zone_of(raw, said)
         if not self.schedules.is_zone(timezone, self.document, entry.timezone_path, self.report):
             timezone = "UTC"  # so that what else is wrong with the schedule is told as well
         if raw is None:
-            return None
+            return timezone, None
         place = (self.document, entry.schedule_path)
-        return self.schedules.schedule(raw, timezone, said.get("dst") or {}, place, self.report)
+        return timezone, self.schedules.schedule(raw, timezone, said.get("dst") or {}, place, self.report)
 
     def _zone_of(self, raw: Any, said: Mapping[str, Any]) -> tuple[Path, str]:
         if isinstance(raw, dict) and "timezone" in raw:

@@ -103,12 +103,11 @@ def _argv(job: Job) -> tuple[str, ...]:
 
 
 def _told(job: Job, run: Run, attempt: int) -> dict[str, str]:
-    zone = job.schedule.timezone if job.schedule else "UTC"
     return {
         "DAGSCHED_JOB": job.id,
         "DAGSCHED_RUN": run.name,
         "DAGSCHED_TICK": format_instant(run.tick),
-        "DAGSCHED_TICK_LOCAL": run.tick.astimezone(ZoneInfo(zone)).isoformat(),
+        "DAGSCHED_TICK_LOCAL": run.tick.astimezone(ZoneInfo(job.timezone)).isoformat(),
         "DAGSCHED_ATTEMPT": str(attempt),
         "TRACEPARENT": traceparent(run.name, attempt),
     }

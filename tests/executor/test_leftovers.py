@@ -1,6 +1,7 @@
 """An attempt ends only when everything it left behind is dead."""
 
 import asyncio
+import shlex
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ time.sleep(60)
 
 
 def daemonize(path: Path) -> str:
-    return f"{sys.executable} -I -S -c '{DAEMON}' {path}"
+    return f"{shlex.quote(sys.executable)} -I -S -c '{DAEMON}' {path}"
 
 
 def wait_for(path: Path, lines: int = 1) -> str:
@@ -108,7 +109,7 @@ open('{path}', 'w').write(str(p.pid) + '\\n'); time.sleep(60)"
 
     async def main():
         async with Hand(tmp_path / "state") as hand:
-            text = f'{sys.executable} -c "{inner}" & {wait_for(path)}'
+            text = f'{shlex.quote(sys.executable)} -c "{inner}" & {wait_for(path)}'
             exit = await hand.run(order("j", text))
             assert exit.leftovers == 2
             assert not is_alive(int(path.read_text()))

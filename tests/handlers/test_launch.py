@@ -11,11 +11,11 @@ import pytest
 
 from dagsched.errors import HandlerError
 from dagsched.handlers import launch, log_path, traceparent
-from dagsched.model import Job, Param, Run, RunState, Schedule, utc
+from dagsched.model import Job, Param, Run, RunState, utc
 
 TICK = utc(2026, 11, 23, 14)
 RUN = Run("weekly-report", TICK, RunState.QUEUED)
-JOB = Job("weekly-report", schedule=Schedule(cron=("0 9 * * mon",), timezone="America/New_York"), run="./report.sh")
+JOB = Job("weekly-report", run="./report.sh", timezone="America/New_York")
 
 
 def test_attempt_is_told_who_it_is():
@@ -29,8 +29,8 @@ def test_attempt_is_told_who_it_is():
     }
 
 
-def test_local_tick_of_a_job_without_schedule_is_utc():
-    env = launch(replace(JOB, schedule=None), replace(RUN, tick=utc(2026, 1, 2, 3, ms=45)), 1, env={}).env
+def test_local_tick_of_a_job_without_time_zone_is_utc():
+    env = launch(replace(JOB, timezone="UTC"), replace(RUN, tick=utc(2026, 1, 2, 3, ms=45)), 1, env={}).env
     assert env["DAGSCHED_TICK_LOCAL"] == "2026-01-02T03:00:00.045000+00:00"
 
 

@@ -353,6 +353,8 @@ class Plan:
         if mark.paused is None:
             self.book.save_mark(replace(mark, paused=event.now))
             self.book.note("job.paused", job=event.job)
+            # A run that the pause holds back gives its seat to one that a person asked for.
+            self.seats.stir(event.job)
 
     def _resume_requested(self, event: events.ResumeRequested) -> None:
         self._job(event.job)

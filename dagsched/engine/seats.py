@@ -105,7 +105,13 @@ class Seats:
 
     def wake_at(self) -> datetime | None:
         """Return when the next delay ends, None without one."""
+        while self._timers and not self._is_waited_for(*self._timers[0]):
+            heappop(self._timers)
         return self._timers[0][0] if self._timers else None
+
+    def _is_waited_for(self, at: datetime, job: str, tick: datetime) -> bool:
+        run = self._book.ledger.get((job, tick))
+        return run is not None and run.not_before == at and tick in self._desk(job).seated
 
     def rewind_timers(self) -> None:
         """Read every delay anew: the wall clock was set."""

@@ -6,6 +6,7 @@ import pytest
 
 from dagsched.engine import events
 from dagsched.errors import Unknown
+from dagsched.model import Catchup
 from tests.engine.bench_of_one import copy_of, job, plan_of
 
 
@@ -108,6 +109,16 @@ def test_a_persons_trigger_is_not_held_up_by_a_queued_run_that_the_pause_holds()
     pause(bench, "a")
     bench.finish("v")
     tick = bench.trigger("a")
+    assert (bench.state("a", "01:00"), bench.state("a", tick)) == ("queued", "running")
+
+
+def test_a_persons_run_that_waits_for_its_turn_is_not_held_up_by_a_later_pause_either():
+    bench = plan_of(job("a at 0 1,2 * * *", pool="p", catchup=Catchup.ALL), job("v", pool="p"), pools={"p": 1})
+    bench.trigger("v")
+    bench.sleep_to("01:30")
+    tick = bench.trigger("a")
+    pause(bench, "a")
+    bench.finish("v")
     assert (bench.state("a", "01:00"), bench.state("a", tick)) == ("queued", "running")
 
 

@@ -119,8 +119,9 @@ def test_a_run_without_a_living_attempt_is_cancelled_at_once(state):
     run = bench.row("b" if state == "waiting" else "a")
     assert run.state == state
     bench.apply(events.CancelRequested(bench.now, run.name))
-    bench.to("02:00")
     assert bench.row(run.job).state == "cancelled"
+    assert bench.plan.wake_at() == utc(2026, 3, 3, 1)
+    bench.to("02:00")
     assert len(bench.starts) == (state != "queued")
 
 

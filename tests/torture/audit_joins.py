@@ -44,7 +44,7 @@ def _edges(lives: Lives, job: Declared, show: Row, queued: Row) -> Mapping[str, 
     edges: dict[str, Verdicts] = {name: frozenset({"ok"}) for name, _ in job.depends_on}
     by_job: dict[str, list[Verdicts]] = {}
     for link in show["upstream"]:
-        by_job.setdefault(link["job"], []).append(_verdict(lives, job, show, link, queued))
+        by_job.setdefault(link["job"], []).append(_verdict(lives, show, link, queued))
     for name, links in by_job.items():
         if name in edges:
             edges[name] = frozenset(_worst(choice) for choice in product(*links)) if len(links) < 12 else _union(links)
@@ -59,26 +59,40 @@ def _worst(said: Sequence[str]) -> str:
     return next((verdict for verdict in ("bad", "pending", "left") if verdict in said), "ok")
 
 
-def _verdict(lives: Lives, job: Declared, show: Row, link: Row, queued: Row) -> Verdicts:
+def _exactness(lives: Lives, show: Row, link: Row) -> set[bool]:
+    """Return whether stand-ins do not count: the job had no schedule at the run's birth, and took its very tick."""
+    born = lives.born(show["run"])
+    made = lives.evidence.declared(show["job"], instant(born["time"]), instant(born["time"])) if born else []
+    is_same = run_parts(link["run"])[1] == run_parts(show["run"])[1]
+    return {is_same and not each.is_scheduled for each in made} or {False, True}
+
+
+def _verdict(lives: Lives, show: Row, link: Row, queued: Row) -> Verdicts:
     if link["run"] is None:
         return frozenset({"left" if link["match"] == "same" else "pending"})
-    name, tick = run_parts(link["run"])
+    found: set[str] = set()
+    for exact in _exactness(lives, show, link):
+        found |= _verdict_of(lives, link["run"], lives.end_of_moment(queued), exact=exact)
+    return frozenset(found)
+
+
+def _verdict_of(lives: Lives, run: str, seq: int, *, exact: bool) -> set[str]:
+    """Return what the row of a tick, or what stands in for it, may have said when event `seq` was written."""
+    name, tick = run_parts(run)
     row = lives.covering(name, tick)
-    exact = not job.is_scheduled and link["run"].endswith(show["tick"])
     found: set[str] = set()
     for _ in range(100):
         if row is None:
-            return frozenset({"ok", "bad", "left"})
+            return {"ok", "bad", "left"}
         if lives.is_reopened(row["run"]):
             # What stood in for it when the join was judged is no longer told.
             found |= {"ok", "bad", "left"}
         stand_in = lives.evidence.shows.get(row["run"], {}).get("stand_in")
-        state = lives.state_at(row["run"], lives.end_of_moment(queued)) or row["state"]
+        state = lives.state_at(row["run"], seq) or row["state"]
         if exact or not stand_in or state not in TERMINAL:
-            found.add(_says(state))
-            break
+            return found | {_says(state)}
         row = lives.covering(name, run_parts(stand_in)[1])
-    return frozenset(found)
+    return found
 
 
 def _says(state: str) -> str:
@@ -126,14 +140,14 @@ def upstreams_had_ended(lives: Lives) -> Iterator[Finding]:
         if not declared or {each.rule for each in declared} != {"all_success"}:
             continue
         for link in show["upstream"]:
-            for name in _standing(lives, link, show, declared[0]):
+            for name in _standing(lives, link, show):
                 if ends.get(name, place + 1) > place and lives.rows[name]["state"] == "success":
                     yield "P3", run, f"its first line stands before the end of {name} in the journal"
 
 
-def _standing(lives: Lives, link: Row, show: Row, job: Declared) -> list[str]:
+def _standing(lives: Lives, link: Row, show: Row) -> list[str]:
     row = lives.covering(*run_parts(link["run"])) if link["run"] else None
-    while row is not None and row["state"] != "success" and (job.is_scheduled or show["tick"] != row["tick"]):
+    while row is not None and row["state"] != "success" and True not in _exactness(lives, show, link):
         stand_in = lives.evidence.shows.get(row["run"], {}).get("stand_in")
         row = lives.covering(*run_parts(stand_in)) if stand_in else None
     return [row["run"]] if row is not None and row["state"] == "success" else []

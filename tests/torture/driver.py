@@ -68,6 +68,7 @@ class Round:
         self.known: dict[int, Sheets] = {}
         self._by_sentinel: dict[str, tuple[str, Sheet]] = {}
         self._pending: list[Verb] = []
+        self._is_frozen = False
 
     # ------------------------------------------------------------ a round
 
@@ -152,12 +153,14 @@ class Round:
 
     def _freeze(self) -> None:
         self.daemon.signal(signal.SIGSTOP)
+        self._is_frozen = True
         time.sleep(self.dice.choice((0.3, 1.0, 3.0)))
         if self.dice.random() < 0.3:
             self._command()
         if self.dice.random() < 0.3:
             self._edit_now()
         self.daemon.signal(signal.SIGCONT)
+        self._is_frozen = False
 
     def _must_end_well(self, what: str) -> None:
         code = self.daemon.wait(STOP_S)
@@ -191,6 +194,8 @@ class Round:
             self._wait_for_configuration()
 
     def _edit_now(self) -> None:
+        if self.daemon.is_up() and not self._is_frozen and self.daemon.numbers - self.known.keys():
+            self._learn()
         names = list(self.paths)
         several = len(names) > 1 and self.dice.random() < 0.4
         chosen = self.dice.sample(names, self.dice.randint(2, len(names))) if several else [self.dice.choice(names)]
@@ -346,8 +351,10 @@ class Round:
         names = [json.loads(line)["run"] for line in history.splitlines()]
         shows = subprocess.run(
             [sys.executable, str(Path(__file__).with_name("shows.py")), str(self.daemon.state_dir)],
-            input="\n".join(names), capture_output=True, text=True, check=True, cwd=self.folder,
+            input="\n".join(names), capture_output=True, text=True, check=False, cwd=self.folder,
         )  # fmt: skip
+        if shows.returncode:
+            self.notes.remarks.append(("cli", f"show failed: {shows.stderr[-1500:]}"))
         (self.folder / "shows.jsonl").write_text(shows.stdout)
         self._search_logs()
         stopped = self.stopped if self.stopped.year < 9999 else None

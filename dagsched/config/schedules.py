@@ -1,8 +1,8 @@
 """From what a job file says about time to a `Schedule`, checked by building its trigger.
 
 `start`, `end` and `at` without an offset are wall time of the schedule's zone. A wall time that a clock
-change skips is read with the offset before it, one that comes twice is the first (PEP 495, fold=0). A date
-alone is its first second, as `end` its last.
+change skips is the first instant after the gap, one that comes twice is the first. A date alone is its
+first second, as `end` its last.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
 from dagsched.errors import InvalidSchedule, NeverFires, UnknownTimezone
 from dagsched.model import Schedule
-from dagsched.triggers import lint, trigger_of
+from dagsched.triggers import At, lint, trigger_of
 from dagsched.triggers.zones import zone
 
 Place = tuple[Document, Path]
@@ -175,7 +175,7 @@ def _instant(text: str, timezone: str, key: str, place: Place, report: Report) -
     moment = _parsed(text, key, place, report)
     if key == "end" and len(text) == _DATE_CHARACTERS:
         moment += LAST_SECOND
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))).astimezone(UTC)
+    return At(moment, timezone).tick
 
 
 def _parsed(text: str, key: str, place: Place, report: Report) -> datetime:

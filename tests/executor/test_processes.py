@@ -14,7 +14,8 @@ pytestmark = pytest.mark.skipif(not processes.HAS_PROC, reason="there is no /pro
 @pytest.fixture
 def child():
     """A process with a child of its own, a mark, and a name that looks like more of its status."""
-    code = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
+    # The grandchild speaks for itself: while it is still in exec the kernel shows it with an empty environment.
+    code = "import subprocess; subprocess.Popen(['sh', '-c', 'echo $$; read never'], stdin=subprocess.PIPE).wait()"
     env = {**os.environ, processes.MARK: "state/job:j:x/1"}
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=env, text=True) as made:
         made.grandchild = int(made.stdout.readline())

@@ -60,6 +60,7 @@ class Plan:
         self.ticks = Ticks(self.book, self.waiting)
         self.seats = Seats(self.book, slots_max)
         self._foreign: set[Key] = set()
+        self._ended: set[str] = set()
         self._holds: set[str] = set()
         self._hold("no configuration yet", True)
 
@@ -127,6 +128,10 @@ class Plan:
         self.book.begin(event.now)
         _HANDLERS[type(event)](self, event)
         self._settle()
+        # Not before: within one event every row is still at hand.
+        for job in sorted(self._ended):
+            self._prune(job)
+        self._ended.clear()
         return self.book.finish()
 
     def _settle(self) -> None:
@@ -155,7 +160,7 @@ class Plan:
             self.waiting.leave(run.key)
             self.seats.leave(run)
             self.waiting.upstream_changed(run)
-            self._prune(run.job)
+            self._ended.add(run.job)
             self._recount(run)
 
     def _end_what_nothing_can_match(self) -> None:

@@ -293,7 +293,10 @@ class Ticks:
 
     def free_tick(self, jobs: list[str]) -> datetime:
         """Return now, with milliseconds 1-999, moved on until no job of `jobs` has a row there."""
-        tick = self._book.now
+        now = self._book.now
+        # Older rows of this very second may have left memory; the newest never does.
+        newest = (self._book.ledger.newest_of_all(job) for job in jobs)
+        tick = max([now, *(row.tick for row in newest if row is not None and now <= row.tick < now + SECOND)])
         while is_schedule_tick(tick) or any(self._book.ledger.get((job, tick)) for job in jobs):
             tick += MILLISECOND
         return tick

@@ -71,7 +71,7 @@ STEPS = st.lists(
 class Pair:
     """A plan that lives on, and what a store would have kept of it."""
 
-    def __init__(self, jobs: tuple[Job, ...]) -> None:
+    def __init__(self, jobs: tuple[Job, ...], *, forgetful: bool = False) -> None:
         self.config = Config({one.id: one for one in jobs}, {"p": 1}, digest="x")
         self.now = START
         self.kept: dict[Any, Any] = {}
@@ -79,6 +79,8 @@ class Pair:
         self.marks: dict[str, Any] = {}
         self.definitions: dict[str, Any] = {}
         self.plan = Plan()
+        if forgetful:
+            self.plan.book.ledger.wants_pruning = lambda job: True  # type: ignore[method-assign]
         self.take(self.plan.apply(events.ConfigApplied(self.now, self.config, 1)))
 
     def take(self, wanted: list[commands.Command]) -> None:
@@ -134,7 +136,11 @@ class Pair:
         if not live:
             return None
         name = live[number % len(live)].name
-        return events.CancelRequested(self.now, name) if what == "cancel" else events.RerunRequested(self.now, name)
+        return (
+            events.CancelRequested(self.now, name)
+            if what == "cancel"
+            else events.RerunRequested(self.now, name, rows=tuple(rows))
+        )
 
 
 def applied(plan: Plan, event: events.Event) -> list[commands.Command] | str:
@@ -168,6 +174,19 @@ def test_a_restored_plan_decides_as_the_one_before_it(jobs: tuple[Job, ...], bef
         assert comparable(applied(twin, event)) == comparable(wanted), (what, number)
         pair.take(wanted if isinstance(wanted, list) else [])
     assert twin.wake_at() == pair.plan.wake_at()
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs(), STEPS)
+def test_a_plan_that_forgets_what_it_may_decides_as_one_that_knows_all(jobs: tuple[Job, ...], steps: Any) -> None:
+    one, all_knowing = Pair(jobs, forgetful=True), Pair(jobs).plan
+    for what, number in steps:
+        event = one.event(what, number)
+        if event is None:
+            continue
+        wanted = applied(one.plan, event)
+        assert comparable(wanted) == comparable(applied(all_knowing, event)), (what, number)
+        one.take(wanted if isinstance(wanted, list) else [])
 
 
 @settings(max_examples=100, deadline=None)

@@ -39,6 +39,15 @@ def test_manual_ticks_of_the_same_millisecond_are_bumped_until_unused():
                      utc(2026, 3, 2, 9, 0, 1, 2)]  # fmt: skip
 
 
+def test_a_manual_tick_is_unused_though_older_ones_of_that_millisecond_have_left_memory():
+    bench = plan_of(job("a", max_queued=1000), now=utc(2026, 3, 2, 9, ms=5))
+    ticks = []
+    for _ in range(200):
+        ticks.append(bench.trigger("a"))
+        bench.finish("a")
+    assert len(set(ticks)) == 200
+
+
 def test_a_manual_tick_is_unused_in_every_job_it_reaches():
     bench = plan_of("a", "b after a", now=utc(2026, 3, 2, 9, ms=5))
     bench.trigger("b")

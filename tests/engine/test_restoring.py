@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,6 +61,7 @@ STEPS = st.lists(
                 "resume",
                 "cancel",
                 "rerun",
+                "edit",
             ]
         ),
         st.integers(0, 9),
@@ -73,11 +75,13 @@ class Pair:
 
     def __init__(self, jobs: tuple[Job, ...], *, forgetful: bool = False) -> None:
         self.config = Config({one.id: one for one in jobs}, {"p": 1}, digest="x")
+        self.all_jobs, self.number = jobs, 1
         self.now = START
         self.kept: dict[Any, Any] = {}
         self.attempts: dict[Any, Any] = {}
         self.marks: dict[str, Any] = {}
         self.definitions: dict[str, Any] = {}
+        self.pools_at_start: dict[tuple[str, int], str | None] = {}
         self.plan = Plan()
         if forgetful:
             self.plan.book.ledger.wants_pruning = lambda job: True  # type: ignore[method-assign]
@@ -103,12 +107,12 @@ class Pair:
             runs=list(self.kept.values()),
             attempts=[attempt for attempt in self.attempts.values() if attempt.ended is None],
             marks=self.marks.values(), last_event=self.plan.book.last_event, last_seen=self.plan.book.last_seen,
-            config=self.config, config_number=1,
+            config=self.config, config_number=self.number,
             definitions={digest: from_json(data) for digest, data in self.definitions.items()},
         )  # fmt: skip
         living = frozenset((run.name, run.attempts) for run in self.plan.running())
         plan.apply(events.Recovered(self.now, living, (), frozenset()))
-        plan.apply(events.ConfigApplied(self.now, self.config, 1))
+        plan.apply(events.ConfigApplied(self.now, self.config, self.number))
         plan.book.last_event = self.plan.book.last_event  # it has told of the attempts it adopted
         return plan
 
@@ -116,6 +120,8 @@ class Pair:
         if what in ("pass", "sleep"):
             self.now += timedelta(minutes=(number + 1) * (37 if what == "sleep" else 4))
             return events.TimePassed(self.now)
+        if what == "edit":
+            return self.edit(number)
         ids = list(self.config.jobs)
         id = ids[number % len(ids)]
         running = self.plan.running()
@@ -141,6 +147,32 @@ class Pair:
             if what == "cancel"
             else events.RerunRequested(self.now, name, rows=tuple(rows))
         )
+
+    def edit(self, number: int) -> events.Event:
+        """Put another configuration in force: one job changed in one way, or gone, or back again."""
+        jobs = dict(self.config.jobs)
+        victim = self.all_jobs[number % len(self.all_jobs)]
+        below = any(edge.job == victim.id for one in jobs.values() for edge in one.depends_on)
+        if victim.id not in jobs:
+            jobs[victim.id] = replace(victim, depends_on=tuple(edge for edge in victim.depends_on if edge.job in jobs))
+        elif number % 5 == 0 and not below:
+            del jobs[victim.id]
+        elif number % 5 == 1:
+            jobs[victim.id] = replace(victim, enabled=not jobs[victim.id].enabled)
+        elif number % 5 == 2:
+            jobs[victim.id] = replace(victim, schedule=Schedule(cron=("20 * * * *",)), pool=None)
+        elif number % 5 == 3:
+            jobs[victim.id] = replace(victim, depends_on=())
+        else:
+            jobs[victim.id] = replace(victim, trigger_rule=TriggerRule.ALL_DONE, jitter=timedelta(minutes=3))
+        jobs = {one: jobs[one] for one in NAMES if one in jobs}
+        jobs = {
+            id: replace(one, depends_on=tuple(edge for edge in one.depends_on if edge.job in jobs))
+            for id, one in jobs.items()
+        }
+        self.number += 1
+        self.config = Config(jobs, {"p": 1}, digest=f"x{self.number}")
+        return events.ConfigApplied(self.now, self.config, self.number)
 
 
 def applied(plan: Plan, event: events.Event) -> list[commands.Command] | str:
@@ -206,11 +238,12 @@ def test_random_events_break_no_promise_the_engine_keeps_alone(jobs: tuple[Job, 
                 key = (command.run.name, command.run.attempts)
                 assert key not in started
                 started.add(key)
+                pair.pools_at_start[key] = command.job.pool
                 assert command.run.attempts <= command.run.attempt_limit
             if isinstance(command, commands.RecordEvent):
                 assert command.row.seq == last_event + 1
                 last_event += 1
-        running = [run for run in pair.plan.running() if pair.config.jobs[run.job].pool]
+        running = [run for run in pair.plan.running() if pair.pools_at_start[(run.name, run.attempts)]]
         assert len(running) <= 1
     no_row_lies_in_another(pair)
     nothing_is_stuck(pair)
@@ -234,7 +267,7 @@ def nothing_is_stuck(pair: Pair) -> None:
             for one in pair.config.jobs.values()
         }
     )
-    pair.take(pair.plan.apply(events.ConfigApplied(pair.now, quiet, 2)))
+    pair.take(pair.plan.apply(events.ConfigApplied(pair.now, quiet, pair.number + 1)))
     for _ in range(500):
         pair.now += timedelta(minutes=10)
         pair.take(pair.plan.apply(events.TimePassed(pair.now)))

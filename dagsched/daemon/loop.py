@@ -20,7 +20,7 @@ from dagsched.clock import Clock
 from dagsched.daemon.outbox import Outbox
 from dagsched.engine import Plan, events
 from dagsched.engine.commands import Command, StartAttempt, StopAttempt
-from dagsched.errors import DagschedError, HandlerError, StoreError, StoreUnavailable
+from dagsched.errors import DagschedError, HandlerError, Refused, StoreError, StoreUnavailable
 from dagsched.executor import Exited, Inventory, Remark, Report, SpawnerGone, Started
 from dagsched.handlers import Launch, launch
 from dagsched.model import Config, EventRow, Exit, Job, Outcome, OutputRef, Run
@@ -56,6 +56,13 @@ class Hand(Protocol):
     def acknowledge(self, seq: int) -> None: ...
 
     def settled(self) -> None: ...
+
+
+class PlanBroken(Exception):
+    """Applying an event failed in a way that nobody foresaw, so the plan may be half changed: a defect of ours.
+
+    What was gathered before that event is durable; of the event itself nothing is. The plan must not be used again.
+    """
 
 
 @dataclass(slots=True)
@@ -94,7 +101,8 @@ class _Turn:
 class Loop:
     """One plan on one store, driven by what is given to `tell`.
 
-    `hand` starts and ends attempts. `grace`: what an attempt gets between TERM and KILL.
+    `hand` starts and ends attempts. `grace`: what an attempt gets between TERM and KILL. `broken`: why the plan must
+    not be used any more, "" while it may.
     """
 
     def __init__(
@@ -102,6 +110,7 @@ class Loop:
     ) -> None:
         self.plan = plan
         self.health = Health()
+        self.broken = ""
         self._store, self._hand, self._clock, self._observer = store, hand, clock, observer
         self._grace_s = grace.total_seconds()
         self._inbox: deque[events.Event | Ask] = deque()
@@ -114,6 +123,11 @@ class Loop:
         """Take an event, or a wish, for the next turn."""
         self._inbox.append(item)
         self.wake()
+
+    def take_over(self, other: Loop) -> None:
+        """Take what was told to another loop, whose plan was thrown away, and not applied yet."""
+        self._inbox.extend(other._inbox)
+        other._inbox.clear()
 
     def wake(self) -> None:
         """End the present wait."""
@@ -156,18 +170,39 @@ class Loop:
         if not self._inbox:
             await self._wait()
         turn = _Turn()
+        try:
+            self._gather(turn)
+        finally:
+            # Also when the plan broke: what it had decided until then is whole.
+            await self._keep(turn)
+
+    def _gather(self, turn: _Turn) -> None:
+        if self.broken:
+            raise PlanBroken(self.broken)
         self._watch_clock(turn)
         while self._inbox:
             self._apply(turn, self._inbox.popleft())
-        self._take(turn, self.plan.apply(events.TimePassed(self._clock.now())))
+        self._take(turn, self._applied(events.TimePassed(self._clock.now())))
+
+    async def _keep(self, turn: _Turn) -> None:
         try:
             await self._commit(turn.outbox.sealed())
         except StoreError as error:
+            self.broken = str(error)
             for future, _ in turn.answers:
                 if not future.done():
                     future.set_exception(error)
             raise
         self._act(turn)
+
+    def _applied(self, event: events.Event) -> Sequence[Command]:
+        try:
+            return self.plan.apply(event)
+        except DagschedError:
+            raise
+        except Exception as error:
+            self.broken = f"{type(event).__name__}: {error!r}"
+            raise PlanBroken(self.broken) from error
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
@@ -197,13 +232,13 @@ class Loop:
         if abs(by) > STEP:
             by = timedelta(milliseconds=round(by.total_seconds() * 1000))
             log.warning("the wall clock was set by %s", by)
-            self._take(turn, self.plan.apply(events.ClockStepped(self._clock.now(), by)))
+            self._take(turn, self._applied(events.ClockStepped(self._clock.now(), by)))
 
     def _apply(self, turn: _Turn, item: events.Event | Ask) -> None:
         if isinstance(item, Ask):
             self._grant(turn, item)
             return
-        self._take(turn, self.plan.apply(item))
+        self._take(turn, self._applied(item))
         if isinstance(item, events.AttemptFinished) and item.exit.seq:
             turn.acknowledged.append(item.exit.seq)
         elif isinstance(item, events.Recovered):
@@ -215,11 +250,15 @@ class Loop:
             turn.outbox.batch.done_requests.append(ask.request)
         try:
             event = ask.make(self._clock.now())
-            commands = self.plan.apply(event)
+            commands = self._applied(event)
         except DagschedError as error:
             if not ask.future.done():
                 ask.future.set_exception(error)
             return
+        except PlanBroken as error:
+            if not ask.future.done():
+                ask.future.set_exception(Refused(f"a defect of dagsched keeps it from doing this: {error}"))
+            raise
         self._take(turn, commands)
         turn.answers.append((ask.future, ask.answer(commands)))
         if isinstance(event, events.ConfigApplied):

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, load, render, rows
-from dagsched.daemon.loop import Loop, Observer, recovered
+from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.restoring import restored
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
@@ -227,18 +227,21 @@ class Daemon:
     async def _turn(self) -> None:
         try:
             await self.loop.turn()
-        except IntegrityBroken as error:
+        except (IntegrityBroken, PlanBroken) as error:
             self._rebuilds += 1
             if self._rebuilds > REBUILDS_MAX:
                 raise
-            log.error("the plan does not fit the stored state and is made anew: %s", error)
+            words = "broke" if isinstance(error, PlanBroken) else "does not fit the stored state"
+            log.error("the plan %s and is made anew: %s", words, error, exc_info=error)
             await self._rebuild()
         else:
             self._rebuilds = 0
 
     async def _rebuild(self) -> None:
         plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots)
+        broken = self.loop
         self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
+        self.loop.take_over(broken)
         await self._take_up()
         if self.is_stopping:
             self.loop.tell(events.StartsHeld(self.clock.now(), held=True))
@@ -265,7 +268,7 @@ class Daemon:
         task.add_done_callback(lambda _: self.loop.wake())
         await asyncio.sleep(0)
         while not task.done():
-            await self.loop.turn()
+            await self._turn()
         return await task
 
     # ------------------------------------------------------------ stopping
@@ -406,7 +409,8 @@ class Daemon:
 
     async def _close_doors(self, doors: Sequence[Door]) -> None:
         for door in doors:
-            await self._turning(door.close())
+            # A loop that is broken for good turns no more, and its visitors have their answers.
+            await (door.close() if self.loop.broken else self._turning(door.close()))
 
     def _soon(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

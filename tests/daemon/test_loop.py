@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dagsched.clock import ManualClock
-from dagsched.daemon.loop import Loop
+from dagsched.daemon.loop import Loop, PlanBroken
 from dagsched.engine import Plan, events
 from dagsched.errors import FencedOut, Refused, StoreUnavailable, Unknown
 from dagsched.executor import Exited, Inventory, Living, SpawnerGone, Started
@@ -299,5 +299,56 @@ def test_an_attempt_that_is_alive_after_the_spawner_changed_is_left_alone() -> N
         assert len(stage.hand.launches) == 1
         attempts = await stage.store.attempts(*(await stage.store.rows("a"))[0].key)
         assert [attempt.pid for attempt in attempts] == [4711]
+
+    asyncio.run(play())
+
+
+class BrokenPlan(Plan):
+    """Breaks in the middle of a pause, as only a defect could make it."""
+
+    def apply(self, event: events.Event) -> Any:
+        commands = super().apply(event)
+        if isinstance(event, events.PauseRequested):
+            raise KeyError("a defect")
+        return commands
+
+
+def test_a_plan_that_breaks_keeps_what_was_decided_before_and_nothing_after() -> None:
+    async def play() -> None:
+        stage = Stage("a", "b")
+        loop = await stage.open()
+        loop.plan.__class__ = BrokenPlan
+        trigger = asyncio.ensure_future(loop.ask(lambda now: events.TriggerRequested(now, "a")))
+        pause = asyncio.ensure_future(loop.ask(lambda now: events.PauseRequested(now, "b")))
+        late = asyncio.ensure_future(loop.ask(lambda now: events.TriggerRequested(now, "b")))
+        await asyncio.sleep(0)
+        with pytest.raises(PlanBroken, match="KeyError"):
+            await loop.turn()
+        await trigger
+        assert [launch.run.split(":")[1] for launch in stage.hand.launches] == ["a"]
+        with pytest.raises(Refused, match="defect"):
+            await pause
+        batches = len(stage.store.batches)
+        with pytest.raises(PlanBroken):
+            await loop.turn()
+        assert len(stage.store.batches) == batches
+        assert (await stage.store.marks())["b"].paused is None
+        late.cancel()
+
+    asyncio.run(play())
+
+
+def test_a_loop_takes_over_what_a_broken_one_had_not_applied() -> None:
+    async def play() -> None:
+        stage = Stage("a")
+        broken = await stage.open()
+        wish = asyncio.ensure_future(broken.ask(lambda now: events.TriggerRequested(now, "a")))
+        await asyncio.sleep(0)
+        loop = Loop(broken.plan, stage.store, stage.hand, stage.clock, stage.watcher, timedelta(seconds=10))
+        loop.take_over(broken)
+        assert broken.has_nothing_to_do()
+        await loop.turn()
+        await wish
+        assert len(stage.hand.launches) == 1
 
     asyncio.run(play())

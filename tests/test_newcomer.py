@@ -1,0 +1,87 @@
+"""What a newcomer reads is what a newcomer gets: the tutorial's commands run, and what pages show is what is printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from dagsched.config import load_texts, render
+from dagsched.model import utc
+
+ROOT = Path(__file__).parent.parent
+NOW = utc(2026, 11, 21)
+README = (ROOT / "README.md").read_text()
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def sh(text: str, folder: Path) -> str:
+    env = {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "HOME": str(folder),
+    }
+    done = subprocess.run(
+        ["sh", "-eu", "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=120
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def complaint_shown_on(page: str) -> str:
+    """Return the part of a shown terminal that complains of an unknown upstream."""
+    shown = next(block for block in blocks(page, "console") if "E201" in block)
+    return shown[shown.index("/") if shown.startswith("dagsched: ") else 0 :]
+
+
+def test_the_commands_of_the_tutorial_run(tmp_path: Path):
+    first, *others = blocks(TUTORIAL, "sh")
+    sh(first, tmp_path)
+    (tmp_path / "jobs.yaml").write_text(blocks(TUTORIAL, "yaml")[0])
+    said = "".join(sh(block, tmp_path) for block in others)
+    assert "3 success" in said
+    assert len(list((tmp_path / "backups").glob("notes-*.tar.gz"))) == 1
+
+
+def test_a_tutorial_job_whose_tar_fails_is_no_success(tmp_path: Path):
+    (tmp_path / "backups").mkdir()
+    jobs = blocks(TUTORIAL, "yaml")[0].replace("max_attempts: 3", "max_attempts: 1")
+    (tmp_path / "jobs.yaml").write_text(jobs)
+    said = sh("dagsched run --once || true; dagsched history", tmp_path)
+    assert re.search(r"archive\S* +failed .* exit code", said)
+    assert re.search(r"rotate\S* +upstream_failed ", said)
+
+
+def test_the_tutorials_mistake_is_answered_as_shown():
+    text = blocks(TUTORIAL, "yaml")[0].replace("[verify]", "[verfy]")
+    problems = load_texts({"/home/you/batch/jobs.yaml": text}, NOW).problems
+    assert complaint_shown_on(TUTORIAL).strip() in render(problems, "human")
+
+
+def test_the_front_pages_mistake_is_answered_as_shown(tmp_path: Path):
+    sh("dagsched init", tmp_path)
+    mistake = next(block for block in blocks(README, "sh") if "mistake.yaml" in block)
+    said = sh(mistake.replace("dagsched validate mistake.yaml", "dagsched validate mistake.yaml 2>&1"), tmp_path)
+    assert complaint_shown_on(README).strip() in said
+    assert "exit code 3" in said
+
+
+def test_the_page_on_operations_shows_the_unit_that_is_shipped():
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert blocks(page, "ini") == [(ROOT / "examples" / "dagsched.service").read_text()]
+
+
+def test_the_unit_waits_longer_than_a_stop_can_take():
+    unit = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / "examples" / "dagsched.service").read_text(), re.MULTILINE))
+    grace = re.search(r"--grace (\d+)s", unit["ExecStart"])
+    assert grace is not None
+    from dagsched.daemon.service import KILL_GRACE
+
+    assert int(unit["TimeoutStopSec"]) > int(grace[1]) + KILL_GRACE.total_seconds()
+    assert unit["KillMode"] == "process"
+    assert unit["Type"] == "notify"

@@ -13,13 +13,23 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from dagsched.engine.book import Book
-from dagsched.engine.joins import Join, Judgement, links_of, resolve, verdict_of
+from dagsched.engine.joins import Join, Judgement, link_edge, links_of, resolve, verdict_of
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Reopened
 from dagsched.engine.ticks import Ticks
 from dagsched.engine.waiting import WaitingRoom
 from dagsched.errors import Refused, Unknown
-from dagsched.model import OK, Catchup, Job, Link, Run, RunState, parse_run_name
+from dagsched.model import (
+    OK,
+    Catchup,
+    Job,
+    Link,
+    Run,
+    RunState,
+    format_instant,
+    is_schedule_tick,
+    parse_run_name,
+)
 
 MILLISECOND = timedelta(milliseconds=1)
 STOPPED_BY = ("upstream ", "its rule ")
@@ -38,7 +48,12 @@ def reopen(book: Book, waiting: WaitingRoom, ticks: Ticks, name: str, *, downstr
         raise Refused(f"{name} is {row.state}; only a run that is over can be run again")
     if tick not in (row.tick, row.until) and tick not in ticks.ticks_between(id, tick - MILLISECOND, tick):
         raise Unknown("run", name)
-    links = row.links or (() if row.only else links_of(job, tick, book.ledger))
+    if row.until is not None and not _knows_its_ticks(book, row):
+        raise Refused(
+            f"{name} is one of {row.name} to {format_instant(row.until)}, left out under a schedule that has changed "
+            "since, so the others can no longer be told apart; trigger the job instead"
+        )
+    links = _links_now(book, job, row, tick)
     _check_upstreams(book, job, name, links)
     first = _reopen_one(book, ticks, row, tick, links)
     waiting.upstream_reopened(first)
@@ -53,9 +68,7 @@ def _parsed(name: str) -> Key:
 
 
 def _check_upstreams(book: Book, job: Job, name: str, links: tuple[Link, ...]) -> None:
-    names = [edge.job for edge in job.depends_on]
-    links = tuple(link for link in links if link.job in names)
-    join = Join(job.trigger_rule, names, links)
+    join = Join(job.trigger_rule, [edge.job for edge in job.depends_on], links)
     for number, link in enumerate(links):
         join.hear(number, verdict_of(link, resolve(link, book.ledger)))
     if join.judge() in (Judgement.RUN, Judgement.WAIT):
@@ -85,6 +98,32 @@ def _split(book: Book, ticks: Ticks, row: Run, tick: datetime) -> Run:
     return middle
 
 
+def _knows_its_ticks(book: Book, row: Run) -> bool:
+    """Whether the ticks between a range row's ends can still be told: what made them has not changed since."""
+    mark = book.marks.get(row.job)
+    if book.jobs[row.job].schedule is None:
+        return row.config == book.config_number
+    return mark is not None and (mark.schedule_since is None or mark.schedule_since <= row.tick)
+
+
+def _links_now(book: Book, job: Job, row: Run, tick: datetime) -> tuple[Link, ...]:
+    """Return what the run is judged against under the job as it is now.
+
+    Edges may have been edited since: those that are left keep their links, and like any run that was there
+    before the edit it is bound to an added one only if that upstream has a tick by then.
+    """
+    if row.only:
+        return ()
+    if not row.links:
+        return links_of(job, tick, book.ledger)
+    found: list[Link] = []
+    for edge in job.depends_on:
+        kept = [link for link in row.links if link.job == edge.job and link.match is edge.match]
+        added = link_edge(job, edge, tick, book.ledger)
+        found += kept or [link for link in added if link.tick is not None]
+    return tuple(found)
+
+
 def _range(row: Run, there: list[datetime]) -> list[Run]:
     return [replace(row, tick=there[0], until=there[-1] if len(there) > 1 else None)] if there else []
 
@@ -99,8 +138,7 @@ def _reopen_below(book: Book, waiting: WaitingRoom, ticks: Ticks, first: Run, *,
         for tick in stopped:
             row = book.ledger.covering(id, tick)
             assert row is not None, "nothing is dropped within one event"
-            links = row.links or links_of(job, tick, book.ledger)
-            run = _reopen_one(book, ticks, row, tick, links)
+            run = _reopen_one(book, ticks, row, tick, _links_now(book, job, row, tick))
             reopened.add(run.key)
             waiting.upstream_reopened(run)
 
@@ -116,6 +154,8 @@ def _stopped(
     names = {edge.job for edge in job.depends_on}
     for row in list(book.ledger.between(job.id, since - MILLISECOND, datetime.max.replace(tzinfo=since.tzinfo))):
         if not (_was_stopped(row) or (include_success and row.state.is_terminal)):
+            continue
+        if row.until is not None and not _knows_its_ticks(book, row):
             continue
         if row.links:
             if any((link.job, _target(book, link)) in reopened for link in row.links):
@@ -145,7 +185,8 @@ def _ticks_of(ticks: Ticks, job: Job, row: Run) -> list[datetime]:
 
 
 def _has(row: Run, tick: datetime) -> bool:
-    return row.tick <= tick <= (row.until or row.tick)
+    # A person's tick is never one of a range, also if it lies between its ends.
+    return row.tick == tick or (is_schedule_tick(tick) and row.tick <= tick <= (row.until or row.tick))
 
 
 def _target(book: Book, link: Link) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What a newcomer reads is what a newcomer gets: the tutorial's commands run, and what pages show is what is printed."""
+"""What a newcomer reads is what a newcomer gets: the tutorial runs, and what pages show is what is printed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from dagsched.config import load_texts, render
+from dagsched.daemon.service import KILL_GRACE
 from dagsched.model import utc
 
 ROOT = Path(__file__).parent.parent
@@ -26,9 +27,8 @@ def sh(text: str, folder: Path) -> str:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "HOME": str(folder),
     }
-    done = subprocess.run(
-        ["sh", "-eu", "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=120
-    )  # fmt: skip
+    command = ["sh", "-eu", "-c", text]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -80,8 +80,6 @@ def test_the_unit_waits_longer_than_a_stop_can_take():
     unit = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / "examples" / "dagsched.service").read_text(), re.MULTILINE))
     grace = re.search(r"--grace (\d+)s", unit["ExecStart"])
     assert grace is not None
-    from dagsched.daemon.service import KILL_GRACE
-
     assert int(unit["TimeoutStopSec"]) > int(grace[1]) + KILL_GRACE.total_seconds()
     assert unit["KillMode"] == "process"
     assert unit["Type"] == "notify"

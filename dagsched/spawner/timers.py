@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CANCELLED_MAX = 1000
+# poll(2) takes an int of milliseconds, not quite 25 days; a job may run for ten years.
+_WAIT_MS_MAX = 86_400_000
 
 
 class Timer:
@@ -58,10 +60,13 @@ class Timers:
         return timer
 
     def wait_ms(self) -> float | None:
-        """Return how long there is nothing to do, None for ever."""
+        """Return how long there is nothing to do, at most a day; None for ever."""
+        while self._heap and self._heap[0].is_cancelled:
+            heapq.heappop(self._heap)
+            self._cancelled -= 1
         if not self._heap:
             return None
-        return max(0.0, self._heap[0].due - time.monotonic()) * 1000 + 1
+        return min(max(0.0, self._heap[0].due - time.monotonic()) * 1000 + 1, _WAIT_MS_MAX)
 
     def run_due(self) -> None:
         """Do what is due."""

@@ -196,8 +196,7 @@ class Executor:
         `cause` is `timeout`, `cancel`, `stop` or `lease`. An attempt that is over by then stays as it is.
         """
         message = {"do": "stop", "run": run, "attempt": attempt, "cause": cause, "grace_s": grace_s}
-        while self._starts:
-            self._flush()  # an order to stop must not overtake the start
+        self._flush_all()  # an order to stop must not overtake the start
         for peer in self._peers():
             peer.send(message)
 
@@ -205,10 +204,14 @@ class Executor:
         """Say that an exit is durable: its spawner may forget it."""
         peer, number = self._seqs.pop(seq, (None, 0))
         if peer is not None:
+            # After a new spawner took over, an order may be given again for an attempt that has ended meanwhile.
+            # Whoever forgets the exit before the order comes starts the attempt twice.
+            self._flush_all()
             peer.send({"do": "ack", "seqs": [number]})
 
     def settled(self) -> None:
         """Say that all the last inventory told is durable: recorded starts without an exit are forgotten."""
+        self._flush_all()
         for peer in self._peers():
             peer.send({"do": "settled"})
 
@@ -224,6 +227,10 @@ class Executor:
         self._flush_due = False
         self._flush()
         self._flush_soon()
+
+    def _flush_all(self) -> None:
+        while self._starts:
+            self._flush()
 
     def _flush(self) -> None:
         batch, self._starts = self._starts[:STARTS_PER_TURN], self._starts[STARTS_PER_TURN:]
@@ -294,8 +301,7 @@ class Executor:
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.wait([self._recovery])
-        while self._starts:
-            self._flush()
+        self._flush_all()
         peers = self._peers()
         if handover:
             for peer in peers:

@@ -353,6 +353,21 @@ def test_many_exits_arrive_whole_and_once(tmp_path):
     asyncio.run(main())
 
 
+def test_order_given_again_for_an_attempt_that_has_ended_never_starts_it_twice(tmp_path):
+    async def main():
+        async with Hand(tmp_path) as hand:
+            wanted = order("j", f"echo once >> {tmp_path}/journal; true")
+            exit = await hand.run(wanted)
+            # As after the death of a spawner: the end came in the turn that gave the order again.
+            hand.executor.start([wanted])
+            hand.executor.acknowledge(exit.seq)
+            await hand.run(order("later", "true"))
+            assert len(hand.exits) == 2
+        assert (tmp_path / "journal").read_text() == "once\n"
+
+    asyncio.run(main())
+
+
 def test_journal_is_shortened_once_exits_are_acknowledged(tmp_path):
     async def main():
         async with Hand(tmp_path) as hand:

@@ -35,7 +35,7 @@ RETRY_MAX_S = 5.0
 
 
 class Observer(Protocol):
-    """Whoever wants to see what happens, after it is durable."""
+    """Whoever wants to see what happens, after it is durable; an OSError of theirs stops nothing."""
 
     def on_config(self, config: Config) -> None:
         """A configuration is in force."""
@@ -115,6 +115,7 @@ class Loop:
         self._grace_s = grace.total_seconds()
         self._inbox: deque[events.Event | Ask] = deque()
         self._waker: asyncio.Future[None] | None = None
+        self._is_unheard = False
         self._offset = self._wall_offset()
 
     # ------------------------------------------------------------ what comes in
@@ -303,10 +304,22 @@ class Loop:
         for future, answer in turn.answers:
             if not future.done():
                 future.set_result(answer)
-        for config in turn.configs:
-            self._observer.on_config(config)
-        if turn.outbox.batch.events:
-            self._observer.on_events(turn.outbox.batch.events)
+        self._show(turn)
+
+    def _show(self, turn: _Turn) -> None:
+        """Let the observer look; one that has nowhere left to write to keeps no job from running."""
+        try:
+            for config in turn.configs:
+                self._observer.on_config(config)
+            if turn.outbox.batch.events:
+                self._observer.on_events(turn.outbox.batch.events)
+        except OSError as error:
+            # The terminal was closed, the reader of the pipe has ended, the disk of the log is full.
+            if not self._is_unheard:
+                log.warning("what happens cannot be shown, and goes on all the same: %s", error)
+            self._is_unheard = True
+        else:
+            self._is_unheard = False
 
     def _carry_out(self, acts: Sequence[StartAttempt | StopAttempt]) -> None:
         launches: list[Launch] = []

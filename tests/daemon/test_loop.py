@@ -352,3 +352,19 @@ def test_a_loop_takes_over_what_a_broken_one_had_not_applied() -> None:
         assert len(stage.hand.launches) == 1
 
     asyncio.run(play())
+
+
+def test_an_observer_whose_terminal_is_gone_stops_no_job() -> None:
+    async def play() -> None:
+        stage = Stage("a")
+        await stage.open()
+
+        def closed(events: Sequence[EventRow]) -> None:
+            raise BrokenPipeError(32, "Broken pipe")
+
+        stage.watcher.on_events = closed  # type: ignore[method-assign]
+        await stage.trigger("a")
+        await stage.end(stage.hand.launches[0])
+        assert (await stage.store.rows("a"))[0].state is RunState.SUCCESS
+
+    asyncio.run(play())

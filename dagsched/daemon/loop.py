@@ -314,12 +314,10 @@ class Loop:
             if turn.outbox.batch.events:
                 self._observer.on_events(turn.outbox.batch.events)
         except OSError as error:
-            # The terminal was closed, the reader of the pipe has ended, the disk of the log is full.
+            # The terminal was closed, the reader of the pipe has ended, the disk of the log is full: told once.
             if not self._is_unheard:
                 log.warning("what happens cannot be shown, and goes on all the same: %s", error)
             self._is_unheard = True
-        else:
-            self._is_unheard = False
 
     def _carry_out(self, acts: Sequence[StartAttempt | StopAttempt]) -> None:
         launches: list[Launch] = []

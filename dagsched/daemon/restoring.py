@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from dagsched.config import load_texts
+from dagsched.definition import from_json
 from dagsched.engine import Plan
-from dagsched.model import Config, Match, Run, is_schedule_tick
+from dagsched.model import Attempt, Config, Job, Match, Run, is_schedule_tick
 from dagsched.stores.contract import Snapshot, Store
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -38,8 +39,19 @@ async def restored(
         last_seen=snapshot.last_seen,
         config=config if last is not None else None,
         config_number=last.number if last is not None else 0,
+        definitions=await _definitions(store, snapshot.attempts),
     )
     return plan, snapshot
+
+
+async def _definitions(store: Store, attempts: Sequence[Attempt]) -> Mapping[str, Job]:
+    """Return the jobs as they were when the open attempts started, by hash; one nobody can read is left out."""
+    found: dict[str, Job] = {}
+    for digest in {attempt.definition for attempt in attempts}:
+        stored = await store.definition(digest)
+        if stored is not None:
+            found[digest] = from_json(stored)
+    return found
 
 
 async def _horizons(store: Store, *configs: Config) -> Mapping[str, datetime]:

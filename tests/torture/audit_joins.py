@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
 
+from tests.torture.audit_rows import is_due
 from tests.torture.evidence import BAD, LEFT_OUT, TERMINAL, Row, instant, run_parts
 from tests.torture.lives import Lives, is_schedule_tick, same_in_all, ticks_of
 from tests.torture.world import Declared
 
 Finding = tuple[str, str, str]
 Verdicts = frozenset[str]
+
+SECOND = timedelta(seconds=1)
+MILLISECOND = timedelta(milliseconds=1)
 
 
 def starts_were_allowed(lives: Lives) -> Iterator[Finding]:
@@ -197,17 +201,27 @@ def _was_there(lives: Lives, row: Row, born: Row, *, strictly: bool) -> bool:
 def _expected(lives: Lives, job: str, tick: datetime, match: str, there: Sequence[Row]) -> frozenset[str | None]:
     if match == "all":
         opened = _previous_tick(lives, job, tick)
-        return frozenset(row["run"] for row in there if _is_in_window(row, opened, tick))
+        return frozenset(row["run"] for row in there if _has_one(lives, row, opened, tick))
     newest = there[-1] if there else None
     if match == "same":
-        covers = newest is not None and ticks_of(newest)[1] >= tick
+        covers = newest is not None and _has_one(lives, newest, tick - MILLISECOND, tick)
         return frozenset({newest["run"] if newest is not None and covers else None})
     return frozenset({newest["run"] if newest is not None else None})
 
 
-def _is_in_window(row: Row, opened: datetime | None, tick: datetime) -> bool:
+def _has_one(lives: Lives, row: Row, after: datetime | None, until: datetime) -> bool:
+    """Whether the row stands for a tick in (after, until]; a range may have grown since, so its ticks are counted."""
     first, last = ticks_of(row)
-    return (opened is None or last > opened) and (is_schedule_tick(first) or first == tick)
+    if not is_schedule_tick(first):
+        return first == until
+    if after is None or first == last:
+        return first <= until and (after is None or first > after)
+    tick = max(first, after.replace(microsecond=0) + SECOND)
+    while tick <= min(last, until):
+        if tick > after and is_due(lives, row, tick):
+            return True
+        tick += SECOND
+    return False
 
 
 def _previous_tick(lives: Lives, job: str, tick: datetime) -> datetime | None:

@@ -62,13 +62,14 @@ def rows_are_on_schedule(lives: Lives) -> Iterator[Finding]:
             yield "P12", row["run"], "no configuration ever declared this job"
             continue
         for tick in dict.fromkeys(ticks_of(row)):
-            if is_schedule_tick(tick) and not _is_due(lives, row, tick):
+            if is_schedule_tick(tick) and not is_due(lives, row, tick):
                 yield "P12", row["run"], f"no schedule in force had the tick {tick:%H:%M:%S}"
         if not is_schedule_tick(ticks_of(row)[0]):
             yield from _made_by_a_person(lives, row)
 
 
-def _is_due(lives: Lives, row: Row, tick: datetime) -> bool:
+def is_due(lives: Lives, row: Row, tick: datetime) -> bool:
+    """Whether a configuration that may have been in force gave the row's job this tick."""
     version = lives.evidence.version_at(tick)
     return version is not None and any(_has(world, row, tick) for world in version.candidates)
 

@@ -1,0 +1,26 @@
+"""What the measurements share: figures and how they are told, job files to measure with, processes.
+
+A figure is worth what it is compared with. Each script of `bench/` therefore measures a yardstick, a peer or a
+physical limit of this machine, in the same run and in turns with what is measured, so that a noisy minute
+falls on both, and tells the ratio of the medians.
+"""
+
+from yard.jobfiles import ZONES, expressions, realistic_jobs
+from yard.processes import answer_apart, is_part, memory_mb, scratch, time_process
+from yard.report import Report, options
+from yard.yardsticks import sync_seconds, write_and_sync
+
+__all__ = [
+    "ZONES",
+    "Report",
+    "answer_apart",
+    "expressions",
+    "is_part",
+    "memory_mb",
+    "options",
+    "realistic_jobs",
+    "scratch",
+    "sync_seconds",
+    "time_process",
+    "write_and_sync",
+]

@@ -1,0 +1,61 @@
+"""Measuring in processes of their own, where no cache is warm and no memory is another's."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+PART = "--part"
+# On a disk, which the usual /tmp often is not; git does not look at it.
+SCRATCH = Path(__file__).parent.parent.parent / "build" / "bench"
+
+
+def answer_apart(script: str, part: str, *arguments: str) -> dict[str, float]:
+    """Run `script --part PART ARGUMENT…` in a new interpreter and return the figures it printed as JSON."""
+    command = [sys.executable, script, PART, part, *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    answer: dict[str, float] = json.loads(done.stdout)
+    return answer
+
+
+def is_part() -> bool:
+    """Whether this process was started by `answer_apart`; its part's name is `sys.argv[2]`."""
+    return len(sys.argv) > 2 and sys.argv[1] == PART
+
+
+def time_process(command: Sequence[str], *, cwd: Path | None = None) -> float:
+    """Return the seconds a whole process takes from its start until it has been waited for; it must succeed."""
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}\n{done.stderr}")
+    return seconds
+
+
+def memory_mb(pid: int | str = "self", *, peak: bool = False) -> float:
+    """Return the resident megabytes of a process, now or at their peak."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        # Not Linux: the peak of this process alone, which is all that can be had without tools.
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    # Not getrusage: its peak begins with that of the process that started this one.
+    key = "VmHWM:" if peak else "VmRSS:"
+    line = next(line for line in status.read_text().splitlines() if line.startswith(key))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a new folder on the disk of this tree, and remove it."""
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+        yield Path(folder)

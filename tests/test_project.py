@@ -253,6 +253,24 @@ def test_the_demo_installs_the_program_alone_until_tests_want_more(tree: Tree):
     assert not [call for call in tree.calls if "pip install" in call]
 
 
+def test_measurements_install_their_peers_beside_the_tests(tree: Tree):
+    tree.dev("setup")
+    (tree.root / "bench").mkdir()
+    (tree.root / "bench" / "one.py").touch()
+    (tree.root / "bench" / "two.py").touch()
+    assert tree.dev("bench", "two", "--json").returncode == 0
+    assert tree.calls == [f"{PIP} .[test,bench]", "bench/two.py --json"]
+    tree.dev("bench", "--json")
+    assert tree.calls == ["bench/one.py --json", "bench/two.py --json"]
+    tree.dev("test")
+    assert tree.calls == ["-m pytest"]
+
+
+def test_a_measurement_that_is_not_there_is_named(tree: Tree):
+    done = tree.dev("bench", "nothing")
+    assert (done.returncode, "no measurement bench/nothing.py" in done.stderr) == (1, True)
+
+
 def test_check_asks_ruff_and_mypy(tree: Tree):
     tree.dev("check")
     assert tree.calls[2:] == ["-m ruff check --no-cache .", "-m mypy --strict"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from dagsched.model import Job, Match, Run, is_schedule_tick
+from dagsched.model import Dependency, Job, Link, Match, Run, is_schedule_tick
 from tests.simulation.journal import TERMINAL, Broken, Seen
 
 BAD = {"failed", "upstream_failed", "cancelled"}
@@ -38,10 +38,10 @@ def _edge(seen: Seen, run: Run, upstream: str) -> str:
     return next((verdict for verdict in ("bad", "pending", "left") if verdict in said), "ok")
 
 
-def _says(seen: Seen, link: object) -> str:
-    if link.tick is None:  # type: ignore[attr-defined]
-        return "left" if link.match is Match.SAME else "pending"  # type: ignore[attr-defined]
-    row = seen.pointed(link)  # type: ignore[arg-type]
+def _says(seen: Seen, link: Link) -> str:
+    if link.tick is None:
+        return "left" if link.match is Match.SAME else "pending"
+    row = seen.pointed(link)
     if row is None:
         return "left"
     if row.state not in TERMINAL:
@@ -56,8 +56,26 @@ def check_match(seen: Seen, job: Job, run: Run) -> None:
     for edge in job.depends_on:
         found = {_name(seen, link.job, link.tick) for link in run.links if link.job == edge.job}
         wanted = _wanted(seen, job, run, edge.job, edge.match)
+        if edge.match is Match.ALL:
+            # What lies before the edit that added the edge may have left the daemon's memory since.
+            found |= {name for name in wanted if _is_before(seen, edge.job, name, _bound_since(seen, job.id, edge))}
         if found != wanted:
             raise Broken("P3", run.name, f"is judged against {found} of {edge.job} ({edge.match}), not {wanted}")
+
+
+def _bound_since(seen: Seen, job: str, edge: Dependency) -> datetime:
+    """Return from when on the edge has been in force without a break."""
+    since = seen.versions[-1].high
+    for version in reversed(seen.versions):
+        if job not in version.config.jobs or edge not in version.config.jobs[job].depends_on:
+            break
+        since = version.high
+    return since
+
+
+def _is_before(seen: Seen, job: str, name: str | None, since: datetime) -> bool:
+    row = next((row for row in seen.rows[job].values() if row.name == name), None)
+    return row is not None and row.tick <= since
 
 
 def _name(seen: Seen, job: str, tick: datetime | None) -> str | None:
@@ -73,7 +91,8 @@ def _wanted(seen: Seen, job: Job, run: Run, upstream: str, match: Match) -> set[
         return {
             row.name
             for row in there
-            if (opened is None or (row.until or row.tick) > opened) and (is_schedule_tick(row.tick) or row.tick == run.tick)
+            if (opened is None or (row.until or row.tick) > opened)
+            and (is_schedule_tick(row.tick) or row.tick == run.tick)
         }
     exact = [row for row in there if row.tick == run.tick or (row.until is not None and row.until >= run.tick)]
     if match is Match.SAME:

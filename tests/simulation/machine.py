@@ -1,8 +1,8 @@
 """The machine below the daemon: processes that live and end, and the spawner that is their parent.
 
 Nothing here runs. A process is a length and an outcome drawn from the seed. The spawner keeps the real one's
-word: orders arrive in order and may be late, an attempt that it knows is not started again, starts and exits are on record
-until they are acknowledged or settled, a new connection is answered once the old one was read to its end, and
+word: orders arrive in order and may be late, an attempt that it knows is not started again, starts and exits
+are on record until they are acknowledged or settled, a new connection is answered once the old one was read to its end, and
 a new spawner kills what the one before it left behind. All instants here are monotonic seconds.
 """
 

@@ -164,15 +164,19 @@ class Book:
         *,
         origin: Origin = Origin.SCHEDULE,
         stand_in: datetime | None = None,
+        until: datetime | None = None,
     ) -> Run:
-        """Account for a tick that does not run: a new row, or one tick more of the row before it."""
+        """Account for a tick that does not run: a new row, or more of the row before it.
+
+        `until`: the last of several ticks in a row that are left out together, None when it is one.
+        """
         before = self.ledger.row_before(job, tick)
         if before is not None and _extends(before, tick, state, reason, stand_in):
-            row = replace(before, until=tick)
+            row = replace(before, until=until or tick)
             self._keep(row)
             return row
         row = Run(
-            job, tick, state, reason=reason, origin=origin, stand_in=stand_in,
+            job, tick, state, until, reason, origin, stand_in=stand_in,
             created=self.now, ended=self.now, attempt_limit=0, config=self.config_number,
         )  # fmt: skip
         self._keep(row)

@@ -1,26 +1,24 @@
-"""Which ticks are due, and which of them run: schedules, catch-up, pause, and the ledger's left-out rows.
+"""From time to rows: when each schedule is due next, and the rows its ticks become.
 
-Every due tick of every job ends as a row. A tick is *on time* if it is seen before the job's next one is due
-and within a minute; every other one was missed, and the job's `catchup` decides. Ticks are made in the order
-(tick, topological rank) before any join is judged, so that a run finds its upstreams' ticks in the ledger.
+Every due tick of every job ends as a row; `due.py` says what becomes of it. Ticks are made in the order (tick,
+topological rank) before any join is judged, so that a run finds its upstreams' ticks in the ledger.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
 from dagsched.engine.book import Book
+from dagsched.engine.due import Due, dues
 from dagsched.engine.joins import links_of
 from dagsched.engine.waiting import WaitingRoom
 from dagsched.model import (
     EMPTY,
     LIVE,
-    Catchup,
     Job,
-    JobMark,
     Origin,
     Run,
     RunState,
@@ -29,20 +27,8 @@ from dagsched.model import (
 )
 from dagsched.triggers import jitter, trigger_of
 
-ON_TIME = timedelta(seconds=60)
 MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """One due tick and what becomes of it: `state` None runs, else it is left out for `reason`."""
-
-    tick: datetime
-    origin: Origin = Origin.SCHEDULE
-    state: RunState | None = None
-    reason: str = ""
-    stand_in: datetime | None = None
 
 
 class Ticks:
@@ -147,64 +133,22 @@ class Ticks:
 
     def _dues_of(self, job: Job, heir: Job | None, now: datetime) -> Iterator[Due]:
         assert job.schedule is not None
-        mark = self._book.marks[job.id]
-        ticks = list(trigger_of(job.schedule).ticks(mark.cursor, now))
-        chosen = self._chosen(job, heir, [tick for tick in ticks if mark.paused is None or tick < mark.paused], now)
         left = None if job.schedule.max_runs is None else job.schedule.max_runs - self._counted(job)
-        for tick in ticks:
-            if left is not None and left <= 0:
-                return
-            due = self._decide(job, heir, mark, tick, chosen, ticks[-1], now)
-            if left is not None and due.state is None:
-                left -= 1
-            yield due
-
-    def _decide(
-        self,
-        job: Job,
-        heir: Job | None,
-        mark: JobMark,
-        tick: datetime,
-        chosen: datetime | None,
-        newest: datetime,
-        now: datetime,
-    ) -> Due:
-        if not job.enabled:
-            return Due(tick, state=RunState.SKIPPED, reason="disabled")
-        if mark.paused is not None and tick >= mark.paused:
-            return Due(tick, state=RunState.SKIPPED, reason="paused")
-        if tick == newest and now - tick <= ON_TIME:
-            return Due(tick)
-        return self._catch_up(job, heir, tick, chosen, now)
-
-    def _catch_up(self, job: Job, heir: Job | None, tick: datetime, chosen: datetime | None, now: datetime) -> Due:
-        if heir is None:
-            return Due(tick, state=RunState.MISSED, reason="job removed")
-        if not heir.enabled:
-            return Due(tick, state=RunState.MISSED, reason="disabled")
-        if not _has_tick(job, heir, tick):
-            return Due(tick, state=RunState.MISSED, reason="schedule changed")
-        if heir.catchup is Catchup.NONE:
-            return Due(tick, state=RunState.MISSED, reason=self._downtime(now))
-        if heir.catchup_window is not None and now - tick > heir.catchup_window:
-            return Due(tick, state=RunState.MISSED, reason=f"too old: catch-up reaches back {heir.catchup_window}")
-        if heir.catchup is Catchup.ALL or tick == chosen:
-            return Due(tick, Origin.CATCHUP)
-        assert chosen is not None, "a tick that may be caught up has a newest one"
-        reason = f"coalesced into {format_instant(chosen)}"
-        return Due(tick, state=RunState.MISSED, reason=reason, stand_in=chosen)
-
-    def _chosen(self, job: Job, heir: Job | None, ticks: list[datetime], now: datetime) -> datetime | None:
-        """Return the newest due tick that can run: it stands in for the older ones under `catchup: latest`."""
-        if heir is None:
-            return None
-        if ticks and now - ticks[-1] <= ON_TIME:
-            return ticks[-1]
-        return next((tick for tick in reversed(ticks) if _has_tick(job, heir, tick)), None)
-
-    def _downtime(self, now: datetime) -> str:
         since = self._book.last_seen
-        return f"down from {format_instant(since)} to {format_instant(now)}" if since else "down"
+        downtime = f"down from {format_instant(since)} to {format_instant(now)}" if since else "down"
+        found = dues(job, heir, self._book.marks[job.id], left, now, downtime)
+        if self._is_alone(job.id):
+            return found
+        trigger = trigger_of(job.schedule)
+        return (one for due in found for one in due.each(trigger))
+
+    def _is_alone(self, id: str) -> bool:
+        """Whether ranges can be made whole: no other schedule's ticks fall between those of its descendants."""
+        group = {id, *self.spread(id)}
+        graph = self._book.graph
+        return all(group.issuperset(graph.downstream[one]) for one in group) and all(
+            group.issuperset(graph.upstream[one]) for one in group if one != id
+        )
 
     # ------------------------------------------------------------ making rows
 
@@ -219,11 +163,24 @@ class Ticks:
             if tick != current:
                 current, made, reached = tick, {}, set()
             job = self._book.jobs[id]
+            if due is not None and due.until is not None:
+                self._make_range(job, due)
+                continue
             made[id] = self._make_due(job, due) if due is not None else self._inherit(job, tick, made)
             for below in self._book.graph.downstream[id]:
                 if self._book.jobs[below].schedule is None and below not in reached:
                     reached.add(below)
                     heappush(found, (tick, self._book.graph.rank[below], below, None))
+
+    def _make_range(self, job: Job, due: Due) -> None:
+        """Leave a whole range of ticks out, for the job and for those that get their ticks from it alone."""
+        assert due.state is not None
+        for id in (job.id, *self.spread(job.id)):
+            origin = due.origin if id == job.id else Origin.UPSTREAM
+            self._waiting.supersede(id, due.tick)
+            self._book.leave_out(
+                id, due.tick, due.state, due.reason, origin=origin, stand_in=due.stand_in, until=due.until
+            )
 
     def _make_due(self, job: Job, due: Due) -> Run:
         if due.state is not None:
@@ -346,9 +303,3 @@ def _is_inherited(row: Run) -> bool:
     if row.state in LIVE:
         return False
     return row.state is RunState.MISSED or (row.state is RunState.SKIPPED and row.reason in ("paused", "disabled"))
-
-
-def _has_tick(job: Job, heir: Job, tick: datetime) -> bool:
-    if heir.schedule == job.schedule:
-        return True
-    return heir.schedule is not None and trigger_of(heir.schedule).next(tick - SECOND) == tick

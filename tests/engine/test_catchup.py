@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+import pytest
+
 from dagsched.engine import events
-from dagsched.model import Catchup, utc
-from tests.engine.bench_of_one import job, plan_of
+from dagsched.model import Catchup, RunState, Schedule, utc
+from tests.engine.bench_of_one import START, job, plan_of
 
 
 def after_downtime(catchup, until="05:30", **fields):
@@ -118,3 +120,23 @@ def test_a_range_row_goes_on_over_later_downtimes_only_for_the_same_reason():
     bench.restart(after=timedelta(hours=2, minutes=30))
     bench.restart(after=timedelta(hours=2))
     assert bench.rows("u") == ["01:00-02:00 missed", "03:00-04:00 missed"]
+
+
+@pytest.mark.parametrize("catchup", ["none", "latest"])
+def test_a_year_of_missed_seconds_is_one_row_for_a_job_and_for_what_hangs_on_it_alone(catchup):
+    b = plan_of(job("a", schedule=Schedule(every=timedelta(seconds=1)), catchup=Catchup(catchup)), "b after a")
+    b.to(START + timedelta(seconds=1))
+    b.run_to_end()
+    b.sleep_to(START + timedelta(days=365))
+    missed = [run for run in b.kept.values() if run.state is RunState.MISSED]
+    assert [(run.job, run.tick, run.until) for run in missed] == [
+        (id, START + timedelta(seconds=2), START + timedelta(days=365, seconds=-1)) for id in ("a", "b")
+    ]
+    assert b.state("a", START + timedelta(days=365)) == "running"
+
+
+def test_ranges_are_told_tick_by_tick_where_another_schedule_falls_between():
+    b = plan_of("a at * * * * *", "c at */2 * * * *", "b after a c")
+    b.sleep_to("00:03")
+    assert b.rows("a") == ["00:01-00:02 missed", "00:03 running"]
+    assert b.rows("b") == ["00:01 missed", "00:02 skipped", "00:03 waiting"]

@@ -436,7 +436,10 @@ def parse_instant(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no UTC offset; write it with a Z")
-    return cut_to_ms(moment.astimezone(UTC))
+    try:
+        return cut_to_ms(moment.astimezone(UTC))
+    except OverflowError:
+        raise ValueError(f"{text!r} lies outside the years 1 to 9999 of UTC") from None
 
 
 def cut_to_ms(moment: datetime) -> datetime:

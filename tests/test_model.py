@@ -75,7 +75,8 @@ def test_a_runs_name_is_job_id_and_tick():
 
 
 @pytest.mark.parametrize("text", ["", "a", "job:", "job:a", "job:a:", "job::2026-11-23T14:00:00Z", "job:a:monday",
-                                  "run:a:2026-11-23T14:00:00Z", "job:a:2026-11-23T14:00:00"])  # fmt: skip
+                                  "run:a:2026-11-23T14:00:00Z", "job:a:2026-11-23T14:00:00",
+                                  "job:a:0001-01-01T00:00:00+10:00", "job:a:9999-12-31T23:00:00-10:00"])  # fmt: skip
 def test_what_is_no_runs_name_is_refused(text):
     with pytest.raises(ValueError):
         parse_run_name(text)

@@ -185,7 +185,8 @@ def _match(
     rows = [row for row in lives.by_job[upstream] if instant(row["tick"]) <= tick and not lives.is_only(row["run"])]
     by_seq = [row for row in rows if _was_there(lives, row, born, strictly=True)]
     by_time = [row for row in rows if _was_there(lives, row, born, strictly=False)]
-    wanted = [_expected(lives, job, tick, match, there) for there in (by_seq, by_time)]
+    sure = (False, True)
+    wanted = [_expected(lives, job, tick, match, there, each) for there in (by_seq, by_time) for each in sure]
     found = frozenset(_row_name(lives, link) for link in links)
     if found not in wanted:
         yield "P3", run, f"is judged against {_words(found)} of {upstream} ({match}); expected {_words(wanted[1])}"
@@ -198,18 +199,20 @@ def _was_there(lives: Lives, row: Row, born: Row, *, strictly: bool) -> bool:
     return bool(event["seq"] < born["seq"] if strictly else instant(event["time"]) <= instant(born["time"]))
 
 
-def _expected(lives: Lives, job: str, tick: datetime, match: str, there: Sequence[Row]) -> frozenset[str | None]:
+def _expected(
+    lives: Lives, job: str, tick: datetime, match: str, there: Sequence[Row], certainly: bool
+) -> frozenset[str | None]:
     if match == "all":
         opened = _previous_tick(lives, job, tick)
-        return frozenset(row["run"] for row in there if _has_one(lives, row, opened, tick))
+        return frozenset(row["run"] for row in there if _has_one(lives, row, opened, tick, certainly))
     newest = there[-1] if there else None
     if match == "same":
-        covers = newest is not None and _has_one(lives, newest, tick - MILLISECOND, tick)
+        covers = newest is not None and _has_one(lives, newest, tick - MILLISECOND, tick, certainly)
         return frozenset({newest["run"] if newest is not None and covers else None})
     return frozenset({newest["run"] if newest is not None else None})
 
 
-def _has_one(lives: Lives, row: Row, after: datetime | None, until: datetime) -> bool:
+def _has_one(lives: Lives, row: Row, after: datetime | None, until: datetime, certainly: bool) -> bool:
     """Whether the row stands for a tick in (after, until]; a range may have grown since, so its ticks are counted."""
     first, last = ticks_of(row)
     if not is_schedule_tick(first):
@@ -218,7 +221,7 @@ def _has_one(lives: Lives, row: Row, after: datetime | None, until: datetime) ->
         return first <= until and (after is None or first > after)
     tick = max(first, after.replace(microsecond=0) + SECOND)
     while tick <= min(last, until):
-        if tick > after and is_due(lives, row, tick):
+        if tick > after and is_due(lives, row, tick, certainly=certainly):
             return True
         tick += SECOND
     return False

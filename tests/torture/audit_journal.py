@@ -97,6 +97,8 @@ def finished_work_is_found(lives: Lives) -> Iterator[Finding]:
     """Work that ended by itself is not lost, unless a spawner was killed while it went on, or in that moment."""
     told = {(line.run, line.attempt) for line in lives.evidence.journal if _is_main(line, "term")}
     began = {(line.run, line.attempt): line.wall for line in lives.evidence.journal if line.kind == "start"}
+    # An attempt is over when everything it left behind is.
+    last = {(line.run, line.attempt): line.wall for line in lives.evidence.journal}
     for line in lives.evidence.journal:
         key = (line.run, line.attempt)
         if not _is_main(line, "end") or key in told:
@@ -106,7 +108,7 @@ def finished_work_is_found(lives: Lives) -> Iterator[Finding]:
             for attempt in lives.evidence.shows.get(line.run, {}).get("attempt_list", ())
         }
         first = began.get(key, line.wall) - UNSEEN_S
-        kills = [kill for kill in lives.evidence.spawner_kills if first <= kill <= line.wall + UNSEEN_S]
+        kills = [kill for kill in lives.evidence.spawner_kills if first <= kill <= last[key] + UNSEEN_S]
         if outcomes.get(line.attempt) == "lost" and not kills:
             yield "P5", line.run, f"attempt {line.attempt} ended ({line.extra}), no spawner was killed, and it is lost"
 

@@ -68,10 +68,12 @@ def rows_are_on_schedule(lives: Lives) -> Iterator[Finding]:
             yield from _made_by_a_person(lives, row)
 
 
-def is_due(lives: Lives, row: Row, tick: datetime) -> bool:
-    """Whether a configuration that may have been in force gave the row's job this tick."""
+def is_due(lives: Lives, row: Row, tick: datetime, *, certainly: bool = False) -> bool:
+    """Whether a configuration that may have been in force (`certainly`: all of them) gave the row's job this tick."""
     version = lives.evidence.version_at(tick)
-    return version is not None and any(_has(world, row, tick) for world in version.candidates)
+    if version is None:
+        return False
+    return (all if certainly else any)(_has(world, row, tick) for world in version.candidates)
 
 
 def _has(world: World, row: Row, tick: datetime) -> bool:

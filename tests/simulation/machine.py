@@ -2,8 +2,8 @@
 
 Nothing here runs. A process is a length and an outcome drawn from the seed. The spawner keeps the real one's
 word: orders arrive in order and may be late, an attempt that it knows is not started again, starts and exits
-are on record until they are acknowledged or settled, a new connection is answered once the old one was read to its end, and
-a new spawner kills what the one before it left behind. All instants here are monotonic seconds.
+are on record until they are acknowledged or settled, a new connection is answered once the old one was read
+to its end, and a new spawner kills what the one before it left behind. All instants here are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Order:
     """A message on its way to the spawner."""
 
     due: float
-    act: Callable[[], None]
+    act: Callable[[], object]
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class Machine:
         living = tuple(Living(run, attempt, each.pid) for (run, attempt), each in self.living.items())
         return Inventory(living, exits, frozenset(recorded), self.rebooted)
 
-    def send(self, act: Callable[[], None]) -> None:
+    def send(self, act: Callable[[], object]) -> None:
         """Send an order; most arrive at once, none overtakes another."""
         if not self.is_up:
             return

@@ -7,17 +7,20 @@ whatever loses its parent below it, so all there is to watch are its own childre
     1. memory: it was seen below an attempt when that was last signalled,
     2. its session, which is the attempt's unless it called setsid,
     3. the mark in the environment it was started with,
-    4. time: the attempt that started last before it did.
+    4. the file that its standard output or error goes to, which is its attempt's log unless it has closed both,
+    5. time: the attempt that started last before it did.
 
-The last one is a guess, needed only for a process that left its session, cleared its environment and lost
-its parents: it may be held against a neighbour that started later, and is then killed when that one ends.
-A stray that no attempt can own is killed at once.
+The last one is a guess, needed only for a process that left its session, cleared its environment, closed its
+output and lost its parents: it may be held against a neighbour that started later, and is then killed when that
+one ends. In the middle of an exec a process shows no environment (proc_pid_environ(5)), so an empty one is
+looked at again for a few milliseconds before anything is guessed. A stray that no attempt can own is killed at once.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 
 from . import processes
 from .attempt import Attempt
@@ -25,6 +28,8 @@ from .attempt import Attempt
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .journal import Key
+
+EXEC_LOOKS, EXEC_LOOK_S = 5, 0.002
 
 
 class Family:
@@ -99,14 +104,20 @@ class Family:
         return (
             self._seen.get((known.pid, known.start))
             or self._mains.get(known.session)
-            or self._by_mark(known.pid)
+            or self._by_mark(processes.mark(known.pid))
+            or self._by_output(known.pid)
+            or self._by_mark(_mark_after_exec(known.pid))
             or self._by_time(known.start)
         )
 
-    def _by_mark(self, pid: int) -> Attempt | None:
-        _, _, rest = processes.mark(pid).partition("/")
+    def _by_mark(self, mark: str) -> Attempt | None:
+        _, _, rest = mark.partition("/")
         run, _, attempt = rest.rpartition("/")
         return self.living.get((run, int(attempt))) if attempt.isdigit() else None
+
+    def _by_output(self, pid: int) -> Attempt | None:
+        written = processes.outputs(pid)
+        return next((each for each in self.living.values() if each.log and each.log.identity() in written), None)
 
     def _by_time(self, start: int) -> Attempt | None:
         able = [each for each in self.living.values() if each.start_ticks[0] <= start]
@@ -147,3 +158,13 @@ class Family:
         if not hasattr(os, "waitid"):  # macOS
             return False
         return os.waitid(os.P_PID, attempt.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _mark_after_exec(pid: int) -> str:
+    """Return a process's mark once it has an environment, "" if it has none a few milliseconds later."""
+    for _ in range(EXEC_LOOKS):
+        found = processes.mark(pid)
+        if found or processes.has_environment(pid):
+            return found
+        time.sleep(EXEC_LOOK_S)
+    return processes.mark(pid)

@@ -49,6 +49,11 @@ class Log:
         except (OSError, AttributeError):
             self.fd = self._open_named()
 
+    def identity(self) -> tuple[int, int]:
+        """Return the file's device and inode, by which those who write to it are known."""
+        where = os.fstat(self.fd)
+        return where.st_dev, where.st_ino
+
     def watch(self) -> int:
         """Give the file its name once it has content, keep it below the cap; return by how much it grew."""
         size = os.fstat(self.fd).st_size

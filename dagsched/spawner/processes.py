@@ -65,6 +65,23 @@ def mark(pid: int) -> str:
     return ""
 
 
+def has_environment(pid: int) -> bool:
+    """Whether a process shows an environment: one that cleared it does not, nor one in the middle of an exec."""
+    return bool(_read(f"/proc/{pid}/environ"))
+
+
+def outputs(pid: int) -> set[tuple[int, int]]:
+    """Return which files (device, inode) a process's standard output and error go to."""
+    found = set()
+    for number in (1, 2):
+        try:
+            where = os.stat(f"/proc/{pid}/fd/{number}")
+        except OSError:
+            continue
+        found.add((where.st_dev, where.st_ino))
+    return found
+
+
 def children(pid: int) -> list[int]:
     """Return the direct children of a process, zombies included."""
     try:

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from dagsched.engine import events
 from dagsched.engine.commands import Command, RecordEvent
 from dagsched.engine.why import Answer, blocking, explain_no_row, explain_run
-from dagsched.errors import DagschedError, Refused, Unknown
+from dagsched.errors import Refused, Unknown
 from dagsched.graph import Graph
 from dagsched.model import (
     Config,
@@ -59,8 +59,10 @@ class Control:
         snapshot = await self._daemon.store.snapshot({})
         for request in snapshot.requests:
             try:
+                if request.verb not in _REMEMBERED:
+                    raise Refused(f"there is no verb {request.verb!r} that can be remembered")
                 await self._do(request.verb, request.body, request.id)
-            except DagschedError as error:
+            except Refused as error:
                 words = f"{request.verb} of {format_instant(request.time)}: {error}"
                 log.warning("a remembered command was refused: %s", words)
                 await self._daemon.loop.ask(
@@ -82,7 +84,7 @@ class Control:
         params = _checked_params(job, body.get("params") or {}) if job else {}
 
         def make(now: datetime) -> events.Event:
-            return events.TriggerRequested(now, id, params, bool(body.get("with_upstream")), bool(body.get("only")))
+            return events.TriggerRequested(now, id, params, _flag(body, "with_upstream"), _flag(body, "only"))
 
         def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
             return _made(self._daemon, id, commands)
@@ -99,7 +101,7 @@ class Control:
         """Try a run again that is over, and what its failure had stopped."""
         name = self._run_name(body)
         rows = await rows_for_rerun(self._daemon.store, self._daemon.config, name)
-        downstream = bool(body.get("downstream"))
+        downstream = _flag(body, "downstream")
         await self._daemon.loop.ask(lambda now: events.RerunRequested(now, name, downstream, rows), request=request)
         return {"run": name}
 
@@ -125,7 +127,7 @@ class Control:
 
     async def stop(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """End the daemon; `handover` leaves running attempts to the spawner, for the next daemon to adopt."""
-        handover = bool(body.get("handover"))
+        handover = _flag(body, "handover")
         self._daemon.stop(handover=handover)
         return {"pid": os.getpid(), "handover": handover}
 
@@ -181,16 +183,31 @@ _VERBS: Mapping[str, Verb] = {
     "status": Control.status,
 }
 
+# The others answer about a running daemon, and nothing takes them out of the inbox.
+_REMEMBERED = frozenset({"trigger", "cancel", "rerun", "pause", "resume", "ack"})
+
 
 def _text(body: Mapping[str, Any], key: str) -> str:
     value = body.get(key)
     if not isinstance(value, str) or not value:
         raise Refused(f"this verb needs {key!r}")
+    # A lone surrogate is text in JSON and in no file: no job or run can have it in its name.
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise Refused(f"{key!r} is no text: {value!r}")
     return value
 
 
-def _checked_params(job: Job, given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _flag(body: Mapping[str, Any], key: str) -> bool:
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise Refused(f"{key!r} is true or false")
+    return value
+
+
+def _checked_params(job: Job, given: object) -> Mapping[str, Any]:
     """Return the parameters of a manual run; raises Refused when they are not as the job declares them."""
+    if not isinstance(given, Mapping):
+        raise Refused("'params' is an object: a value by the name of each parameter")
     for name, value in given.items():
         param = job.params.get(name)
         if param is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from dagsched.api.client import call
 from dagsched.errors import Refused, Unknown
+from dagsched.stores import open_store
 from tests.daemon.served import Served, ask, rows
 
 JOBS = """\
@@ -139,3 +141,49 @@ def test_why_names_the_one_condition_that_blocks(daemon: Served) -> None:
     do(daemon, "trigger", job="held")
     assert "max_active_runs 1 is reached" in daemon.ask("why", "held")
     assert "has no schedule" in daemon.ask("why", "bad", "2030-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "words"),
+    [
+        ("trigger", {"job": "typed", "params": ["n"]}, "'params' is an object"),
+        ("trigger", {"job": "extract", "only": "no"}, "'only' is true or false"),
+        ("trigger", {"job": 7}, "needs 'job'"),
+        ("rerun", {"run": "job:\ud800:2026-01-01T00:00:00Z"}, "no text"),
+        ("cancel", {"run": "job:a:0001-01-01T00:00:00+10:00"}, "outside the years"),
+    ],
+    ids=["params as a list", "flag as text", "job as a number", "lone surrogate", "before the calendar"],
+)
+def test_bodies_of_the_wrong_type_are_refused(
+    daemon: Served, verb: str, body: Mapping[str, Any], words: str
+) -> None:
+    with pytest.raises(Refused, match=words):
+        do(daemon, verb, **body)
+
+
+def test_nothing_in_the_inbox_keeps_a_daemon_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "jobs.yaml").write_text(JOBS)
+    remembered = [
+        ("trigger", {"job": ["extract"]}),
+        ("cancel", {"run": "job:a:0001-01-01T00:00:00+10:00"}),
+        ("stop", {}),
+        ("explode", {}),
+        ("trigger", {"job": "extract"}),
+    ]
+
+    async def post() -> None:
+        store = open_store(tmp_path / ".dagsched")
+        await store.open(write=True)
+        for verb, body in remembered:
+            await store.post(verb, body, datetime(2026, 1, 1, tzinfo=UTC))
+        await store.close()
+
+    asyncio.run(post())
+    with Served(tmp_path) as served:
+        served.until_type("run.succeeded", "extract")
+        assert [event["type"] for event in served.seen].count("request.refused") == 4
+    with Served(tmp_path) as served:
+        served.until_type("daemon.started")
+        do(served, "trigger", job="extract")
+        served.until_type("run.succeeded", "extract")
+        assert "request.refused" not in [event["type"] for event in served.seen]

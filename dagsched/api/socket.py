@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from dagsched.errors import DagschedError, Unknown
+
+log = logging.getLogger("dagsched.api")
 
 NAME = "control.sock"
 LINE_BYTES_MAX = 1024 * 1024
@@ -101,9 +104,8 @@ class ControlServer:
 
     async def _answer(self, line: bytes) -> Mapping[str, Any]:
         try:
-            request = json.loads(line)
-            verb, body = request["verb"], request["body"]
-        except (ValueError, KeyError, TypeError):
+            verb, body = _read(line)
+        except (ValueError, KeyError, TypeError, RecursionError):
             return _error("Refused", 'a request is a JSON line {"verb": …, "body": {…}}')
         try:
             return {"ok": await self._handle(verb, body)}
@@ -112,6 +114,18 @@ class ControlServer:
             return _error("Unknown", str(error), parts)
         except DagschedError as error:
             return _error(type(error).__name__, str(error))
+        except Exception as error:
+            # A defect, but one must be told: no answer at all would mean that no daemon runs here.
+            log.exception("the verb %s failed", verb)
+            return _error("Failed", f"the daemon failed at this: {error!r}; its log says more")
+
+
+def _read(line: bytes) -> tuple[str, Mapping[str, Any]]:
+    request = json.loads(line)
+    verb, body = request["verb"], request["body"]
+    if not isinstance(verb, str) or not isinstance(body, dict):
+        raise TypeError("a verb is text, its body an object")
+    return verb, body
 
 
 def _error(kind: str, message: str, parts: Mapping[str, Any] | None = None) -> Mapping[str, Any]:

@@ -21,6 +21,8 @@ async def echo(verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         raise Unknown("job", "extrct", ["extract"])
     if verb == "refuse":
         raise Refused("not today")
+    if verb == "break":
+        raise KeyError("a defect")
     return {"verb": verb, "body": dict(body)}
 
 
@@ -95,13 +97,25 @@ def test_a_state_directory_with_a_very_long_path_has_a_socket_too(tmp_path: Path
 
 @pytest.mark.parametrize(
     "request_line",
-    [b"nonsense\n", b"[]\n", b"{}\n", b'{"verb": "a"}\n', b"\xff\xfe\n", b"null\n"],
-    ids=["no JSON", "a list", "empty", "no body", "no text", "null"],
+    [
+        b"nonsense\n", b"[]\n", b"{}\n", b'{"verb": "a"}\n', b"\xff\xfe\n", b"null\n",
+        b'{"verb": [], "body": {}}\n', b'{"verb": "a", "body": []}\n', b"[" * 100_000 + b"\n",
+    ],
+    ids=["no JSON", "a list", "empty", "no body", "no text", "null", "no verb", "no object", "too deep"],
 )
 def test_nonsense_is_refused_and_the_next_one_is_served(tmp_path: Path, request_line: bytes) -> None:
     async def play() -> None:
         answer = await raw(tmp_path, request_line)
         assert answer["error"] == "Refused"
+        assert await call(tmp_path, "status", {}) is not None
+
+    with_server(tmp_path, play)
+
+
+def test_a_defect_is_told_and_never_taken_for_a_daemon_that_is_not_there(tmp_path: Path) -> None:
+    async def play() -> None:
+        with pytest.raises(Refused, match="a defect"):
+            await call(tmp_path, "break", {})
         assert await call(tmp_path, "status", {}) is not None
 
     with_server(tmp_path, play)

@@ -108,6 +108,7 @@ class Daemon:
     async def run(self, *, until_idle: bool = False) -> int:
         """Serve until told to stop (`until_idle`: or until every run is over); return the exit code.
 
+        0, 130 when it was a person's interrupt, 4 when a part of the daemon failed by itself.
         Raises ConfigInvalid, StoreError and SpawnerError for what makes a start impossible.
         """
         self._hear_signals()
@@ -122,7 +123,7 @@ class Daemon:
             await self._end()
         finally:
             await self.store.close()
-        return self._exit_code
+        return self._exit_code or (130 if self._interrupts else 0)
 
     async def run_once(self, jobs: Sequence[str] = ()) -> int:
         """Make one tick now for `jobs` and what they need (none: for all), see it through; return the exit code.
@@ -396,7 +397,8 @@ class Daemon:
     def _status_line(self) -> str:
         errors = sum(problem.severity == "error" for problem in self.problems)
         trouble = f", {errors} problem(s) in the job files" if errors else ""
-        return f"configuration {self.number}, {len(self.config.jobs)} jobs{trouble}"
+        jobs = "1 job" if len(self.config.jobs) == 1 else f"{len(self.config.jobs)} jobs"
+        return f"configuration {self.number}, {jobs}{trouble}"
 
     # ------------------------------------------------------------ doors and tasks
 

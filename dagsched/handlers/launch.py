@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -107,10 +108,14 @@ def _told(job: Job, run: Run, attempt: int) -> dict[str, str]:
         "DAGSCHED_JOB": job.id,
         "DAGSCHED_RUN": run.name,
         "DAGSCHED_TICK": format_instant(run.tick),
-        "DAGSCHED_TICK_LOCAL": run.tick.astimezone(ZoneInfo(job.timezone)).isoformat(),
+        "DAGSCHED_TICK_LOCAL": run.tick.astimezone(ZoneInfo(job.timezone)).isoformat(timespec=_precision(run.tick)),
         "DAGSCHED_ATTEMPT": str(attempt),
         "TRACEPARENT": traceparent(run.name, attempt),
     }
+
+
+def _precision(tick: datetime) -> str:
+    return "milliseconds" if tick.microsecond else "seconds"
 
 
 def _context(job: Job, run: Run, attempt: int, env: Mapping[str, str]) -> str:

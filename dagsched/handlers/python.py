@@ -3,12 +3,15 @@
     handler: python
     with: {function: "reports:weekly", args: [7], kwargs: {dry: true}}
 
-The module is looked for in the attempt's folder (`cwd`) first. What the function prints is the log; what it
-returns becomes outputs: a mapping's items, any other value as `result`, text as it is and the rest as JSON.
+The module is looked for in the folder `path` if one is given, then in the attempt's folder (`cwd`). What the
+function prints is the log; what it returns becomes outputs: a mapping's items, any other value as `result`, text
+as it is and the rest as JSON.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from functools import reduce
 from importlib import import_module
@@ -29,6 +32,7 @@ SCHEMA: Mapping[str, Any] = {
         },
         "args": {"description": "Positional arguments.", "type": "array"},
         "kwargs": {"description": "Arguments by name.", "type": "object"},
+        "path": {"description": "A folder to import from first; relative to `cwd`.", "type": "string", "minLength": 1},
     },
 }
 
@@ -44,6 +48,8 @@ class PythonHandler:
         Raises HandlerError when there is no such function.
         """
         asked = context["with"]
+        if "path" in asked:
+            sys.path.insert(0, os.path.abspath(asked["path"]))
         function = find_function(asked["function"])
         return function(*asked.get("args", ()), **asked.get("kwargs", {}))
 

@@ -154,7 +154,7 @@ def test_a_second_interrupt_stops_now_and_what_was_cut_short_is_retried_at_the_n
             time.sleep(0.01)
         daemon.signal(signal.SIGINT)
         daemon.until_type("daemon.stopped")
-        daemon.ended()
+        assert daemon.ended() == 130
     states = {row["job"]: (row["state"], row["reason"]) for row in rows(ask(tmp_path, "history", "--json"))}
     assert states == {"a": ("retrying", "daemon stopped"), "c": ("failed", "daemon stopped")}
     assert not any(alive(int(pid)) for pid in (tmp_path / "pids").read_text().split())

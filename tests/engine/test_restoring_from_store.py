@@ -48,10 +48,6 @@ class Kept(Pair):
         super().take(wanted)
         self.batches.append(batch_of(wanted))
 
-    def event(self, what: str, number: int) -> events.Event | None:
-        # An edit may move a job to another pool while it runs; which slots it holds is told by its definition.
-        return None if what == "edit" else super().event(what, number)
-
     async def commit(self) -> None:
         """Write everything since the last time."""
         batches, self.batches = self.batches, []

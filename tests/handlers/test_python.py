@@ -96,3 +96,10 @@ def test_failure_is_told_in_the_log(folder, function, code, says):
 )
 def test_schema_says_what_with_may_hold(with_, good):
     assert jsonschema.Draft202012Validator(schema_of("python")).is_valid(with_) is good
+
+
+def test_module_is_found_in_the_folder_that_path_names(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "inner.py").write_text("def where(): return {'file': __file__}\n")
+    exit, _ = attempt(tmp_path, "python", {"function": "inner:where", "path": "src"}, cwd=tmp_path)
+    assert exit.outputs["file"] == str(tmp_path / "src" / "inner.py")

@@ -36,8 +36,10 @@ def play(seed: int, seconds: float, keep: Path | None = None, *, kills_spawner: 
     evidence = read_folder(folder)
     violations = audit(evidence)
     driver = json.loads((folder / "driver.json").read_text())
-    starts = driver["restart_s"]
-    print(f"{summary(evidence)}, {len(starts)} starts (longest {max(starts, default=0):.2f} s)", flush=True)
+    starts, reloads = driver["restart_s"], driver["reload_s"]
+    times = f"{len(starts)} starts (longest {max(starts, default=0):.2f} s)"
+    times += f", {len(reloads)} edits timed (longest {max(reloads, default=0):.2f} s)"
+    print(f"{summary(evidence)}, {times}", flush=True)
     for each in repeated_work(evidence):
         print(f"  repeated after success: {each}")
     for violation in violations:

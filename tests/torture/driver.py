@@ -28,6 +28,7 @@ from tests.torture.world import SENTINEL, Maker, Sheet
 
 STOP_S = 30.0
 IDLE_S = 120.0
+RELOAD_S = 3.0
 VERBS_MAX = 3
 CANDIDATES_MAX = 64
 
@@ -44,6 +45,7 @@ class Notes:
     snapshots: list[list[Any]] = field(default_factory=list)
     spawner_kills: list[float] = field(default_factory=list)
     deeds: list[str] = field(default_factory=list)
+    reload_s: list[float] = field(default_factory=list)
 
 
 class Round:
@@ -226,11 +228,13 @@ class Round:
 
     def _wait_for_configuration(self) -> None:
         """Wait until the newest sheets are in force, a few seconds at most, and learn which ones are."""
-        until = time.monotonic() + 3
-        newest = max(self.daemon.numbers, default=0)
-        while time.monotonic() < until and max(self.daemon.numbers, default=0) == newest and self.daemon.is_up():
-            time.sleep(0.05)
+        began, newest = time.monotonic(), max(self.daemon.numbers, default=0)
+        while time.monotonic() < began + RELOAD_S and self.daemon.is_up():
             self.daemon.listen()
+            if max(self.daemon.numbers, default=0) > newest:
+                self.notes.reload_s.append(time.monotonic() - began)
+                break
+            time.sleep(0.02)
         self._learn()
 
     def _learn(self) -> None:
@@ -370,6 +374,7 @@ class Round:
                     "spawner_kills": self.notes.spawner_kills,
                     "stopped": stopped.isoformat() if stopped else None,
                     "restart_s": self.daemon.restart_s,
+                    "reload_s": self.notes.reload_s,
                     "deeds": self.notes.deeds,
                 }
             )

@@ -137,6 +137,18 @@ class Daemon:
         )  # fmt: skip
         return Verb(args, process, time.time())
 
+    def intrude(self, *args: str) -> int:
+        """Start another one on the same state and return its exit code, or how it was ended after a while."""
+        process = subprocess.Popen(
+            [*COMMAND, *args, str(self.config), "--state-dir", str(self.state_dir)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
+        )  # fmt: skip
+        try:
+            return process.wait(START_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
     def read(self, *args: str) -> str:
         """Return what a reading command prints; raises Broken when it fails."""
         row = self.give(*args).finished(120)

@@ -106,7 +106,8 @@ class Round:
 
     def _deeds(self) -> list[tuple[Callable[[], None], int]]:
         harmless = [
-            (self._edit, 5), (self._spoil, 1), (self._command, 8), (self._look, 1), (self._freeze, 1),
+            (self._edit, 5), (self._spoil, 1), (self._command, 8), (self._look, 1), (self._freeze, 1), (self._ask, 1),
+            (self._hang_up, 1), (self._intrude, 1),
         ]  # fmt: skip
         deadly: list[tuple[Callable[[], None], int]] = [(self._kill, 4), (self._terminate, 1), (self._hand_over, 1)]
         if self.kills_spawner:
@@ -163,6 +164,16 @@ class Round:
             self._edit_now()
         self.daemon.signal(signal.SIGCONT)
         self._is_frozen = False
+
+    def _hang_up(self) -> None:
+        self.daemon.signal(signal.SIGHUP)
+
+    def _intrude(self) -> None:
+        """Start a second daemon on the same state: it is refused and disturbs nothing."""
+        how = self.dice.choice((["run"], ["run", "--once"]))
+        code = self.daemon.intrude(*how)
+        if code != 4:
+            self.notes.remarks.append(("P1", f"a second {' '.join(how)} on the same state gave {code}, not 4"))
 
     def _must_end_well(self, what: str) -> None:
         code = self.daemon.wait(STOP_S)
@@ -291,6 +302,16 @@ class Round:
     def _look(self) -> None:
         rows = self.daemon.read("history", "--json", "--limit", "0")
         self.notes.snapshots.append([json.loads(line) for line in rows.splitlines()])
+
+    def _ask(self) -> None:
+        """Give a command that only reads; whatever state things are in, it answers or says what is wrong."""
+        words = self.dice.choice((["status"], ["next"], ["stats"], ["graph"], ["history"], ["why"], ["logs"], ["show"]))
+        if words[0] in ("why", "logs", "show"):
+            if not self.daemon.runs:
+                return
+            run = self.dice.choice(self.daemon.runs[-30:])
+            words = [words[0], run.split(":")[1] if words[0] == "why" else run]
+        self._pending.append(self.daemon.give(*words))
 
     # ------------------------------------------------------------ the end
 

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -81,4 +80,6 @@ def schema() -> dict[str, Any]:
 
 def installed_handlers() -> tuple[str, ...]:
     """Return what `handler:` may say: those built in and those of installed plug-ins."""
+    from importlib.metadata import entry_points  # slow to load, and most job files name no plug-in
+
     return tuple(sorted({*BUILT_IN_HANDLERS, *(each.name for each in entry_points(group="dagsched.handlers"))}))

@@ -15,7 +15,7 @@ from dagsched.config import grammar
 from dagsched.config.build import Builder, Dropped, Entry
 from dagsched.config.checks import View, all_checks
 from dagsched.config.explain import Complaint, short
-from dagsched.config.files import installed_handlers, job_files, read_file, unreadable
+from dagsched.config.files import BUILT_IN_HANDLERS, installed_handlers, job_files, read_file, unreadable
 from dagsched.config.problem import Problem
 from dagsched.config.reader import Document, read
 from dagsched.config.report import Report, where
@@ -165,7 +165,9 @@ class _Loading:
                 self._broken.add(id)
 
     def _check(self) -> None:
-        handlers = frozenset(installed_handlers())
+        used = {entry.job.handler for entry in self._entries.values()}
+        # Looking for plug-ins takes longer than all the rest for a small file, so only if one may be meant.
+        handlers = frozenset(BUILT_IN_HANDLERS if used <= {"shell", *BUILT_IN_HANDLERS} else installed_handlers())
         all_checks(
             View(self._entries, frozenset(self._broken), self._pools, handlers, self._is_whole, self._now), self._report
         )

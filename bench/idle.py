@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from yard import Report, memory_mb, options, scratch
+from yard import ENV, Report, memory_mb, options, scratch
 
 SCHEDULES = 10_000
 WINDOW_S = 20
@@ -64,7 +64,7 @@ def daemon(folder: Path, text: str) -> Iterator[int]:
     folder.mkdir()
     (folder / "jobs.yaml").write_text(text)
     command = [sys.executable, "-m", "dagsched", "run", str(folder / "jobs.yaml"), "--state-dir", str(folder / "state")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENV)
     try:
         wait_for_socket(folder / "state", process)
         yield process.pid

@@ -6,11 +6,12 @@ falls on both, and tells the ratio of the medians.
 """
 
 from yard.jobfiles import ZONES, expressions, realistic_jobs
-from yard.processes import answer_apart, is_part, memory_mb, scratch, time_process
+from yard.processes import ENV, answer_apart, is_part, memory_mb, scratch, time_process
 from yard.report import Report, options
 from yard.yardsticks import sync_seconds, write_and_sync
 
 __all__ = [
+    "ENV",
     "ZONES",
     "Report",
     "answer_apart",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -14,13 +15,15 @@ from pathlib import Path
 
 PART = "--part"
 # On a disk, which the usual /tmp often is not; git does not look at it.
+# What PYTHON… variables ask for (no byte code, no buffers) is no part of what is measured.
+ENV = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 SCRATCH = Path(__file__).parent.parent.parent / "build" / "bench"
 
 
 def answer_apart(script: str, part: str, *arguments: str) -> dict[str, float]:
     """Run `script --part PART ARGUMENT…` in a new interpreter and return the figures it printed as JSON."""
     command = [sys.executable, script, PART, part, *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=ENV)
     answer: dict[str, float] = json.loads(done.stdout)
     return answer
 
@@ -33,7 +36,7 @@ def is_part() -> bool:
 def time_process(command: Sequence[str], *, cwd: Path | None = None) -> float:
     """Return the seconds a whole process takes from its start until it has been waited for; it must succeed."""
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=cwd, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}\n{done.stderr}")

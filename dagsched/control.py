@@ -24,7 +24,6 @@ from dagsched.model import (
     Config,
     Job,
     Run,
-    RunState,
     format_instant,
     parse_instant,
     parse_run_name,
@@ -256,7 +255,7 @@ async def rows_for_rerun(store: Store, config: Config, name: str) -> tuple[Run, 
     for below in _descendants(config, id):
         for later in await store.rows(below, after=tick - MILLISECOND, newest_first=False, limit=ROWS_BELOW_MAX):
             found[later.key] = later
-            if later.state in (RunState.UPSTREAM_FAILED, RunState.SKIPPED, RunState.MISSED):
+            if later.state.is_terminal:
                 await _add_upstreams(store, config, later, later.tick, found)
     return tuple(found.values())
 

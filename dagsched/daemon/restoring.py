@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from dagsched.config import load_texts
 from dagsched.definition import from_json
 from dagsched.engine import Plan
-from dagsched.model import Attempt, Config, Job, Match, Run, is_schedule_tick
+from dagsched.model import Attempt, Config, Dependency, Job, Match, Run, is_schedule_tick
 from dagsched.stores.contract import Snapshot, Store
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -42,6 +42,33 @@ async def restored(
         definitions=await _definitions(store, snapshot.attempts),
     )
     return plan, snapshot
+
+
+async def rows_for_edit(store: Store, plan: Plan, new: Config) -> tuple[Run, ...]:
+    """Return the rows of upstreams that `new` adds to jobs which the plan already knows.
+
+    A waiting run binds to an added upstream's tick up to its own, a `match: all` counts back to the job's previous
+    tick, and none of those rows has been needed in memory so far.
+    """
+    found: dict[tuple[str, datetime], Run] = {}
+    old = plan.book.jobs
+    for job in new.jobs.values():
+        known = old.get(job.id)
+        added = [edge for edge in job.depends_on if known is not None and edge not in known.depends_on]
+        for edge in added:
+            found.update({row.key: row for row in await _rows_of_edge(store, plan, job, edge)})
+    return tuple(found.values())
+
+
+async def _rows_of_edge(store: Store, plan: Plan, job: Job, edge: Dependency) -> list[Run]:
+    if edge.match is Match.ALL:
+        previous = await _newest_schedule_tick(store, job.id)
+        return list(await store.rows(edge.job, after=previous - MILLISECOND if previous else None))
+    rows: list[Run] = []
+    for run in plan.book.ledger.live(job.id):
+        row = await store.run(edge.job, run.tick)
+        rows += [row] if row is not None else await store.rows(edge.job, until=run.tick, limit=1)
+    return rows
 
 
 async def _definitions(store: Store, attempts: Sequence[Attempt]) -> Mapping[str, Job]:

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, load, render, rows
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
-from dagsched.daemon.restoring import restored
+from dagsched.daemon.restoring import restored, rows_for_edit
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
 from dagsched.errors import ConfigInvalid, IntegrityBroken, StoreError, StoreHeld, Unknown
@@ -345,7 +345,8 @@ class Daemon:
         await self.reload()
 
     async def _apply_config(self, config: Config, number: int) -> None:
-        await self.loop.ask(lambda now: events.ConfigApplied(now, config, number))
+        rows = await rows_for_edit(self.store, self.loop.plan, config)
+        await self.loop.ask(lambda now: events.ConfigApplied(now, config, number, rows))
 
     async def _note_problems(self, reading: Reading) -> None:
         errors = [problem for problem in reading.problems if problem.severity == "error"]
@@ -362,8 +363,9 @@ class Daemon:
         self.problems, self.reverted = reading.problems, tuple(reading.reverted)
 
     def problem_rows(self) -> list[dict[str, Any]]:
-        """Return the job files' present problems as JSON-able rows."""
-        return [dict(row) for row in rows(self.problems)]
+        """Return the job files' present problems as JSON-able rows, each with the lines of the file it shows."""
+        told = zip(rows(self.problems), self.problems, strict=True)
+        return [{**row, "excerpt": problem.excerpt} for row, problem in told]
 
     async def _watch_files(self) -> None:
         async for _ in ConfigWatcher(self._files).signals():

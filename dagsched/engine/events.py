@@ -31,10 +31,14 @@ class ClockStepped(Event):
 
 @dataclass(frozen=True, slots=True)
 class ConfigApplied(Event):
-    """A checked configuration comes into force as version `number`."""
+    """A checked configuration comes into force as version `number`.
+
+    `rows`: what the ledger holds of upstreams that the edit adds, as far as it may have left memory.
+    """
 
     config: Config
     number: int
+    rows: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ from dagsched.model import (
     run_name,
 )
 
+_NO_CONFIG = "no configuration yet"
+
 
 class Plan:
     """All live runs, what they wait for, and what is due next.
@@ -62,7 +64,7 @@ class Plan:
         self._foreign: set[Key] = set()
         self._ended: set[str] = set()
         self._holds: set[str] = set()
-        self._hold("no configuration yet", True)
+        self._hold(_NO_CONFIG, True)
 
     # ------------------------------------------------------------ from the store
 
@@ -197,7 +199,9 @@ class Plan:
     # ------------------------------------------------------------ time
 
     def _time_passed(self, event: events.TimePassed) -> None:
-        self.ticks.make_due()
+        # What was missed is decided by the configuration that comes, which may still be on its way.
+        if _NO_CONFIG not in self._holds:
+            self.ticks.make_due()
 
     def _clock_stepped(self, event: events.ClockStepped) -> None:
         """Move the ends of all delays with the clock: backoff is time that passes, not time of day."""
@@ -215,9 +219,10 @@ class Plan:
             return
         self.ticks.make_due(event.config.jobs)
         self._judge()
+        self._remember(event.rows)
         swap(self.book, event.config, event.number)
         self._rebuild()
-        self._hold("no configuration yet", False)
+        self._hold(_NO_CONFIG, False)
         self.seats.stir_all()
 
     def _use_once(self, event: events.ConfigApplied) -> None:
@@ -226,7 +231,7 @@ class Plan:
         for id in event.config.jobs:
             self.book.marks.setdefault(id, JobMark(id, event.now))
         self._rebuild()
-        self._hold("no configuration yet", False)
+        self._hold(_NO_CONFIG, False)
 
     # ------------------------------------------------------------ attempts
 

@@ -88,6 +88,7 @@ def test_a_good_edit_is_live_within_a_second_and_a_bad_one_changes_nothing(tmp_p
         status = json.loads(daemon.ask("status", "--json"))
         assert status["daemon"]["config"] == 2
         assert [problem["code"] for problem in status["daemon"]["problems"]] == ["E201"]
+        assert "^^^^^^" in daemon.ask("reload", code=3)
         daemon.ask("trigger", "a")
         daemon.until_type("run.succeeded", "a")
         run = rows(daemon.ask("history", "--json", "a"))[0]["run"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from dagsched.model import Dependency, Job, Link, Match, Run, is_schedule_tick
+from dagsched.model import Job, Link, Match, Run, is_schedule_tick
 from tests.simulation.journal import TERMINAL, Broken, Seen
 
 BAD = {"failed", "upstream_failed", "cancelled"}
@@ -56,26 +56,8 @@ def check_match(seen: Seen, job: Job, run: Run) -> None:
     for edge in job.depends_on:
         found = {_name(seen, link.job, link.tick) for link in run.links if link.job == edge.job}
         wanted = _wanted(seen, job, run, edge.job, edge.match)
-        if edge.match is Match.ALL:
-            # What lies before the edit that added the edge may have left the daemon's memory since.
-            found |= {name for name in wanted if _is_before(seen, edge.job, name, _bound_since(seen, job.id, edge))}
         if found != wanted:
             raise Broken("P3", run.name, f"is judged against {found} of {edge.job} ({edge.match}), not {wanted}")
-
-
-def _bound_since(seen: Seen, job: str, edge: Dependency) -> datetime:
-    """Return from when on the edge has been in force without a break."""
-    since = seen.versions[-1].high
-    for version in reversed(seen.versions):
-        if job not in version.config.jobs or edge not in version.config.jobs[job].depends_on:
-            break
-        since = version.high
-    return since
-
-
-def _is_before(seen: Seen, job: str, name: str | None, since: datetime) -> bool:
-    row = next((row for row in seen.rows[job].values() if row.name == name), None)
-    return row is not None and row.tick <= since
 
 
 def _name(seen: Seen, job: str, tick: datetime | None) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 from dagsched.clock import ManualClock
 from dagsched.control import rows_for_rerun
 from dagsched.daemon.loop import Ask, Loop, recovered
-from dagsched.daemon.restoring import restored
+from dagsched.daemon.restoring import restored, rows_for_edit
 from dagsched.engine import events
 from dagsched.errors import Refused
 from dagsched.executor import Inventory, Report
@@ -259,7 +259,12 @@ class World:
         loop = self.loop = Loop(plan, self.store, Hand(self), self.clock, Nobody(), GRACE)
         inventory: Inventory = self.machine.connect(self.report)
         loop.tell(recovered(self.clock.now(), inventory))
-        self.ask("configure", partial(events.ConfigApplied, config=config, number=self.number))
+        self._configure(config)
+
+    def _configure(self, config: Config) -> None:
+        assert self.loop is not None
+        rows = _run(rows_for_edit(self.store, self.loop.plan, config))
+        self.ask("configure", partial(events.ConfigApplied, config=config, number=self.number, rows=rows))
 
     def report(self, report: Report) -> None:
         """Pass on what the spawner says."""
@@ -383,7 +388,7 @@ class World:
         self.note("edit", f"a new job file: {', '.join(config.jobs)}" + ("" if self.loop else " (daemon down)"))
         if self.loop is not None and config.digest != self.digest and not self.is_stopping:
             self.number, self.digest = self.number + 1, config.digest
-            self.ask("configure", partial(events.ConfigApplied, config=config, number=self.number))
+            self._configure(config)
 
     def _some_job(self) -> str | None:
         if self.loop is None:

@@ -11,6 +11,8 @@ import os
 import signal
 import time
 
+from .say import say
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +22,7 @@ HAS_PROC = os.path.exists("/proc/self/stat")
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_FILES_MAX = 65536
 
 
 class Stat:
@@ -152,6 +155,35 @@ def become_subreaper() -> bool:
 
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     return prctl is not None and prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def raise_file_limit() -> tuple[int, int]:
+    """Let this process open as many files as it may; return (soft, hard) as they were, for its children."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard < _FILES_MAX else max(soft, _FILES_MAX), hard))
+    except (OSError, ValueError):
+        say("the limit of open files stays as it is")
+    return soft, hard
+
+
+def files_max() -> int:
+    """Return how many files this process may have open."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def limit_files(pid: int, limits: tuple[int, int]) -> None:
+    """Give a child the limit of open files that is usual here; programs with select(2) rely on a low one."""
+    import resource
+
+    try:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    except (AttributeError, OSError):  # not Linux, another user's, or gone already
+        return
 
 
 def ignored_signals() -> list[int]:

@@ -38,6 +38,8 @@ KILL_AGAIN_S = 0.2
 WRITE_AGAIN_S = 1.0
 GRACE_S = 10.0
 LOG_BYTES_MAX = 10 * 1024 * 1024
+FILES_SPARED = 64
+ACCEPT_AGAIN_S = 1.0
 
 
 class Server:
@@ -49,6 +51,10 @@ class Server:
         self.state_fd = os.open(self.state_dir, os.O_RDONLY | os.O_DIRECTORY)
         self.log_bytes_max = LOG_BYTES_MAX
         self.spare: list[int] = []  # nameless empty log files
+        self.file_limits = processes.raise_file_limit()
+        # Each living attempt holds its log open. What is spared is for connections, the journal and /proc.
+        files_max = processes.files_max()
+        self.attempts_max = max(files_max - FILES_SPARED, files_max // 2)
         self.quitting = self.terminated = False
         self.queue: deque[Attempt] = deque()
         self.queued: set[Key] = set()
@@ -166,7 +172,16 @@ class Server:
             sock, _ = self.listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
+        except OSError as error:  # too many open files, here or in the whole machine
+            self.book.remark(f"cannot take a connection yet: {error.strerror}")
+            self.poll.unregister(self.listener.fileno())
+            self.timers.after(ACCEPT_AGAIN_S, self._accept_again)
+            return
         self._accept(sock)
+
+    def _accept_again(self) -> None:
+        assert self.listener is not None
+        self._register(self.listener, self._accept_next)
 
     def _accept(self, sock: socket.socket) -> None:
         self.waiting.append(sock)
@@ -279,6 +294,9 @@ class Server:
 
     def _start(self, attempt: Attempt) -> None:
         order = attempt.order
+        if not self.spare and len(self.family.living) >= self.attempts_max:
+            self._fail(attempt, f"{self.attempts_max} attempts run, and the limit of open files has no room for more")
+            return
         try:
             attempt.log = logs.Log(self.state_fd, order["log"], self.log_bytes_max, self.spare)
             attempt.output = self.starter.output_path(order)
@@ -290,6 +308,7 @@ class Server:
         except OSError as error:
             self._fail(attempt, f"cannot open the attempt's files: {error}")
             return
+        processes.limit_files(attempt.pid, self.file_limits)
         attempt.started = time.time()
         attempt.start_ticks = (before, processes.ticks_now())
         order.pop("stdin", None)  # it may be large, and the process has it

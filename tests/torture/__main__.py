@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +23,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first round's seed; the others follow it")
     parser.add_argument("--keep", type=Path, help="keep the evidence of every round in folders here")
     args = parser.parse_args()
+    # An interrupted round ends what it has started, whichever way it is interrupted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     broken = 0
     for seed in range(args.seed, args.seed + args.seeds):
         broken += bool(play(seed, args.seconds, args.keep))

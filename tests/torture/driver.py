@@ -87,6 +87,9 @@ class Round:
         except Broken as error:
             self.notes.remarks.append((error.promise, str(error)))
             self._abandon()
+        except BaseException:
+            self._abandon()
+            raise
         finally:
             self.daemon.close()
         self._collect()

@@ -18,10 +18,17 @@ def wait_after(policy: RetryPolicy, run_name: str, attempt: int) -> timedelta:
     if policy.backoff is Backoff.LINEAR:
         delay *= attempt
     elif policy.backoff is Backoff.EXPONENTIAL:
-        # Beyond the cap the exponent no longer matters, and a float would overflow at attempt 1,100.
-        delay = cap if attempt > 1024 else delay * policy.multiplier ** (attempt - 1)
+        delay = _grown(delay, policy.multiplier, attempt - 1, cap)
     seconds = min(delay, cap) + policy.jitter.total_seconds() * _fraction(f"{run_name}#{attempt}")
     return timedelta(milliseconds=round(seconds * 1000))
+
+
+def _grown(delay: float, multiplier: float, times: int, cap: float) -> float:
+    try:
+        return delay * multiplier**times
+    except OverflowError:
+        # No float is as large: 2.0 gets there at attempt 1,025, 1000.0 at 104. Nothing stays nothing.
+        return cap if delay else 0.0
 
 
 def is_worth_retrying(job: Job, run: Run, exit: Exit) -> bool:

@@ -25,9 +25,15 @@ def test_the_wait_grows_as_the_backoff_says_up_to_max_delay(backoff, waits):
     assert [wait_after(policy, "job:a:x", n) for n in range(1, 6)] == [n * SECOND for n in waits]
 
 
-def test_a_wait_after_thousands_of_attempts_is_max_delay():
-    policy = RetryPolicy(9999, Backoff.EXPONENTIAL, delay=SECOND, max_delay=timedelta(hours=1))
-    assert wait_after(policy, "job:a:x", 5000) == timedelta(hours=1)
+@pytest.mark.parametrize(
+    ("multiplier", "delay", "wait"),
+    [(2.0, SECOND, timedelta(hours=1)), (3.0, SECOND, timedelta(hours=1)), (1000.0, 0 * SECOND, 0 * SECOND)],
+    ids=["doubled", "tripled", "no delay at all"],
+)
+@pytest.mark.parametrize("attempt", [104, 310, 700, 1024, 5000])
+def test_a_wait_after_many_attempts_is_max_delay(multiplier, delay, wait, attempt):
+    policy = RetryPolicy(9999, Backoff.EXPONENTIAL, delay, multiplier, max_delay=timedelta(hours=1))
+    assert wait_after(policy, "job:a:x", attempt) == wait
 
 
 def test_retry_jitter_is_a_hash_of_run_name_and_attempt():

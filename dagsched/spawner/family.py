@@ -150,6 +150,13 @@ class Family:
                 processes.send(each.pid, number)
         return len(members)
 
+    def signal_newcomers(self, attempt: Attempt, number: int) -> None:
+        """Send a signal to those of an attempt that were not there yet when it was last signalled."""
+        known = set(attempt.family)
+        for each in self.members(attempt):
+            if (each.pid, each.start) not in known:
+                processes.send(each.pid, number)
+
     @staticmethod
     def main_has_ended(attempt: Attempt) -> bool:
         """Whether the main process is over, though perhaps not reaped yet."""

@@ -387,6 +387,9 @@ class Server:
             self._finish(attempt)
         elif attempt.phase == RUNNING:
             self._terminate(attempt, attempt.grace_s)
+        elif attempt.phase == ENDING:
+            # Forked by one that TERM met a moment later: nothing but the KILL would reach it.
+            self.family.signal_newcomers(attempt, signal.SIGTERM)
         elif attempt.phase == KILLING:
             self.family.signal(attempt, signal.SIGKILL)
 

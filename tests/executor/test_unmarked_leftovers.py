@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+import sys
 
 import pytest
 
@@ -35,3 +36,35 @@ def test_an_environment_that_is_not_there_yet_is_looked_at_again(monkeypatch):
     monkeypatch.setattr(family.processes, "has_environment", lambda pid: False)
     monkeypatch.setattr(family.time, "sleep", lambda s: None)
     assert family._mark_after_exec(1) == "state/job:a:2026-01-01T00:00:00Z/1"
+
+
+# Outlives its parent; told to end, it leaves another process behind, which says its pid and would end by TERM.
+FORKS_AT_TERM = """
+import os, signal, sys, time
+def heir(*_):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    if os.fork(): os._exit(0)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with open(sys.argv[1], "a") as file: file.write(f"{os.getpid()}\\n")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    time.sleep(60)
+    os._exit(0)
+os.setsid()
+signal.signal(signal.SIGTERM, heir)
+open(sys.argv[1] + ".ready", "w").write("!")
+time.sleep(60)
+"""
+
+
+def test_what_a_leftover_forks_while_it_is_told_to_end_gets_term_too(tmp_path):
+    path = tmp_path / "pid"
+
+    async def main():
+        async with Hand(tmp_path / "state") as hand:
+            leftover = f"{shlex.quote(sys.executable)} -I -S -c '{FORKS_AT_TERM}' {path} &"
+            exit = await hand.run(order("a", f"{leftover} {wait_for(tmp_path / 'pid.ready', 0)}", grace_s=60))
+            assert exit.outcome is Outcome.SUCCESS
+            assert (exit.ended - exit.started).total_seconds() < 20
+            assert not is_alive(int(path.read_text()))
+
+    asyncio.run(main())

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from dagsched.config import load_texts
 from dagsched.definition import from_json
 from dagsched.engine import Plan
+from dagsched.engine.joins import previous_by_schedule
 from dagsched.model import Attempt, Config, Dependency, Job, Match, Run, is_schedule_tick
 from dagsched.stores.contract import Snapshot, Store
 
@@ -28,7 +29,7 @@ async def restored(
     config = new
     if last is not None and last.digest != new.digest:
         config = load_texts(last.files, now).config or new
-    snapshot = await store.snapshot(await _horizons(store, config, new))
+    snapshot = await store.snapshot(await _horizons(store, now, config, new))
     hidden = await _newest_visible(store, snapshot.runs)
     plan = Plan(slots, once=once)
     plan.restore(
@@ -44,8 +45,8 @@ async def restored(
     return plan, snapshot
 
 
-async def rows_for_edit(store: Store, plan: Plan, new: Config) -> tuple[Run, ...]:
-    """Return the rows of upstreams that `new` adds to jobs which the plan already knows.
+async def rows_for_edit(store: Store, plan: Plan, new: Config, now: datetime) -> tuple[Run, ...]:
+    """Return the rows of the upstreams of edges that `new` adds.
 
     A waiting run binds to an added upstream's tick up to its own, a `match: all` counts back to the job's previous
     tick, and none of those rows has been needed in memory so far.
@@ -54,16 +55,15 @@ async def rows_for_edit(store: Store, plan: Plan, new: Config) -> tuple[Run, ...
     old = plan.book.jobs
     for job in new.jobs.values():
         known = old.get(job.id)
-        added = [edge for edge in job.depends_on if known is not None and edge not in known.depends_on]
+        added = [edge for edge in job.depends_on if known is None or edge not in known.depends_on]
         for edge in added:
-            found.update({row.key: row for row in await _rows_of_edge(store, plan, job, edge)})
+            found.update({row.key: row for row in await _rows_of_edge(store, plan, job, edge, now)})
     return tuple(found.values())
 
 
-async def _rows_of_edge(store: Store, plan: Plan, job: Job, edge: Dependency) -> list[Run]:
+async def _rows_of_edge(store: Store, plan: Plan, job: Job, edge: Dependency, now: datetime) -> list[Run]:
     if edge.match is Match.ALL:
-        previous = await _newest_schedule_tick(store, job.id)
-        return list(await store.rows(edge.job, after=previous - MILLISECOND if previous else None))
+        return list(await store.rows(edge.job, after=await _window_opens(store, job, now)))
     rows: list[Run] = []
     for run in plan.book.ledger.live(job.id):
         row = await store.run(edge.job, run.tick)
@@ -81,7 +81,7 @@ async def _definitions(store: Store, attempts: Sequence[Attempt]) -> Mapping[str
     return found
 
 
-async def _horizons(store: Store, *configs: Config) -> Mapping[str, datetime]:
+async def _horizons(store: Store, now: datetime, *configs: Config) -> Mapping[str, datetime]:
     """Return from which instant on rows are needed: a `match: all` counts back to its own previous tick."""
     found: dict[str, datetime] = {}
     for config in configs:
@@ -89,11 +89,16 @@ async def _horizons(store: Store, *configs: Config) -> Mapping[str, datetime]:
             counted = [edge.job for edge in job.depends_on if edge.match is Match.ALL]
             if not counted:
                 continue
-            previous = await _newest_schedule_tick(store, job.id)
-            opened = previous - MILLISECOND if previous else EPOCH
+            opened = await _window_opens(store, job, now)
             for name in (*counted, job.id):
                 found[name] = min(opened, found.get(name, opened))
     return found
+
+
+async def _window_opens(store: Store, job: Job, now: datetime) -> datetime:
+    """Return an instant after which lies all that the job's next `match: all` counts."""
+    previous = await _newest_schedule_tick(store, job.id) or previous_by_schedule(job, now + MILLISECOND)
+    return previous - MILLISECOND if previous else EPOCH
 
 
 async def _newest_schedule_tick(store: Store, job: str) -> datetime | None:

@@ -345,7 +345,7 @@ class Daemon:
         await self.reload()
 
     async def _apply_config(self, config: Config, number: int) -> None:
-        rows = await rows_for_edit(self.store, self.loop.plan, config)
+        rows = await rows_for_edit(self.store, self.loop.plan, config, self.clock.now())
         await self.loop.ask(lambda now: events.ConfigApplied(now, config, number, rows))
 
     async def _note_problems(self, reading: Reading) -> None:

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
+from dagsched.engine.due import MILLISECOND, newest_tick
 from dagsched.engine.ledger import Ledger
 from dagsched.model import BAD, LEFT_OUT, LIVE, Dependency, Job, Link, Match, Run, TriggerRule, is_schedule_tick
+from dagsched.triggers import trigger_of
+
+LOOK_BACK = timedelta(days=3660)
 
 
 class Verdict(Enum):
@@ -48,7 +52,7 @@ def link_edge(job: Job, edge: Dependency, tick: datetime, ledger: Ledger) -> Ite
 
 
 def _links_of_window(job: Job, edge: Dependency, tick: datetime, ledger: Ledger) -> Iterator[Link]:
-    opened = ledger.schedule_tick_before(job.id, tick)
+    opened = ledger.schedule_tick_before(job.id, tick) or previous_by_schedule(job, tick)
     for row in ledger.between(edge.job, opened, tick):
         if is_schedule_tick(row.tick) or row.tick == tick:
             yield Link(edge.job, row.tick, Match.ALL)
@@ -57,6 +61,16 @@ def _links_of_window(job: Job, edge: Dependency, tick: datetime, ledger: Ledger)
 def _last_tick(row: Run, until: datetime) -> datetime:
     """Return the newest tick of a row: a range that is split later must not lend its oldest one."""
     return row.until if row.until is not None and row.until <= until else row.tick
+
+
+def previous_by_schedule(job: Job, tick: datetime) -> datetime | None:
+    """Return the tick before `tick` that the job's schedule would have had, for a job that has no row yet.
+
+    A job that is new counts from there, and not from the first row its upstream ever had.
+    """
+    if job.schedule is None:
+        return None
+    return newest_tick(trigger_of(job.schedule), tick - LOOK_BACK, tick - MILLISECOND)
 
 
 def _visible(row: Run | None) -> Run | None:

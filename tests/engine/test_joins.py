@@ -411,3 +411,15 @@ def test_a_one_time_job_does_not_wait_for_ever_for_an_upstream_whose_first_tick_
     bench.to("09:00")
     assert bench.live() == []
     assert bench.state("d") == "skipped"
+
+
+def test_the_first_window_of_all_opens_at_the_tick_the_schedule_would_have_had_before():
+    bench = plan_of("hourly at 0 * * * *")
+    for hour in range(72):
+        if hour == 60:
+            bench.configure("hourly at 0 * * * *", "daily after hourly:all at 0 0 * * *")
+        bench.to(timedelta(hours=1))
+        bench.run_to_end()
+    assert bench.row("daily").tick == utc(2026, 3, 5)
+    # Counted is this day, and not what went before: the 3rd of March is nobody's business here.
+    assert {link.tick.day for link in bench.row("daily").links} == {4, 5}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import datetime
+from collections import Counter, deque
+from datetime import datetime, timedelta
 
 from dagsched.model import Job, Link, Match, Run, is_schedule_tick
+from dagsched.triggers import trigger_of
 from tests.simulation.journal import TERMINAL, Broken, Seen
 
 BAD = {"failed", "upstream_failed", "cancelled"}
@@ -85,4 +86,10 @@ def _wanted(seen: Seen, job: Job, run: Run, upstream: str, match: Match) -> set[
 def _previous(seen: Seen, job: str, tick: datetime) -> datetime | None:
     before = [row for row in seen.rows.get(job, {}).values() if row.tick < tick and is_schedule_tick(row.tick)]
     newest = max(before, key=lambda row: row.tick, default=None)
-    return None if newest is None else min(newest.until or newest.tick, tick)
+    if newest is not None:
+        return min(newest.until or newest.tick, tick)
+    schedule = seen.versions[-1].config.jobs[job].schedule
+    assert schedule is not None, "only a job with a schedule may count with `all`"
+    # A job that is new counts from the tick it would have had before; six weeks reach past any schedule made here.
+    ticks = deque(trigger_of(schedule).ticks(tick - timedelta(weeks=6), tick - timedelta(milliseconds=1)), maxlen=1)
+    return ticks[0] if ticks else None

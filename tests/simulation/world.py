@@ -263,7 +263,7 @@ class World:
 
     def _configure(self, config: Config) -> None:
         assert self.loop is not None
-        rows = _run(rows_for_edit(self.store, self.loop.plan, config))
+        rows = _run(rows_for_edit(self.store, self.loop.plan, config, self.clock.now()))
         self.ask("configure", partial(events.ConfigApplied, config=config, number=self.number, rows=rows))
 
     def report(self, report: Report) -> None:

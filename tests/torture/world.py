@@ -10,7 +10,7 @@ import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ Sheet = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One job as its sheet declares it, defaults filled in. `period_s` 0 and no `minutes`: no schedule."""
+    """One job as its sheet declares it, defaults filled in. No `period_s`, `minutes` nor `once`: no schedule."""
 
     id: str
     period_s: int = 0
     minutes: frozenset[int] = frozenset()
+    once: datetime | None = None
+    end: datetime | None = None
     depends_on: tuple[tuple[str, str], ...] = ()
     rule: str = "all_success"
     attempts_max: int = 1
@@ -46,12 +48,14 @@ class Declared:
 
     @property
     def is_scheduled(self) -> bool:
-        return bool(self.period_s or self.minutes)
+        return bool(self.period_s or self.minutes or self.once)
 
     def is_due_at(self, tick: datetime) -> bool:
         """Whether the schedule has this tick: whole periods since 1970, or minutes of the hour, in UTC."""
-        if tick.microsecond or not self.is_scheduled:
+        if tick.microsecond or not self.is_scheduled or (self.end is not None and tick > self.end):
             return False
+        if self.once is not None:
+            return tick == self.once
         if self.period_s:
             return int(tick.timestamp()) % self.period_s == 0
         return tick.second == 0 and tick.minute in self.minutes
@@ -103,6 +107,8 @@ def read_job(id: str, body: Mapping[str, Any]) -> Declared:
         id,
         period_s=int(schedule["every"].removesuffix("s")) if "every" in schedule else 0,
         minutes=_minutes(schedule["cron"]) if "cron" in schedule else frozenset(),
+        once=datetime.fromisoformat(schedule["at"]) if "at" in schedule else None,
+        end=datetime.fromisoformat(schedule["end"]) if "end" in schedule else None,
         depends_on=tuple((edge["job"], edge["match"]) for edge in body.get("depends_on", ())),
         rule=body.get("trigger_rule", "all_success"),
         attempts_max=body.get("retry", {}).get("max_attempts", 1),
@@ -234,6 +240,8 @@ class Maker:
         body["on_crash"] = dice.choice(("retry", "retry", "fail"))
         if dice.random() < 0.1:
             body["enabled"] = False
+        if dice.random() < 0.1:
+            body["jitter"] = dice.choice(("300ms", "2s"))
         return body
 
     def _edges(self, above: Sequence[str]) -> list[dict[str, str]]:
@@ -243,7 +251,12 @@ class Maker:
     def _schedule(self) -> dict[str, str]:
         if self.random.random() < 0.15:
             return {"cron": self.random.choice(("* * * * *", "*/2 * * * *", "0,15,30,31,32,45 * * * *"))}
-        return {"every": f"{self.random.randint(1, 5)}s"}
+        schedule = {"every": f"{self.random.randint(1, 5)}s"}
+        if self.random.random() < 0.1:
+            soon = datetime.now(UTC).replace(microsecond=0) + self.random.randint(2, 20) * SECOND
+            text = soon.isoformat().replace("+00:00", "Z")
+            return {"at": text} if self.random.random() < 0.3 else schedule | {"end": text}
+        return schedule
 
     def _retry(self) -> dict[str, Any]:
         return {
@@ -277,8 +290,8 @@ class Maker:
             body["depends_on"] = self._edges(above)
             body["trigger_rule"] = dice.choice(RULES)
         elif what == "policies":
-            body.pop("enabled", None)
-            bodies[id] = body | self._policies()
+            plain = {key: value for key, value in body.items() if key not in ("enabled", "jitter")}
+            bodies[id] = plain | self._policies()
         elif what == "command":
             body["run"] = self._command()
         else:

@@ -27,7 +27,7 @@ def main() -> None:
         time_process([sys.executable, *words], cwd=ROOT)  # compiles what is not yet
     for _ in range(args.runs):
         for label, words in COMMANDS.items():
-            seconds[label].append(time_process([sys.executable, *words], cwd=ROOT))
+            seconds[label].append(time_process([sys.executable, *words], cwd=ROOT).wall_s)
     report = Report("start: from the command to the prompt")
     bare, version, validate = (
         report.add(label, "ms", [each * 1000 for each in samples]) for label, samples in seconds.items()

@@ -6,7 +6,7 @@ falls on both, and tells the ratio of the medians.
 """
 
 from yard.jobfiles import ZONES, expressions, realistic_jobs
-from yard.processes import ENV, answer_apart, is_part, memory_mb, scratch, time_process
+from yard.processes import ENV, Took, answer_apart, is_part, memory_mb, scratch, time_process
 from yard.report import Report, options
 from yard.yardsticks import sync_seconds, write_and_sync
 
@@ -14,6 +14,7 @@ __all__ = [
     "ENV",
     "ZONES",
     "Report",
+    "Took",
     "answer_apart",
     "expressions",
     "is_part",

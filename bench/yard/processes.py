@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 PART = "--part"
@@ -33,14 +34,27 @@ def is_part() -> bool:
     return len(sys.argv) > 2 and sys.argv[1] == PART
 
 
-def time_process(command: Sequence[str], *, cwd: Path | None = None) -> float:
-    """Return the seconds a whole process takes from its start until it has been waited for; it must succeed."""
-    start = time.perf_counter()
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Seconds of a whole process: on the wall, and of processors by it and all it has waited for."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def time_process(command: Sequence[str], *, cwd: Path | None = None) -> Took:
+    """Run a whole process, from its start until it has been waited for; it must succeed."""
+    start, used = time.perf_counter(), _children_cpu_s()
     done = subprocess.run(command, cwd=cwd, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    seconds = time.perf_counter() - start
+    took = Took(time.perf_counter() - start, _children_cpu_s() - used)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}\n{done.stderr}")
-    return seconds
+    return took
+
+
+def _children_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def memory_mb(pid: int | str = "self", *, peak: bool = False) -> float:

@@ -15,6 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice, product
@@ -106,11 +107,13 @@ class Round:
                 raise Broken("P7", f"the daemon ended by itself: {self.daemon.complaint()}")
             self.daemon.listen()
             time.sleep(self.dice.choice((0.0, 0.1, 0.3, 0.7)))
+        if self.daemon.starts == 1:
+            self._kill()
 
     def _deeds(self) -> list[tuple[Callable[[], None], int]]:
         harmless = [
             (self._edit, 5), (self._spoil, 1), (self._command, 8), (self._look, 1), (self._freeze, 1), (self._ask, 1),
-            (self._hang_up, 1), (self._intrude, 1),
+            (self._hang_up, 1), (self._intrude, 1), (self._freeze_spawner, 1),
         ]  # fmt: skip
         deadly: list[tuple[Callable[[], None], int]] = [(self._kill, 4), (self._terminate, 1), (self._hand_over, 1)]
         if self.kills_spawner:
@@ -131,7 +134,8 @@ class Round:
     def _kill_spawner(self) -> None:
         for pid in processes.spawners(self.daemon.state_dir):
             self.notes.spawner_kills.append(time.time())
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _kill_both(self) -> None:
         if self.dice.random() < 0.5:
@@ -167,6 +171,15 @@ class Round:
             self._edit_now()
         self.daemon.signal(signal.SIGCONT)
         self._is_frozen = False
+
+    def _freeze_spawner(self) -> None:
+        frozen = processes.spawners(self.daemon.state_dir)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(self.dice.choice((0.3, 1.0, 3.0)))
+        for pid in frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def _hang_up(self) -> None:
         self.daemon.signal(signal.SIGHUP)
@@ -367,7 +380,8 @@ class Round:
             self.daemon.signal(signal.SIGKILL)
             self.daemon.wait(STOP_S)
         for pid in [*processes.spawners(self.daemon.state_dir), *self._alive()]:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     # ------------------------------------------------------------ evidence
 

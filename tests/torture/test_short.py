@@ -10,7 +10,7 @@ import pytest
 from tests.torture.__main__ import play
 from tests.torture.evidence import read_folder
 
-SEED = 5
+SEED = 12
 SECONDS = 8
 
 

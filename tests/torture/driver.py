@@ -125,13 +125,20 @@ class Round:
 
     # ------------------------------------------------------------ deaths
 
+    def _aim(self) -> None:
+        """Wait, half of the time, for the moment after a full second, when ticks are made and attempts start."""
+        if self.dice.random() < 0.5:
+            time.sleep(1 - time.time() % 1 + self.dice.uniform(0, 0.1))
+
     def _kill(self) -> None:
+        self._aim()
         self.daemon.signal(signal.SIGKILL)
         self.daemon.wait(STOP_S)
         self._while_down()
         self.daemon.start()
 
     def _kill_spawner(self) -> None:
+        self._aim()
         for pid in processes.spawners(self.daemon.state_dir):
             self.notes.spawner_kills.append(time.time())
             with suppress(ProcessLookupError):
@@ -142,6 +149,7 @@ class Round:
             self._kill_spawner()
             self._kill()
             return
+        self._aim()
         self.daemon.signal(signal.SIGKILL)
         self._kill_spawner()
         self.daemon.wait(STOP_S)

@@ -15,8 +15,9 @@ import shlex
 
 from dagsched.errors import HandlerError
 
-# One word; it never gives back what it took (`++`), so a long text that fails does so in one pass.
-_WORD = r"""(?:[A-Za-z0-9_@%+:,./=-]|'[^'\n\0]*'|"[^"$`\\!\n\0]*")++"""
+# One word. Its alternatives begin differently, so a long text that fails does so after one pass and its undoing.
+# (Possessive quantifiers would say that, but match too much in Python before 3.11.4.)
+_WORD = r"""(?:[A-Za-z0-9_@%+:,./=-]|'[^'\n\0]*'|"[^"$`\\!\n\0]*")+"""
 _COMMAND = re.compile(rf"[ \t]*{_WORD}(?:[ \t]+{_WORD})*[ \t\n]*")
 _NAME = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_@+:,./-]*")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ class Figure:
     def quantile(self, share: float) -> float:
         """Return the smallest sample that at least this share of all samples does not exceed."""
         ordered = sorted(self.samples)
-        return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Daemon:
     restart_s: list[float] = field(default_factory=list)
     numbers: set[int] = field(default_factory=set)
     runs: list[str] = field(default_factory=list)
+    events: int = 0
     _out: TextIO | None = None
     _rest: str = ""
     _is_ready: bool = False
@@ -94,6 +95,7 @@ class Daemon:
         *lines, self._rest = (self._rest + self._out.read()).split("\n")
         for line in lines:
             event = json.loads(line)
+            self.events += 1
             if event["type"] == "daemon.started":
                 self._is_ready = True
             elif event["type"] == "config.applied":

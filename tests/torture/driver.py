@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice, product
+from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tests.torture.evidence import read_journal
 from tests.torture.world import SENTINEL, Maker, Sheet
 
 STOP_S = 30.0
-IDLE_S = 120.0
+IDLE_S = 30.0
 RELOAD_S = 3.0
 VERBS_MAX = 3
 CANDIDATES_MAX = 64
@@ -103,6 +104,9 @@ class Round:
             self._tell(deed.__name__.strip("_"))
             deed()
             self._gather(wait=False)
+            self.daemon.listen()
+            if self.daemon.numbers - self.known.keys() and self.dice.random() < 0.7:
+                self._learn()
             if not self.daemon.is_up():
                 raise Broken("P7", f"the daemon ended by itself: {self.daemon.complaint()}")
             self.daemon.listen()
@@ -275,8 +279,8 @@ class Round:
     def _learn(self) -> None:
         """Ask which version is in force, and of which sheets it was made."""
         status = self.daemon.status()
-        if status["config"] is None:
-            return
+        if status["config"] is None or not status["daemon"]["running"]:
+            return  # Without a daemon it tells of the files, which are not in force yet.
         ids = [row["job"] for row in status["jobs"] if row["job"].startswith(SENTINEL) and not row["removed"]]
         found = dict(self._by_sentinel[id] for id in ids)
         self.known[status["config"]["number"]] = {name: found.get(name) for name in self.paths}
@@ -370,8 +374,12 @@ class Round:
             time.sleep(0.2)
 
     def _await_idleness(self) -> None:
-        until = time.monotonic() + IDLE_S
+        until, seen = time.monotonic() + IDLE_S, self.daemon.events
         while time.monotonic() < until:
+            self.daemon.listen()
+            if self.daemon.events != seen:
+                # A long queue may take its time, as long as something happens.
+                until, seen = time.monotonic() + IDLE_S, self.daemon.events
             rows = self.daemon.status()["jobs"]
             live = [row for row in rows if row["last"] and row["last"]["state"] in ("waiting", *_ACTIVE)]
             if not live:
@@ -453,8 +461,14 @@ class Round:
             first = self._place(name, self.known[before], first=True) if before is not None else 0
             last = self._place(name, self.known[after], first=False) if after is not None else len(self.written) - 1
             options.append(_distinct([sheets[name] for sheets in self.written[first : last + 1]]))
-        mixtures = product(*options)
-        return [dict(zip(self.paths, mixture, strict=True)) for mixture in islice(mixtures, CANDIDATES_MAX)]
+        if prod(len(each) for each in options) <= CANDIDATES_MAX:
+            return [dict(zip(self.paths, mixture, strict=True)) for mixture in product(*options)]
+        # Too many to mix: each version of each file at least once, for most questions are about one job.
+        most = max(len(each) for each in options)
+        return [
+            {name: each[place % len(each)] for name, each in zip(self.paths, options, strict=True)}
+            for place in range(most)
+        ]
 
     def _place(self, name: str, sheets: Sheets, *, first: bool) -> int:
         places = [place for place, each in enumerate(self.written) if each[name] == sheets[name]]

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -116,6 +117,7 @@ class Loop:
         self._inbox: deque[events.Event | Ask] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._is_unheard = False
+        self._gave_up = asyncio.Event()
         self._offset = self._wall_offset()
 
     # ------------------------------------------------------------ what comes in
@@ -129,6 +131,10 @@ class Loop:
         """Take what was told to another loop, whose plan was thrown away, and not applied yet."""
         self._inbox.extend(other._inbox)
         other._inbox.clear()
+
+    def give_up(self) -> None:
+        """From now on let a commit fail that cannot succeed yet: who has to end cannot wait for a disk."""
+        self._gave_up.set()
 
     def wake(self) -> None:
         """End the present wait."""
@@ -276,8 +282,11 @@ class Loop:
             try:
                 await self._store.commit(batch)
             except StoreUnavailable as error:
+                if self._gave_up.is_set():
+                    raise
                 self._ail(str(error))
-                await asyncio.sleep(pause_s)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._gave_up.wait(), pause_s)
                 pause_s = min(pause_s * 2, RETRY_MAX_S)
             else:
                 self._recover()

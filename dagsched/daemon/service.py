@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import partial
@@ -26,7 +27,7 @@ from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.restoring import restored, rows_for_edit
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
-from dagsched.errors import ConfigInvalid, IntegrityBroken, StoreError, StoreHeld, Unknown
+from dagsched.errors import ConfigInvalid, IntegrityBroken, Refused, StoreError, StoreHeld, StoreUnavailable, Unknown
 from dagsched.executor import Executor
 from dagsched.graph import Graph
 from dagsched.model import Config, EventRow, Origin, RunState, format_instant
@@ -40,6 +41,7 @@ GRACE = timedelta(seconds=30)
 KILL_GRACE = timedelta(seconds=10)
 HEARTBEAT_S = 5.0
 REBUILDS_MAX = 3
+WATCH_AGAIN_S = 10.0
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -99,6 +101,8 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
         self._exit_code = 0
+        self._once = False
+        self._unwatched = ""
         self._sources: Sources | None = None
         self._is_up = False
         self._early_signals: list[signal.Signals] = []
@@ -121,6 +125,9 @@ class Daemon:
             finally:
                 await self._close_doors(doors)
             await self._end()
+        except StoreUnavailable:
+            self._stop_unrecorded()
+            raise
         finally:
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)
@@ -139,6 +146,9 @@ class Daemon:
             raise StoreHeld(f"{error}; `dagsched trigger JOB` has it run something now", error.holder) from None
         try:
             await self._see_through(jobs)
+        except StoreUnavailable:
+            self._stop_unrecorded()
+            raise
         finally:
             await self.store.close()
         return 130 if self._interrupts else 0
@@ -168,7 +178,9 @@ class Daemon:
         """Cancel what an interrupt kept from starting: no later daemon is to find it."""
         for run in list(self.loop.plan.book.ledger.all_live()):
             if run.origin is Origin.ONCE and run.state is not RunState.RUNNING:
-                await self._turning(self.loop.ask(partial(events.CancelRequested, run=run.name)))
+                # The end of one before it may have ended this one as well.
+                with suppress(Refused):
+                    await self._turning(self.loop.ask(partial(events.CancelRequested, run=run.name)))
 
     async def _open_state(self) -> None:
         """Open the store and become its one writer; raises StoreError, StoreHeld among them."""
@@ -197,7 +209,7 @@ class Daemon:
 
     async def _begin(self, config: Config, number: int, *, once: bool = False) -> None:
         """Make plan, executor and loop, and take up what an earlier daemon left."""
-        self.config, self.number = config, number
+        self.config, self.number, self._once = config, number, once
         self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
         plan, _ = await restored(self.store, config, self.clock.now(), slots=self._slots, once=once)
         self._mind_last_heartbeat(plan.book)
@@ -239,13 +251,16 @@ class Daemon:
             self._rebuilds = 0
 
     async def _rebuild(self) -> None:
-        plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots)
+        plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots, once=self._once)
         broken = self.loop
         self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
         self.loop.take_over(broken)
         await self._take_up()
         if self.is_stopping:
             self.loop.tell(events.StartsHeld(self.clock.now(), held=True))
+        if self._killed:
+            self.loop.tell(events.StopRequested(self.clock.now()))
+            self.loop.give_up()
 
     def _is_over(self, until_idle: bool) -> bool:
         if self._handover:
@@ -290,6 +305,13 @@ class Daemon:
         if not self._killed:
             self._killed = True
             self.loop.tell(events.StopRequested(self.clock.now()))
+            self.loop.give_up()
+
+    def _stop_unrecorded(self) -> None:
+        """End the attempts although the state cannot be written: the spawner keeps their ends for the next daemon."""
+        if self._killed:
+            for run in self.loop.plan.running():
+                self.executor.stop(run.name, run.attempts, "stop", KILL_GRACE.total_seconds())
 
     def _hear_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -368,8 +390,25 @@ class Daemon:
         return [{**row, "excerpt": problem.excerpt} for row, problem in told]
 
     async def _watch_files(self) -> None:
+        """Reload at each change; where the system refuses to watch, say so and try again, and serve meanwhile."""
+        while True:
+            try:
+                await self._reload_at_changes()
+            except (OSError, RuntimeError, ValueError) as error:
+                # Too few watches left, a folder gone while it was named, a path that is no UTF-8.
+                self._tell_unwatched(f"changes of the job files go unnoticed until `dagsched reload`: {error}")
+            await asyncio.sleep(WATCH_AGAIN_S)
+
+    async def _reload_at_changes(self) -> None:
         async for _ in ConfigWatcher(self._files).signals():
+            self._unwatched = ""
             await self.reload()
+
+    def _tell_unwatched(self, trouble: str) -> None:
+        if trouble != self._unwatched:
+            self._unwatched = trouble
+            log.warning("%s", trouble)
+            self.loop.tell(events.Noted(self.clock.now(), "config.unwatched", trouble))
 
     # ------------------------------------------------------------ signs of life
 

@@ -368,3 +368,22 @@ def test_an_observer_whose_terminal_is_gone_stops_no_job() -> None:
         assert (await stage.store.rows("a"))[0].state is RunState.SUCCESS
 
     asyncio.run(play())
+
+
+def test_a_daemon_that_has_to_end_waits_for_no_full_disk() -> None:
+    async def play() -> None:
+        stage = Stage("a")
+        loop = await stage.open()
+        stage.store.faults = [StoreUnavailable("disk full")] * 100
+        wish = asyncio.ensure_future(loop.ask(lambda now: events.TriggerRequested(now, "a")))
+        await asyncio.sleep(0)
+        turning = asyncio.ensure_future(loop.turn())
+        await asyncio.sleep(0)
+        loop.give_up()
+        with pytest.raises(StoreUnavailable):
+            await asyncio.wait_for(turning, 10)
+        with pytest.raises(StoreUnavailable):
+            await wish
+        assert stage.hand.launches == []
+
+    asyncio.run(play())

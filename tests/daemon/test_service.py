@@ -245,3 +245,28 @@ def test_systemd_is_told_of_readiness_and_of_the_stop(tmp_path: Path, monkeypatc
             while "STOPPING=1" not in told:
                 told.append(manager.recv(4096).decode())
             assert daemon.ended() == 0
+
+
+def test_an_interrupted_once_ends_what_waits_below_what_never_started(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        f"jobs:\n  x: {{run: '{HELD}'}}\n  a: {{run: 'true'}}\n  b: {{depends_on: [a], run: 'true'}}\n",
+    )
+    with Served(tmp_path, "--once", "--slots", "1", "--grace", "0s") as once:
+        once.until_type("run.started", "x")
+        once.signal(signal.SIGINT)
+        once.until_type("run.upstream_failed", "b")
+        assert once.ended() == 130
+
+
+def test_a_daemon_serves_where_its_files_cannot_be_watched(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path / "odd-") + b"\xff"))
+    folder.mkdir()
+    write(folder, "jobs:\n  a: {run: 'true'}\n")
+    with Served(folder) as daemon:
+        unwatched = daemon.until_type("config.unwatched")
+        assert "dagsched reload" in unwatched["reason"]
+        write(folder, "jobs:\n  b: {run: 'true'}\n")
+        daemon.ask("reload")
+        daemon.ask("trigger", "b")
+        daemon.until_type("run.succeeded", "b")

@@ -88,7 +88,7 @@ class Sources:
         files, problems = job_files(self._paths)
         texts: dict[str, bytes | str] = {}
         for path in self._paths:
-            if path.is_dir() and not any(file.parent == path for file in files):
+            if os.path.isdir(path) and not any(file.parent == path for file in files):
                 problems.append(unreadable(path, OSError(0, "there is no *.yaml file in it")))
         for file in files:
             content = read_stable(file)

@@ -170,6 +170,14 @@ def test_folder_without_any_file_is_a_problem_and_its_files_stay(tmp_path, empty
     assert (ids(reading), codes(reading)) == (["a"], ["E001"])
 
 
+def test_path_that_the_system_refuses_to_look_at_is_a_problem(tmp_path):
+    # As a folder without permission is, for those who are not root.
+    path = tmp_path / ("x" * 300)
+    reading = Sources([path], {}).read(NOW)
+    assert reading.config is None
+    assert "File name too long" in reading.problems[0].message
+
+
 def test_first_start_takes_all_files_or_none(tmp_path):
     good = write(tmp_path / "good.yaml", jobs("a"))
     reading = Sources([good, tmp_path / "none.yaml"], {}).read(NOW)

@@ -51,9 +51,9 @@ class Notifier:
             return
         # An abstract socket is written with @ in the environment and begins with NUL in the address.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            try:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
                 sock.sendto(message.encode(), address)
-            except OSError:
-                # The manager may be restarting; its loss must never stop a job.
-                return
+        except OSError:
+            # The manager may be restarting, or no file can be opened now; neither must ever stop a job.
+            return

@@ -65,8 +65,9 @@ class Lines:
         if self._as_json:
             print_rows(event_row(event) for event in events)
         else:
+            color = may_color()
             for event in events:
-                print(line_of(event, color=may_color()))
+                print(line_of(event, color=color))
         # A log that lags behind by a buffer is of no use to somebody who watches it.
         sys.stdout.flush()
 

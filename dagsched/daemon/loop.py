@@ -115,6 +115,7 @@ class Loop:
         self._store, self._hand, self._clock, self._observer = store, hand, clock, observer
         self._grace_s = grace.total_seconds()
         self._inbox: deque[events.Event | Ask] = deque()
+        self._can_wait: deque[events.Event] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._is_unheard = False
         self._gave_up = asyncio.Event()
@@ -130,7 +131,9 @@ class Loop:
     def take_over(self, other: Loop) -> None:
         """Take what was told to another loop, whose plan was thrown away, and not applied yet."""
         self._inbox.extend(other._inbox)
+        self._can_wait.extend(other._can_wait)
         other._inbox.clear()
+        other._can_wait.clear()
 
     def give_up(self) -> None:
         """From now on let a commit fail that cannot succeed yet: who has to end cannot wait for a disk."""
@@ -158,7 +161,8 @@ class Loop:
         if isinstance(report, Exited):
             self.tell(events.AttemptFinished(now, report.exit))
         elif isinstance(report, Started):
-            self.tell(events.AttemptBegan(now, report.run, report.attempt, report.pid))
+            # Nobody waits for the pid, which the spawner knows: it goes with the next commit and makes none itself.
+            self._can_wait.append(events.AttemptBegan(now, report.run, report.attempt, report.pid))
         elif isinstance(report, SpawnerGone):
             log.warning("the spawner ended; a new one has taken over")
             self.tell(recovered(now, report.inventory))
@@ -187,6 +191,8 @@ class Loop:
         if self.broken:
             raise PlanBroken(self.broken)
         self._watch_clock(turn)
+        while self._can_wait:
+            self._apply(turn, self._can_wait.popleft())
         while self._inbox:
             self._apply(turn, self._inbox.popleft())
         self._take(turn, self._applied(events.TimePassed(self._clock.now())))

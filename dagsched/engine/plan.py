@@ -423,7 +423,7 @@ class Plan:
 
     def is_idle(self) -> bool:
         """Whether every run is terminal (`once`: every one of its own)."""
-        if self.once:
+        if self._foreign:
             return not any(run.key not in self._foreign for run in self.book.ledger.all_live())
         return self.book.ledger.live_count == 0
 

@@ -387,3 +387,20 @@ def test_a_daemon_that_has_to_end_waits_for_no_full_disk() -> None:
         assert stage.hand.launches == []
 
     asyncio.run(play())
+
+
+def test_a_pid_makes_no_commit_of_its_own_and_goes_with_the_next() -> None:
+    async def play() -> None:
+        stage = Stage("a")
+        loop = await stage.open()
+        await stage.trigger("a")
+        launch = stage.hand.launches[0]
+        before = len(stage.store.batches)
+        loop.report(Started(launch.run, 1, 4711, stage.clock.now()))
+        assert loop.has_nothing_to_do()
+        await stage.end(launch)
+        assert len(stage.store.batches) == before + 1
+        row = (await stage.store.rows("a"))[0]
+        assert (await stage.store.attempts(*row.key))[0].pid == 4711
+
+    asyncio.run(play())

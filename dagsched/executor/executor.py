@@ -94,6 +94,10 @@ class Executor:
         except TimeoutError:
             self._drop_peers()
             raise SpawnerError(self._no_answer()) from None
+        except OSError as error:
+            # No file can be opened, the folder may not be read: like a spawner that cannot start, it may pass.
+            self._drop_peers()
+            raise SpawnerError(f"cannot reach the spawner of {self._state_dir}: {error}") from error
         self._own = own
         return self._inventory([own, *self._drains], survived)
 

@@ -12,7 +12,7 @@ import pytest
 from dagsched.executor import Started, places
 from dagsched.model import Outcome
 from dagsched.spawner import processes
-from tests.executor.harness import Hand, order
+from tests.executor.harness import Hand, kill, order
 
 pytestmark = pytest.mark.skipif(not processes.HAS_PROC, reason="limits of other processes are Linux's")
 
@@ -71,5 +71,24 @@ def test_spawner_outlives_more_connections_than_it_can_open(tmp_path):
             resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
             assert (await hand.run(order("j", "true"))).outcome is Outcome.SUCCESS
             assert hand.executor.spawner_pid == pid
+
+    asyncio.run(main())
+
+
+def test_spawner_is_replaced_once_files_can_be_opened_again(tmp_path, monkeypatch):
+    async def main():
+        async with Hand(tmp_path) as hand:
+            connect, failures = places.connect, [OSError(24, "Too many open files")] * 3
+
+            def exhausted(state_dir, protocol):
+                if failures:
+                    raise failures.pop()
+                return connect(state_dir, protocol)
+
+            monkeypatch.setattr(places, "connect", exhausted)
+            kill(hand.executor.spawner_pid)
+            await hand.gone()
+            assert any("Too many open files" in text for text in hand.remarks())
+            assert (await hand.run(order("j", "true"))).outcome is Outcome.SUCCESS
 
     asyncio.run(main())

@@ -161,7 +161,7 @@ class IntegrityBroken(StoreError):
 
 
 class NoDaemon(DagschedError):
-    """No daemon runs on this state, and what was asked for cannot be left for the next one."""
+    """No daemon runs on this state, or it ended before it answered, and the next one cannot be left the command."""
 
     exit_code = 4
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dagsched.api.socket import LINE_BYTES_MAX, short_path
-from dagsched.errors import Refused, StoreError, StoreUnavailable, Unknown
+from dagsched.errors import NoDaemon, Refused, StoreError, StoreUnavailable, Unknown
 
 PATIENCE_S = 30.0
 
@@ -17,8 +17,8 @@ PATIENCE_S = 30.0
 async def call(state_dir: Path, verb: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a running daemon's answer to a verb, None when no daemon runs on this state.
 
-    Raises Refused or Unknown as the daemon does, and StoreUnavailable when it does not answer in 30 s: it may be
-    waiting for its disk.
+    Raises Refused or Unknown as the daemon does, StoreUnavailable when it does not answer in 30 s (it may be waiting
+    for its disk), and NoDaemon when it ended before it answered.
     """
     try:
         with short_path(state_dir) as path:
@@ -40,8 +40,10 @@ async def call(state_dir: Path, verb: str, body: Mapping[str, Any]) -> dict[str,
     finally:
         writer.close()
     if not line:
-        # It ended while we asked; whoever comes next finds no daemon.
-        return None
+        # Whether it was done is not known, so it must not be left for the next daemon, which would do it again.
+        raise NoDaemon(
+            f"the daemon of {state_dir} ended while it was asked to {verb}; `dagsched events` shows whether it did"
+        )
     return _read(json.loads(line))
 
 

@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -105,6 +105,7 @@ class Daemon:
         self._unwatched = ""
         self._sources: Sources | None = None
         self._is_up = False
+        self._starting: asyncio.Future[None] | None = None
         self._early_signals: list[signal.Signals] = []
 
     # ------------------------------------------------------------ the daemon
@@ -118,7 +119,8 @@ class Daemon:
         self._hear_signals()
         await self._open_state()
         try:
-            await self._start()
+            if not await self._has_started(self._start()):
+                return 130
             doors = await self._open_doors()
             try:
                 await self._serve(until_idle)
@@ -131,6 +133,17 @@ class Daemon:
         finally:
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)
+
+    async def _has_started(self, start: Coroutine[Any, Any, None]) -> bool:
+        """Go through the start; False if a second stop signal ended it before it was over."""
+        self._starting = asyncio.ensure_future(start)
+        try:
+            await self._starting
+        except asyncio.CancelledError:
+            if len(self._early_signals) > 1:
+                return False
+            raise
+        return True
 
     async def run_once(self, jobs: Sequence[str] = ()) -> int:
         """Make one tick now for `jobs` and what they need (none: for all), see it through; return the exit code.
@@ -163,7 +176,9 @@ class Daemon:
                 raise Unknown("job", name, get_close_matches(name, list(loaded.config.jobs), 3))
         wanted = graph.with_ancestors(jobs) if jobs else graph.order
         last = next(iter(await self.store.configs(limit=1)), None)
-        await self._begin(loaded.config, last.number if last else 0, once=True)
+        if not await self._has_started(self._begin(loaded.config, last.number if last else 0, once=True)):
+            self._interrupts = len(self._early_signals)
+            return
         self._is_up = True
         self._heed_early_signals()
         await self._turning(self.loop.ask(lambda now: events.OnceRequested(now, tuple(wanted))))
@@ -322,6 +337,10 @@ class Daemon:
         """Take a signal; one that comes during the start is kept until there is something to stop or reload."""
         if not self._is_up:
             self._early_signals.append(number)
+            stops = [each for each in self._early_signals if each is not signal.SIGHUP]
+            if len(stops) > 1 and self._starting is not None:
+                # Somebody insists: a start that waits for a disk or for the spawner is given up.
+                self._starting.cancel()
         elif number is signal.SIGHUP:
             if self._sources is not None:
                 self._soon(self._reload_quietly())
@@ -359,7 +378,12 @@ class Daemon:
         return changed
 
     async def _reload_quietly(self) -> None:
-        await self.reload()
+        try:
+            await self.reload()
+        except (IntegrityBroken, PlanBroken) as error:
+            # The plan is being made anew; what the files say is put in force on that one.
+            log.warning("the reload is tried again: %s", error)
+            self._soon(self._reload_when_settled())
 
     async def _reload_when_settled(self) -> None:
         """Look again once a file that is gone has been gone for long enough to be meant."""

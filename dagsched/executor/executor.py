@@ -283,11 +283,14 @@ class Executor:
             peer.close()
 
     async def _recover(self) -> None:
+        told = ""
         for pause_s in _pauses():
             try:
                 inventory = await self.connect()
             except SpawnerError as error:
-                self._on_report(Remark(str(error)))
+                if str(error) != told:
+                    told = str(error)
+                    self._on_report(Remark(told))
                 await asyncio.sleep(pause_s)
             else:
                 self._on_report(SpawnerGone(inventory))

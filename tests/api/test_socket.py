@@ -13,7 +13,7 @@ import pytest
 
 from dagsched.api.client import call
 from dagsched.api.socket import LINE_BYTES_MAX, ControlServer, short_path
-from dagsched.errors import Refused, Unknown
+from dagsched.errors import NoDaemon, Refused, Unknown
 
 
 async def echo(verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -143,3 +143,18 @@ def test_a_visitor_who_says_nothing_does_not_keep_the_server_from_closing(tmp_pa
 
     asyncio.run(play())
     assert not (tmp_path / "control.sock").exists()
+
+
+def test_a_daemon_that_ends_before_it_answers_is_no_daemon_that_never_was(tmp_path: Path) -> None:
+    async def play() -> None:
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            writer.close()
+
+        server = await asyncio.start_unix_server(hang_up, tmp_path / "control.sock")
+        with pytest.raises(NoDaemon, match="ended while it was asked to trigger"):
+            await call(tmp_path, "trigger", {"job": "a"})
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(play())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from dagsched.daemon import Daemon
+from dagsched.executor import Executor, Inventory
 from tests.daemon.served import Served, ask, rows
 
 HELD = "until [ -e go ]; do sleep 0.05; done"
@@ -270,3 +273,28 @@ def test_a_daemon_serves_where_its_files_cannot_be_watched(tmp_path: Path) -> No
         daemon.ask("reload")
         daemon.ask("trigger", "b")
         daemon.until_type("run.succeeded", "b")
+
+
+@pytest.mark.parametrize("once", [False, True], ids=["run", "run --once"])
+def test_a_second_signal_ends_a_start_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, once: bool) -> None:
+    write(tmp_path, "jobs:\n  a: {run: 'true'}\n")
+
+    async def play() -> None:
+        waiting = asyncio.Event()
+
+        async def connect(self: Executor) -> Inventory:
+            waiting.set()
+            await asyncio.Event().wait()
+            raise AssertionError("nothing sets it")
+
+        monkeypatch.setattr(Executor, "connect", connect)
+        daemon = Daemon([tmp_path / "jobs.yaml"], tmp_path / "state")
+        running = asyncio.ensure_future(daemon.run_once() if once else daemon.run())
+        await waiting.wait()
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0)  # identical signals that wait together are one
+            await asyncio.sleep(0.01)
+        assert await asyncio.wait_for(running, 10) == 130
+
+    asyncio.run(play())

@@ -135,7 +135,8 @@ class Daemon:
         """Give a command and do not wait for it."""
         process = subprocess.Popen(
             [*COMMAND, *args, "--state-dir", str(self.state_dir), "--file", str(self.config)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+            cwd=self.folder,
         )  # fmt: skip
         return Verb(args, process, time.time())
 

@@ -409,7 +409,7 @@ class Round:
         names = [json.loads(line)["run"] for line in history.splitlines()]
         shows = subprocess.run(
             [sys.executable, str(Path(__file__).with_name("shows.py")), str(self.daemon.state_dir)],
-            input="\n".join(names), capture_output=True, text=True, check=False, cwd=self.folder,
+            input="\n".join(names), capture_output=True, text=True, errors="replace", check=False, cwd=self.folder,
         )  # fmt: skip
         if shows.returncode:
             self.notes.remarks.append(("cli", f"show failed: {shows.stderr[-1500:]}"))

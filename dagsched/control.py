@@ -133,7 +133,7 @@ class Control:
     async def reload(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Read the job files again. Answer: `applied`, the configuration's `number`, and `problems`."""
         applied = await self._daemon.reload()
-        return {"applied": applied, "number": self._daemon.number, "problems": self._daemon.problem_rows()}
+        return {"applied": applied, "number": self._daemon.number, "problems": self._problems()}
 
     async def prune(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Delete runs that ended before `before`, with attempts, events and logs. Answer: `deleted`, their number."""
@@ -152,13 +152,17 @@ class Control:
             "pid": os.getpid(),
             "since": format_instant(daemon.started),
             "config": daemon.number,
-            "problems": daemon.problem_rows(),
-            "reverted": list(daemon.reverted),
+            "problems": self._problems(),
+            "reverted": list(daemon.job_files.reverted) if daemon.job_files else [],
             "health": daemon.loop.health.trouble or "ok",
             "stopping": daemon.is_stopping,
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
         }
+
+    def _problems(self) -> list[dict[str, Any]]:
+        files = self._daemon.job_files
+        return files.problem_rows() if files is not None else []
 
     def _run_name(self, body: Mapping[str, Any]) -> str:
         name = _text(body, "run")

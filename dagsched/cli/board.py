@@ -1,4 +1,4 @@
-"""What has become of the runs of this session, learned from the daemon's events alone.
+"""What has become of the runs since the view was opened, learned from the daemon's events alone.
 
 Every event carries the state its run is in now, so the board needs no store and cannot disagree with it.
 """

@@ -2,6 +2,8 @@
 
 loop.py       the loop, and nothing but the loop
 service.py    a daemon's life around it: start, reload, signals, stop, and `run --once`
+jobfiles.py   what the job files say, what is wrong with them, when they change
+heartbeat.py  when the daemon was last seen alive
 outbox.py     commands → what one commit writes, and what is done after it
 restoring.py  the store → a plan
 systemd.py    readiness and watchdog

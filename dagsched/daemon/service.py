@@ -15,14 +15,16 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from dagsched.clock import Clock, SystemClock
-from dagsched.config import Problem, load, render, rows
+from dagsched.config import Problem, load, rows
+from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
+from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.restoring import restored, rows_for_edit
 from dagsched.daemon.systemd import Notifier
@@ -31,7 +33,7 @@ from dagsched.errors import ConfigInvalid, IntegrityBroken, Refused, StoreError,
 from dagsched.executor import Executor
 from dagsched.graph import Graph
 from dagsched.model import Config, EventRow, Origin, RunState, format_instant
-from dagsched.reload import REMOVAL_DELAY, ConfigWatcher, Reading, Sources
+from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import open_store
 from dagsched.stores.contract import Store
 
@@ -39,9 +41,7 @@ log = logging.getLogger("dagsched.daemon")
 
 GRACE = timedelta(seconds=30)
 KILL_GRACE = timedelta(seconds=10)
-HEARTBEAT_S = 5.0
 REBUILDS_MAX = 3
-WATCH_AGAIN_S = 10.0
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -85,8 +85,7 @@ class Daemon:
         self.clock = clock or SystemClock()
         self.started = self.clock.now()
         self.store: Store = open_store(self.state_dir)
-        self.problems: tuple[Problem, ...] = ()
-        self.reverted: tuple[str, ...] = ()
+        self.job_files: JobFiles | None = None
         self.number = 0
         self.is_stopping = False
         self._files = [Path(os.path.abspath(file)) for file in files]
@@ -97,13 +96,12 @@ class Daemon:
         self._killed = False
         self._deadline: asyncio.TimerHandle | None = None
         self._systemd = Notifier()
+        self._heart = Heartbeat(self.state_dir)
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
         self._exit_code = 0
         self._once = False
-        self._unwatched = ""
-        self._sources: Sources | None = None
         self._is_up = False
         self._starting: asyncio.Future[None] | None = None
         self._early_signals: list[signal.Signals] = []
@@ -210,11 +208,10 @@ class Daemon:
 
     async def _start(self) -> None:
         last = next(iter(await self.store.configs(limit=1)), None)
-        self._sources = Sources(self._files, last.files if last else {})
-        reading = await asyncio.to_thread(self._sources.read, self.clock.now())
+        self.job_files = JobFiles(self._files, last.files if last else {}, self.clock)
+        reading, _ = await self.job_files.read()
         if reading.config is None:
             raise ConfigInvalid(reading.problems)
-        self._tell_problems(reading)
         number = last.number if last else 0
         is_known = last is not None and last.digest == reading.config.digest
         await self._begin(reading.config, number if is_known else number + 1)
@@ -227,7 +224,9 @@ class Daemon:
         self.config, self.number, self._once = config, number, once
         self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
         plan, _ = await restored(self.store, config, self.clock.now(), slots=self._slots, once=once)
-        self._mind_last_heartbeat(plan.book)
+        beat, seen = self._heart.last(), plan.book.last_seen
+        if beat is not None and seen is not None and seen < beat <= self.clock.now():
+            plan.book.last_seen = beat
         self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
         await self._take_up()
 
@@ -291,7 +290,7 @@ class Daemon:
         self.loop.tell(events.Noted(self.clock.now(), "daemon.stopped", words))
         while not self.loop.has_nothing_to_do():
             await self.loop.turn()
-        self._heart().unlink(missing_ok=True)
+        self._heart.end()
 
     async def _turning(self, work: Any) -> Any:
         """Keep the loop turning while `work` goes on, and return what that returns."""
@@ -342,7 +341,7 @@ class Daemon:
                 # Somebody insists: a start that waits for a disk or for the spawner is given up.
                 self._starting.cancel()
         elif number is signal.SIGHUP:
-            if self._sources is not None:
+            if self.job_files is not None:
                 self._soon(self._reload_quietly())
         elif number is signal.SIGTERM:
             self.stop()
@@ -363,11 +362,12 @@ class Daemon:
 
     async def reload(self) -> bool:
         """Read the job files again and put what is good in force; return whether that changed anything."""
-        assert self._sources is not None, "`run --once` reads its files once"
+        assert self.job_files is not None, "`run --once` reads its files once"
         async with self._reloading:
             self._systemd.reloading()
-            reading = await asyncio.to_thread(self._sources.read, self.clock.now())
-            await self._note_problems(reading)
+            reading, errors = await self.job_files.read()
+            if errors:
+                await self._note_rejected(errors)
             changed = reading.config is not None and reading.config.digest != self.config.digest
             if changed and reading.config is not None:
                 await self._apply_config(reading.config, self.number + 1)
@@ -388,79 +388,39 @@ class Daemon:
     async def _reload_when_settled(self) -> None:
         """Look again once a file that is gone has been gone for long enough to be meant."""
         await asyncio.sleep(REMOVAL_DELAY.total_seconds() + 0.1)
-        await self.reload()
+        await self._reload_quietly()
 
     async def _apply_config(self, config: Config, number: int) -> None:
         rows = await rows_for_edit(self.store, self.loop.plan, config, self.clock.now())
         await self.loop.ask(lambda now: events.ConfigApplied(now, config, number, rows))
 
-    async def _note_problems(self, reading: Reading) -> None:
-        errors = [problem for problem in reading.problems if problem.severity == "error"]
-        before = [problem for problem in self.problems if problem.severity == "error"]
-        self._tell_problems(reading)
-        if errors and errors != before:
-            words = f"{len(errors)} problem(s), the first: {errors[0].file}:{errors[0].line}: {errors[0].message}"
-            detail = {"problems": rows(errors[:20]), "reverted": list(reading.reverted)}
-            await self.loop.ask(lambda now: events.Noted(now, "config.rejected", words, detail))
-
-    def _tell_problems(self, reading: Reading) -> None:
-        if reading.problems != self.problems and reading.problems:
-            log.warning("problems in the job files:\n%s", render(reading.problems, "human"))
-        self.problems, self.reverted = reading.problems, tuple(reading.reverted)
-
-    def problem_rows(self) -> list[dict[str, Any]]:
-        """Return the job files' present problems as JSON-able rows, each with the lines of the file it shows."""
-        told = zip(rows(self.problems), self.problems, strict=True)
-        return [{**row, "excerpt": problem.excerpt} for row, problem in told]
+    async def _note_rejected(self, errors: Sequence[Problem]) -> None:
+        assert self.job_files is not None
+        words = f"{len(errors)} problem(s), the first: {errors[0].file}:{errors[0].line}: {errors[0].message}"
+        detail = {"problems": rows(errors[:20]), "reverted": list(self.job_files.reverted)}
+        await self.loop.ask(lambda now: events.Noted(now, "config.rejected", words, detail))
 
     async def _watch_files(self) -> None:
-        """Reload at each change; where the system refuses to watch, say so and try again, and serve meanwhile."""
-        while True:
-            try:
-                await self._reload_at_changes()
-            except (OSError, RuntimeError, ValueError) as error:
-                # Too few watches left, a folder gone while it was named, a path that is no UTF-8.
-                self._tell_unwatched(f"changes of the job files go unnoticed until `dagsched reload`: {error}")
-            await asyncio.sleep(WATCH_AGAIN_S)
-
-    async def _reload_at_changes(self) -> None:
-        async for _ in ConfigWatcher(self._files).signals():
-            self._unwatched = ""
-            await self.reload()
+        assert self.job_files is not None
+        async for _ in self.job_files.changes(self._tell_unwatched):
+            await self._reload_quietly()
 
     def _tell_unwatched(self, trouble: str) -> None:
-        if trouble != self._unwatched:
-            self._unwatched = trouble
-            log.warning("%s", trouble)
-            self.loop.tell(events.Noted(self.clock.now(), "config.unwatched", trouble))
+        log.warning("%s", trouble)
+        self.loop.tell(events.Noted(self.clock.now(), "config.unwatched", trouble))
 
     # ------------------------------------------------------------ signs of life
 
     async def _beat(self) -> None:
         """Show that this daemon lives: to systemd, and to the next start, which tells how long it was down."""
-        watchdog_s = self._systemd.watchdog_s
-        pause_s = min(HEARTBEAT_S, watchdog_s or HEARTBEAT_S)
+        pause_s = min(BEAT_S, self._systemd.watchdog_s or BEAT_S)
         while True:
             self._systemd.alive()
-            try:
-                self._heart().touch()
-            except OSError as error:
-                log.debug("no heartbeat: %s", error)
+            self._heart.beat()
             await asyncio.sleep(pause_s)
 
-    def _heart(self) -> Path:
-        return self.state_dir / "heartbeat"
-
-    def _mind_last_heartbeat(self, book: Any) -> None:
-        try:
-            beat = datetime.fromtimestamp(int(self._heart().stat().st_mtime), UTC)
-        except OSError:
-            return
-        if book.last_seen is not None and book.last_seen < beat <= self.clock.now():
-            book.last_seen = beat
-
     def _status_line(self) -> str:
-        errors = sum(problem.severity == "error" for problem in self.problems)
+        errors = len(self.job_files.errors) if self.job_files else 0
         trouble = f", {errors} problem(s) in the job files" if errors else ""
         jobs = "1 job" if len(self.config.jobs) == 1 else f"{len(self.config.jobs)} jobs"
         return f"configuration {self.number}, {jobs}{trouble}"

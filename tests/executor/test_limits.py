@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import shlex
 import socket
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ FILES = 64
 def python_with_few_files(folder: Path, soft: int, hard: int) -> str:
     """Return a Python that may open only so many files."""
     script = folder / "python"
-    script.write_text(f'#!/bin/sh\nulimit -Sn {soft}; ulimit -Hn {hard}; exec {sys.executable} "$@"\n')
+    script.write_text(f'#!/bin/sh\nulimit -Sn {soft}; ulimit -Hn {hard}; exec {shlex.quote(sys.executable)} "$@"\n')
     script.chmod(0o755)
     return str(script)
 

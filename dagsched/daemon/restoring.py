@@ -14,6 +14,7 @@ from dagsched.stores.contract import Snapshot, Store
 
 MILLISECOND = timedelta(milliseconds=1)
 PAGE = 200
+STAND_INS_MAX = 100
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -126,8 +127,20 @@ async def _newest_visible(store: Store, runs: Sequence[Run]) -> list[Run]:
             page = await store.rows(job, until=until - MILLISECOND, limit=PAGE)
             visible = next((row for row in page if not row.only), None)
             if visible is not None:
-                found.append(visible)
+                found += [visible, *await _stand_ins(store, visible)]
             if visible is not None or len(page) < PAGE:
                 break
             until = page[-1].tick
+    return found
+
+
+async def _stand_ins(store: Store, row: Run) -> list[Run]:
+    """Return the run that stands in for a left-out row, and what stands in for that one."""
+    found: list[Run] = []
+    while row.stand_in is not None and len(found) < STAND_INS_MAX:
+        after = await store.run(row.job, row.stand_in)
+        if after is None:
+            break
+        found.append(after)
+        row = after
     return found

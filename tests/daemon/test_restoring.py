@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from dagsched.daemon.restoring import restored
 from dagsched.engine import events
-from dagsched.model import Config
+from dagsched.model import Config, Origin, Run, RunState
+from dagsched.stores import Batch, MemoryStore
 from tests.daemon.test_loop import Stage
-from tests.engine.bench_of_one import job
+from tests.engine.bench_of_one import START, job
 
 POOLS = {"narrow": 1, "wide": 9}
+HOUR = timedelta(hours=1)
 
 
 def test_an_adopted_attempt_holds_the_slots_it_started_with_though_its_job_was_moved_to_another_pool() -> None:
@@ -30,5 +33,35 @@ def test_an_adopted_attempt_holds_the_slots_it_started_with_though_its_job_was_m
         plan.apply(events.ConfigApplied(now, moved, 3))
         plan.apply(events.TriggerRequested(now, "b"))
         assert [run.job for run in plan.running()] == ["a"]
+
+    asyncio.run(play())
+
+
+def test_behind_a_run_no_join_sees_stands_the_row_before_it_and_what_stands_in_for_that() -> None:
+    ran = Run("u", START, RunState.SUCCESS, created=START, ended=START, attempts=1)
+    left_out = Run(
+        "u",
+        START + HOUR,
+        RunState.SKIPPED,
+        reason="overlap",
+        stand_in=START,
+        created=START,
+        ended=START,
+        attempt_limit=0,
+    )
+    alone = Run(
+        "u", START + 2 * HOUR + timedelta(milliseconds=5), RunState.SUCCESS, origin=Origin.MANUAL, only=True,
+        created=START, ended=START, attempts=1,
+    )  # fmt: skip
+
+    async def play() -> None:
+        store = MemoryStore()
+        await store.open(write=True)
+        await store.acquire("the test")
+        await store.commit(Batch(runs=[ran, left_out, alone]))
+        config = Config({each.id: each for each in (job("u at 0 * * * *"), job("d after u at 30 * * * *"))}, digest="1")
+        plan, _ = await restored(store, config, START + 3 * HOUR, slots=None)
+        assert plan.book.ledger.newest("u") == left_out
+        assert plan.book.ledger.get(ran.key) == ran
 
     asyncio.run(play())

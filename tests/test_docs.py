@@ -69,6 +69,7 @@ FRAGMENTS = [block for page in PAGES for block in blocks_of(page, "yaml fragment
 def test_every_job_file_on_a_page_is_valid(block: Block):
     loaded = load_texts({block.place: block.text}, NOW)
     assert loaded.config is not None, render(loaded.problems, "human")
+    assert not loaded.problems, render(loaded.problems, "human")
 
 
 @pytest.mark.parametrize("block", with_ids([*JOB_FILES, *FRAGMENTS]))

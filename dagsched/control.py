@@ -80,7 +80,7 @@ class Control:
         """Make a run now. Answer: `runs`, the names of what was made, and `blocked`, what keeps it from starting."""
         id, plan = _text(body, "job"), self._daemon.loop.plan
         job = plan.book.jobs.get(id)
-        params = _checked_params(job, body.get("params") or {}) if job else {}
+        params = checked_params(job, body.get("params") or {}) if job else {}
 
         def make(now: datetime) -> events.Event:
             return events.TriggerRequested(now, id, params, _flag(body, "with_upstream"), _flag(body, "only"))
@@ -156,6 +156,7 @@ class Control:
             "reverted": list(daemon.job_files.reverted) if daemon.job_files else [],
             "health": daemon.loop.health.trouble or "ok",
             "stopping": daemon.is_stopping,
+            "slots": plan.seats.slots_max,
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
         }
@@ -207,7 +208,7 @@ def _flag(body: Mapping[str, Any], key: str) -> bool:
     return value
 
 
-def _checked_params(job: Job, given: object) -> Mapping[str, Any]:
+def checked_params(job: Job, given: object) -> Mapping[str, Any]:
     """Return the parameters of a manual run; raises Refused when they are not as the job declares them."""
     if not isinstance(given, Mapping):
         raise Refused("'params' is an object: a value by the name of each parameter")
@@ -247,6 +248,15 @@ def _made(daemon: Daemon, job: str, commands: Sequence[Command]) -> Mapping[str,
 _BIRTHS = frozenset({"run.created", "run.skipped", "run.missed"})
 
 
+def _held_for(daemon: Mapping[str, Any] | None) -> str:
+    """Return why nothing starts at present, whatever run it is; empty when there is no such reason."""
+    if daemon is None:
+        return "no daemon is running"
+    if daemon["stopping"]:
+        return "the daemon is stopping"
+    return "" if daemon["health"] == "ok" else f"the state cannot be written: {daemon['health']}"
+
+
 async def rows_for_rerun(store: Store, config: Config, name: str) -> tuple[Run, ...]:
     """Return the rows that a rerun looks at and that may have left memory: it, its upstreams', later ones below it."""
     id, tick = parse_run_name(name)
@@ -284,14 +294,25 @@ def _descendants(config: Config, id: str) -> Sequence[str]:
     return Graph(config.jobs).descendants(id)
 
 
-async def why(store: Store, config: Config | None, job: str, tick: datetime | None, now: datetime) -> Answer:
-    """Explain a job's tick, its newest without one, from the store alone; a daemon need not run.
+async def why(
+    store: Store,
+    config: Config | None,
+    job: str,
+    tick: datetime | None,
+    now: datetime,
+    *,
+    daemon: Mapping[str, Any] | None = None,
+) -> Answer:
+    """Explain a job's tick, its newest without one, from the store; `daemon` is a running one's `status`, None if none.
 
     Raises Unknown when neither the configuration nor the state knows the job.
     """
     from dagsched.daemon.restoring import restored
 
-    plan, _ = await restored(store, config or Config({}), now, slots=None)
+    plan, _ = await restored(store, config or Config({}), now, slots=daemon["slots"] if daemon else None)
+    # As a daemon's next turn would: what is queued takes its seat and its place in its pool's line.
+    plan.seats.admit()
+    plan.seats.held_for = _held_for(daemon)
     known = plan.book.jobs.get(job) or (config.jobs.get(job) if config else None)
     row = await store.run(job, tick) if tick else next(iter(await store.rows(job, limit=1)), None)
     if row is not None:

@@ -17,7 +17,10 @@ from tests.daemon.served import Served, ask, rows
 
 JOBS = """\
 version: 1
+pools: {narrow: 1}
 jobs:
+  first: {run: 'until [ -e go ]; do sleep 0.05; done', pool: narrow}
+  second: {run: 'true', pool: narrow}
   extract: {run: 'true'}
   bad: {run: '[ -e fixed ]', depends_on: [extract]}
   last: {run: 'true', depends_on: [bad]}
@@ -187,3 +190,31 @@ def test_nothing_in_the_inbox_keeps_a_daemon_from_starting(tmp_path: Path) -> No
         do(served, "trigger", job="extract")
         served.until_type("run.succeeded", "extract")
         assert "request.refused" not in [event["type"] for event in served.seen]
+
+
+def test_why_says_what_the_daemon_itself_would_say(daemon: Served) -> None:
+    do(daemon, "trigger", job="first")
+    daemon.until_type("run.started", "first")
+    told = do(daemon, "trigger", job="second")["blocked"][0]
+    assert "pool narrow has 0 of 1 slots free and it needs 1" in told
+    assert "pool narrow has 0 of 1 slots free and it needs 1" in daemon.ask("why", "second")
+    daemon.process.kill()
+    daemon.process.wait()
+    assert "nothing starts now: no daemon is running" in daemon.ask("why", "second")
+
+
+def test_why_names_the_jitter_that_delays_a_run(tmp_path: Path) -> None:
+    (tmp_path / "jobs.yaml").write_text("jobs:\n  late: {schedule: {every: 2s}, jitter: 1h, run: 'true'}\n")
+    with Served(tmp_path) as served:
+        served.until_type("run.created", "late")
+        assert "its jitter ends at" in served.ask("why", "late")
+
+
+def test_why_knows_the_slots_of_the_daemon(tmp_path: Path) -> None:
+    (tmp_path / "jobs.yaml").write_text(JOBS)
+    with Served(tmp_path, "--slots", "1") as served:
+        served.until_type("daemon.started")
+        do(served, "trigger", job="held")
+        served.until_type("run.started", "held")
+        do(served, "trigger", job="extract")
+        assert "all 1 slots of the daemon are taken" in served.ask("why", "extract")

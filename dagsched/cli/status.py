@@ -238,8 +238,19 @@ def _cells(line: JobLine, now: datetime) -> list[str]:
         distance(line.next.tick, now) if line.next else "",
         str(line.counts.get("success", 0)),
         str(failed),
-        line.run.reason if line.run else "",
+        _reason(line),
     ]
+
+
+def _reason(line: JobLine) -> str:
+    """Return what a run says of itself, else what holds its job back."""
+    if line.run is not None and line.run.reason:
+        return line.run.reason
+    if line.removed:
+        return ""
+    if not line.enabled:
+        return "disabled in its file"
+    return f"paused since {format_instant(line.paused)}" if line.paused is not None else ""
 
 
 def _last(run: Run | None, now: datetime) -> str:

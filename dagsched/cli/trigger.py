@@ -6,11 +6,12 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, did_you_mean
 from dagsched.cli.remote import act, job_meant, report
-from dagsched.errors import UsageError
+from dagsched.errors import Refused, UsageError
 from dagsched.model import Config, Param
 
 
@@ -31,9 +32,12 @@ def run(args: argparse.Namespace) -> int:
 
 async def _trigger(args: argparse.Namespace) -> int:
     job, config = await job_meant(args)
+    params = read_params(args.param, job, config)
+    if config is not None:
+        _check(params, job, config)
     body = {
         "job": job,
-        "params": read_params(args.param, job, config),
+        "params": params,
         "with_upstream": args.with_upstream,
         "only": args.only,
     }
@@ -47,11 +51,21 @@ async def _trigger(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check(params: Mapping[str, Any], job: str, config: Config) -> None:
+    """Raise UsageError for parameters that the job would refuse, whether a daemon runs now or later."""
+    from dagsched.control import checked_params
+
+    try:
+        checked_params(config.jobs[job], params)
+    except Refused as error:
+        raise UsageError(str(error)) from None
+
+
 def read_params(pairs: list[str], job: str, config: Config | None) -> dict[str, Any]:
     """Return `K=V` arguments as values of the types that the job declares; raises UsageError.
 
-    What is declared as anything but text is read as JSON; a value that is none stays text, for the daemon
-    to refuse in the words of the schema. Without a configuration all values stay text.
+    What is declared as anything but text is read as JSON; a value that is none stays text, to be refused in the
+    words of the schema. Without a configuration all values stay text.
     """
     declared = config.jobs[job].params if config else None
     values: dict[str, Any] = {}

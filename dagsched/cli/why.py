@@ -14,6 +14,7 @@ from dagsched.cli.output import print_json, printable
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
 from dagsched.cli.places import load_config_if_any, state_dir
 from dagsched.cli.reading import config_in_force, must_be_known, reading
+from dagsched.cli.remote import ask
 from dagsched.cli.times import parse_moment
 from dagsched.clock import SystemClock
 from dagsched.errors import Unknown, UsageError
@@ -61,7 +62,8 @@ async def _explain(args: argparse.Namespace, tick: datetime | None) -> Answer:
 
     async with reading(state_dir(args)) as store:
         await must_be_known(store, args)
-        return await why(store, await _config(store, args), args.job, tick, SystemClock().now())
+        config, daemon = await _config(store, args), await ask(state_dir(args), "status", {})
+        return await why(store, config, args.job, tick, SystemClock().now(), daemon=daemon)
 
 
 async def _config(store: Store, args: argparse.Namespace) -> Config | None:

@@ -117,7 +117,7 @@ def _rule(code: str) -> dict[str, Any]:
 
 
 def _result(problem: Problem, rule: int) -> dict[str, Any]:
-    text = ". ".join(part for part in (problem.message, problem.why, problem.fix) if part)
+    text = ". ".join(part.rstrip(".") for part in (problem.message, problem.why, problem.fix) if part)
     region: dict[str, Any] = {
         "startLine": problem.line,
         "startColumn": problem.column,

@@ -37,7 +37,8 @@ class JobFiles:
         """
         reading = await asyncio.to_thread(self._sources.read, self._clock.now())
         before, errors = _errors(self.problems), _errors(reading.problems)
-        if reading.problems != self.problems and reading.problems:
+        # Without any configuration there is no daemon, and its last words are these problems.
+        if reading.config is not None and reading.problems != self.problems and reading.problems:
             log.warning("problems in the job files:\n%s", render(reading.problems, "human"))
         self.problems, self.reverted = reading.problems, tuple(reading.reverted)
         return reading, errors if errors != before else []

@@ -303,10 +303,10 @@ class Plan:
         return Retried(exit.ended, reason, wait, exit.exit_code)
 
     def _starts_held(self, event: events.StartsHeld) -> None:
-        self._hold("by request", event.held)
+        self._hold("the daemon is about to stop", event.held)
 
     def _stop_requested(self, event: events.StopRequested) -> None:
-        self._hold("stopping", True)
+        self._hold("the daemon is stopping", True)
         for run in list(self.book.ledger.all_live()):
             if run.state is RunState.RUNNING:
                 self.book.stop(run.name, run.attempts, "stop")
@@ -404,6 +404,7 @@ class Plan:
         """Start nothing as long as there is any reason not to."""
         (self._holds.add if held else self._holds.discard)(why)
         self.seats.held = bool(self._holds)
+        self.seats.held_for = ", ".join(sorted(self._holds - {_NO_CONFIG}))
 
     def _run(self, name: str) -> Run:
         try:

@@ -39,12 +39,16 @@ class PoolLine:
 
 
 class Seats:
-    """All desks and pools. `slots_max`: attempts at a time over everything, None for no limit."""
+    """All desks and pools. `slots_max`: attempts at a time over everything, None for no limit.
+
+    While `held` nothing starts; `held_for` says why, in words for people.
+    """
 
     def __init__(self, book: Book, slots_max: int | None = None) -> None:
         self._book = book
         self.slots_max = slots_max
         self.held = False
+        self.held_for = ""
         self._desks: dict[str, Desk] = {}
         self._pools: dict[str, PoolLine] = {}
         self._holding: dict[Key, tuple[str, int]] = {}
@@ -55,7 +59,7 @@ class Seats:
     def successor(self) -> Seats:
         """Return empty seats for a new configuration; attempts under way keep the slots they hold."""
         after = Seats(self._book, self.slots_max)
-        after.held = self.held
+        after.held, after.held_for = self.held, self.held_for
         after._holding = dict(self._holding)
         for name, slots in self._holding.values():
             after._pools.setdefault(name, PoolLine()).used += slots
@@ -317,6 +321,8 @@ class Seats:
 
     def blocks(self, run: Run) -> str:
         """Return the one thing that keeps a queued or retrying run from starting, in words."""
+        if self.held_for:
+            return f"nothing starts now: {self.held_for}"
         job, desk = self._book.jobs[run.job], self._desk(run.job)
         if not self._ignores(run):
             return f"{run.job} is paused"

@@ -26,8 +26,8 @@ HARMLESS = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT})
 
 ADVICE = {
-    sqlite3.SQLITE_BUSY: "another program has locked it; it is tried again",
-    sqlite3.SQLITE_LOCKED: "another program has locked it; it is tried again",
+    sqlite3.SQLITE_BUSY: "another program has locked it; let it finish, or end it",
+    sqlite3.SQLITE_LOCKED: "another program has locked it; let it finish, or end it",
     sqlite3.SQLITE_FULL: "free some disk space",
     sqlite3.SQLITE_IOERR: "look for disk errors, quotas and full disks in the system's log",
     sqlite3.SQLITE_CANTOPEN: "check that the folder is there and its permissions",
@@ -48,7 +48,7 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
     """Return the error of ours that says what SQLite's says about the state at `path`."""
     code = primary_code(error)
     if code in LATER:
-        return StoreUnavailable(f"{path}: {error}; {ADVICE.get(code, 'it is tried again')}")
+        return StoreUnavailable(f"{path}: {error}; {ADVICE.get(code, 'it may succeed later')}")
     if code == sqlite3.SQLITE_READONLY:
         return StoreReadOnly(f"{path}: {error}; make the file and its folder writable for this user")
     if code == sqlite3.SQLITE_CONSTRAINT:

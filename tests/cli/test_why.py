@@ -24,7 +24,7 @@ def asked(monkeypatch) -> list[tuple[Any, ...]]:
     """Put a scripted answer in place of the real one and keep the questions."""
     questions: list[tuple[Any, ...]] = []
 
-    async def why(_store: object, config: Any, job: str, tick: Any, now: Any) -> Answer:
+    async def why(_store: object, config: Any, job: str, tick: Any, now: Any, *, daemon: Any) -> Answer:
         questions.append((sorted(config.jobs) if config else None, job, tick, now))
         return Answer()
 

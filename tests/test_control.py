@@ -201,6 +201,7 @@ def test_why_says_what_the_daemon_itself_would_say(daemon: Served) -> None:
     daemon.process.kill()
     daemon.process.wait()
     assert "nothing starts now: no daemon is running" in daemon.ask("why", "second")
+    (daemon.folder / "go").touch()  # so that the spawner, which outlives the daemon, ends as well
 
 
 def test_why_names_the_jitter_that_delays_a_run(tmp_path: Path) -> None:

@@ -266,7 +266,7 @@ async def rows_for_rerun(store: Store, config: Config, name: str) -> tuple[Run, 
         return () if row is None else (row,)
     found[row.key] = row
     await _add_upstreams(store, config, row, tick, found)
-    for below in _descendants(config, id):
+    for below in Graph(config.jobs).descendants(id):
         for later in await store.rows(below, after=tick - MILLISECOND, newest_first=False, limit=ROWS_BELOW_MAX):
             found[later.key] = later
             if later.state.is_terminal:
@@ -287,11 +287,6 @@ async def _add_upstreams(
         while upstream is not None and upstream.key not in found:
             found[upstream.key] = upstream
             upstream = await store.run(job, upstream.stand_in) if upstream.stand_in else None
-
-
-def _descendants(config: Config, id: str) -> Sequence[str]:
-
-    return Graph(config.jobs).descendants(id)
 
 
 async def why(

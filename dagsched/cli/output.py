@@ -44,11 +44,6 @@ def complain(message: str) -> None:
     print(f"dagsched: {word} {message}", file=sys.stderr)
 
 
-def warn(message: str) -> None:
-    """Print `dagsched: warning: …` on stderr."""
-    print(f"dagsched: warning: {message}", file=sys.stderr)
-
-
 def note(message: str) -> None:
     """Print a remark for a person on stderr; nothing when stderr is piped."""
     if is_watched(sys.stderr):

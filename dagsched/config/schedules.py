@@ -16,7 +16,7 @@ from dagsched.config.explain import Complaint, short
 from dagsched.config.lengths import BadLength, parse_length
 from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
-from dagsched.errors import InvalidSchedule, NeverFires, UnknownTimezone
+from dagsched.errors import InvalidSchedule, UnknownTimezone
 from dagsched.model import Schedule
 from dagsched.triggers import At, lint, trigger_of
 from dagsched.triggers.zones import zone
@@ -121,8 +121,6 @@ def _usable(raw: Any, schedule: Schedule, place: Place, report: Report) -> None:
                     days=schedule.days,
                 )
             )
-        except NeverFires:
-            continue  # a remark (W304), made by the lints
         except InvalidSchedule as error:
             said = Complaint("E301", each.path, error.message, error.why, error.fix)
             report.complain_inside(document, said, error.offset, error.length)
@@ -131,8 +129,6 @@ def _usable(raw: Any, schedule: Schedule, place: Place, report: Report) -> None:
         raise _Refused
     try:
         trigger_of(schedule)
-    except NeverFires:
-        return
     except InvalidSchedule as error:
         report.complain(document, Complaint("E301", path, error.message, error.why, error.fix))
         raise _Refused from None

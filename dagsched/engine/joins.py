@@ -141,9 +141,8 @@ class Join:
     def judge(self) -> Judgement:
         """Return what the trigger rule says now, decided as early as it can be."""
         count = self._count
-        return _RULES[self.rule](
-            Tally(count[Verdict.OK], count[Verdict.BAD], count[Verdict.LEFT], count[Verdict.PENDING])
-        )
+        tally = Tally(count[Verdict.OK], count[Verdict.BAD], count[Verdict.LEFT], count[Verdict.PENDING])
+        return judge(self.rule, tally)
 
 
 def _edge_verdict(edge: dict[Verdict, int]) -> Verdict:

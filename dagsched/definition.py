@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -34,13 +34,18 @@ from dagsched.model import (
 
 def to_json(job: Job) -> dict[str, Any]:
     """Return the job as JSON-able data: lengths in seconds, instants as text, defaults left out."""
-    return _plain(job, Job(id=""))
+    return _plain(job)
 
 
 def digest(job: Job) -> str:
     """Return 16 hex digits of SHA-256 that stand for everything the job says, its position excepted."""
-    data = to_json(replace(job, position=None))
-    return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return digest_of(to_json(job))
+
+
+def digest_of(definition: Mapping[str, Any]) -> str:
+    """Return the same of what `to_json` returned."""
+    said = {key: value for key, value in definition.items() if key != "position"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def from_json(data: Mapping[str, Any]) -> Job:
@@ -49,16 +54,18 @@ def from_json(data: Mapping[str, Any]) -> Job:
     return Job(**made)
 
 
-def _plain(value: Any, default: Any) -> dict[str, Any]:
+def _plain(value: Any) -> dict[str, Any]:
     found = {}
-    for field in fields(value):
-        item = getattr(value, field.name)
-        if default is None or item != getattr(default, field.name):
-            found[field.name] = _item(item)
+    for name, default in _DEFAULTS[type(value)]:
+        item = getattr(value, name)
+        if item is not default and item != default:
+            found[name] = _item(item)
     return found
 
 
 def _item(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, datetime):
@@ -67,13 +74,20 @@ def _item(value: Any) -> Any:
         return [_item(part) for part in value]
     if isinstance(value, Mapping):
         return {key: _item(part) for key, part in value.items()}
-    if isinstance(value, RetryPolicy):
-        return _plain(value, RetryPolicy())
-    if isinstance(value, Schedule):
-        return _plain(value, Schedule())
-    if isinstance(value, (Dependency, OutputRef, Param, Position)):
-        return _plain(value, None)
-    return value
+    return _plain(value) if type(value) in _DEFAULTS else value
+
+
+def _defaults(of: type, default: Any) -> list[tuple[str, Any]]:
+    return [(field.name, getattr(default, field.name, _NO_DEFAULT)) for field in fields(of)]
+
+
+_NO_DEFAULT = object()
+"""Equal to nothing a job can say, so that the field is always told."""
+
+_DEFAULTS: Mapping[type, list[tuple[str, Any]]] = {
+    **{type(default): _defaults(type(default), default) for default in (Job(id=""), RetryPolicy(), Schedule())},
+    **{of: _defaults(of, None) for of in (Dependency, OutputRef, Param, Position)},
+}
 
 
 def _same(value: Any) -> Any:

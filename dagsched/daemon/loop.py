@@ -115,7 +115,7 @@ class Loop:
         self._store, self._hand, self._clock, self._observer = store, hand, clock, observer
         self._grace_s = grace.total_seconds()
         self._inbox: deque[events.Event | Ask] = deque()
-        self._can_wait: deque[events.Event] = deque()
+        self._begun: dict[tuple[str, int], events.AttemptBegan] = {}
         self._waker: asyncio.Future[None] | None = None
         self._is_unheard = False
         self._gave_up = asyncio.Event()
@@ -131,9 +131,9 @@ class Loop:
     def take_over(self, other: Loop) -> None:
         """Take what was told to another loop, whose plan was thrown away, and not applied yet."""
         self._inbox.extend(other._inbox)
-        self._can_wait.extend(other._can_wait)
+        self._begun |= other._begun
         other._inbox.clear()
-        other._can_wait.clear()
+        other._begun.clear()
 
     def give_up(self) -> None:
         """From now on let a commit fail that cannot succeed yet: who has to end cannot wait for a disk."""
@@ -159,10 +159,13 @@ class Loop:
         """Take what the executor says."""
         now = self._clock.now()
         if isinstance(report, Exited):
+            if report.exit.pid is not None:
+                # An exit tells the pid as well: of a short attempt the beginning need not be taken at all.
+                self._begun.pop((report.exit.run, report.exit.attempt), None)
             self.tell(events.AttemptFinished(now, report.exit))
         elif isinstance(report, Started):
             # Nobody waits for the pid, which the spawner knows: it goes with the next commit and makes none itself.
-            self._can_wait.append(events.AttemptBegan(now, report.run, report.attempt, report.pid))
+            self._begun[report.run, report.attempt] = events.AttemptBegan(now, report.run, report.attempt, report.pid)
         elif isinstance(report, SpawnerGone):
             log.warning("the spawner ended; a new one has taken over")
             self.tell(recovered(now, report.inventory))
@@ -191,8 +194,8 @@ class Loop:
         if self.broken:
             raise PlanBroken(self.broken)
         self._watch_clock(turn)
-        while self._can_wait:
-            self._apply(turn, self._can_wait.popleft())
+        while self._begun:
+            self._apply(turn, self._begun.pop(next(iter(self._begun))))
         while self._inbox:
             self._apply(turn, self._inbox.popleft())
         self._take(turn, self._applied(events.TimePassed(self._clock.now())))

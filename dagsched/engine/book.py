@@ -8,11 +8,11 @@ rows are gathered by key (only the last value is written) and events in order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dagsched.definition import digest, to_json
+from dagsched.definition import digest_of, to_json
 from dagsched.engine.commands import (
     Command,
     RecordEvent,
@@ -93,9 +93,7 @@ class Book:
         kept += [SaveMark(mark) for mark in self._marks.values()]
         kept += [SaveConfig(version) for version in self._configs]
         kept += [RecordEvent(self._numbered(draft)) for draft in self._drafts]
-        acts = self._acts
-        self._clear()
-        return kept + acts
+        return kept + self._acts
 
     def _clear(self) -> None:
         self._dirty: dict[Key, Run] = {}
@@ -149,7 +147,7 @@ class Book:
 
     def amend(self, run: Run, event: str = "", reason: str = "", **fields: Any) -> Run:
         """Change fields of a run that are no part of its life's steps; `event` names a line of the log, if any."""
-        after = replace(run, **fields)
+        after = run._replace(**fields)
         self._keep(after)
         if event:
             self._drafts.append(_Draft(event, after, "", None, run.state, reason))
@@ -172,7 +170,7 @@ class Book:
         """
         before = self.ledger.row_before(job, tick)
         if before is not None and _extends(before, tick, state, reason, stand_in):
-            row = replace(before, until=until or tick)
+            row = before._replace(until=until or tick)
             self._keep(row)
             return row
         row = Run(
@@ -208,7 +206,7 @@ class Book:
         )
         if row.tick != run.tick:
             # Those who watch the tick itself must hear of it under its own key.
-            self.on_change(replace(row, tick=run.tick, until=None))
+            self.on_change(row._replace(tick=run.tick, until=None))
         return row
 
     def _keep(self, run: Run) -> None:
@@ -228,7 +226,7 @@ class Book:
         self._acts.append(StartAttempt(job, run, self.outputs_for(run)))
         if run.attempts == 1 and run.origin in (Origin.SCHEDULE, Origin.CATCHUP):
             mark = self.marks[run.job]
-            self.save_mark(replace(mark, started_runs=mark.started_runs + 1))
+            self.save_mark(mark._replace(started_runs=mark.started_runs + 1))
         return run
 
     def resend(self, run: Run) -> None:
@@ -280,10 +278,11 @@ class Book:
         """Return the job's hash, and see to it that the definition is kept."""
         found = self._digests.get(job.id)
         if found is None:
-            found = self._digests[job.id] = digest(job)
-        if found not in self._known_definitions:
-            self._known_definitions.add(found)
-            self._definitions.append((found, to_json(job)))
+            definition = to_json(job)
+            found = self._digests[job.id] = digest_of(definition)
+            if found not in self._known_definitions:
+                self._known_definitions.add(found)
+                self._definitions.append((found, definition))
         return found
 
 

@@ -3,67 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from dagsched.model import Attempt, ConfigVersion, EventRow, Job, JobMark, Run
 
 
-@dataclass(frozen=True, slots=True)
-class SaveRun:
+class SaveRun(NamedTuple):
     """Keep this row of the ledger, new or changed."""
 
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
-class SplitRow:
+class SplitRow(NamedTuple):
     """Drop this range row: the rows saved beside it replace it."""
 
     job: str
     tick: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SaveAttempt:
+class SaveAttempt(NamedTuple):
     """Keep this attempt; `new` must not exist yet."""
 
     attempt: Attempt
     new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SaveMark:
+class SaveMark(NamedTuple):
     """Keep what is remembered of a job."""
 
     mark: JobMark
 
 
-@dataclass(frozen=True, slots=True)
-class SaveDefinition:
+class SaveDefinition(NamedTuple):
     """Keep a job under its hash."""
 
     digest: str
     definition: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class SaveConfig:
+class SaveConfig(NamedTuple):
     """Keep the configuration that came into force."""
 
     version: ConfigVersion
 
 
-@dataclass(frozen=True, slots=True)
-class RecordEvent:
+class RecordEvent(NamedTuple):
     """Keep one line of the event log."""
 
     row: EventRow
 
 
-@dataclass(frozen=True, slots=True)
-class StartAttempt:
+class StartAttempt(NamedTuple):
     """Start this attempt of a run as `job` says; `outputs` are those of its upstream runs by job."""
 
     job: Job
@@ -71,8 +62,7 @@ class StartAttempt:
     outputs: Mapping[str, Mapping[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class StopAttempt:
+class StopAttempt(NamedTuple):
     """End this attempt: TERM, and KILL after the grace."""
 
     run: str

@@ -9,9 +9,9 @@ thousand upstreams costs one step per upstream and not a thousand.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
+from enum import Enum, IntEnum
+from typing import NamedTuple
 
 from dagsched.engine.due import MILLISECOND, newest_tick
 from dagsched.engine.ledger import Ledger
@@ -21,7 +21,7 @@ from dagsched.triggers import trigger_of
 LOOK_BACK = timedelta(days=3660)
 
 
-class Verdict(Enum):
+class Verdict(IntEnum):
     """What an upstream says so far; the order is the weight inside one `match: all`."""
 
     OK = 0
@@ -112,10 +112,11 @@ class Join:
 
     def __init__(self, rule: TriggerRule, upstreams: Sequence[str], links: Sequence[Link]) -> None:
         self.rule = rule
-        self._edges: dict[str, dict[Verdict, int]] = {name: dict.fromkeys(Verdict, 0) for name in upstreams}
+        # Counts stand in lists at the place that a verdict is: this is asked for every edge of every run.
+        self._edges: dict[str, list[int]] = {name: [0] * len(Verdict) for name in upstreams}
         self._said: list[Verdict | None] = [None] * len(links)
         self._names = [link.job for link in links]
-        self._count = dict.fromkeys(Verdict, 0)
+        self._count = [0] * len(Verdict)
         self._count[Verdict.OK] = len(self._edges)
 
     def hear(self, link: int, verdict: Verdict) -> None:
@@ -140,16 +141,17 @@ class Join:
 
     def judge(self) -> Judgement:
         """Return what the trigger rule says now, decided as early as it can be."""
-        count = self._count
-        tally = Tally(count[Verdict.OK], count[Verdict.BAD], count[Verdict.LEFT], count[Verdict.PENDING])
-        return judge(self.rule, tally)
+        ok, left, pending, bad = self._count
+        return judge(self.rule, Tally(ok, bad, left, pending))
 
 
-def _edge_verdict(edge: dict[Verdict, int]) -> Verdict:
-    for verdict in (Verdict.BAD, Verdict.PENDING, Verdict.LEFT):
-        if edge[verdict]:
-            return verdict
-    return Verdict.OK
+def _edge_verdict(edge: list[int]) -> Verdict:
+    _, left, pending, bad = edge
+    if bad:
+        return Verdict.BAD
+    if pending:
+        return Verdict.PENDING
+    return Verdict.LEFT if left else Verdict.OK
 
 
 class Judgement(Enum):
@@ -161,8 +163,7 @@ class Judgement(Enum):
     SKIP = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):
     """How many upstreams are ok, bad, left out, and not decided yet."""
 
     ok: int

@@ -10,7 +10,7 @@ under way and *retrying* while it waits for the next one. The other six states a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -154,7 +154,7 @@ def step(run: Run, change: Change) -> Run:
     state = TRANSITIONS[run.state].get(type(change))
     if state is None:
         raise Impossible(f"{run.name} is {run.state} and cannot become {type(change).__name__}")
-    return replace(run, state=state, reason=change.reason, **_FIELDS[type(change)](run, change))
+    return run._replace(state=state, reason=change.reason, **_FIELDS[type(change)](run, change))
 
 
 def _joined(run: Run, change: Any) -> dict[str, Any]:

@@ -10,7 +10,6 @@ a plan may be ahead of its store, never behind; when a commit is refused it is t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
@@ -180,7 +179,7 @@ class Plan:
         if self.ticks.next_of(run.job) is None and run.job in self.book.marks:
             # A run the schedule had counted on never started: the schedule goes on, from now.
             mark = self.book.marks[run.job]
-            self.book.save_mark(replace(mark, cursor=max(mark.cursor, self.book.now)))
+            self.book.save_mark(mark._replace(cursor=max(mark.cursor, self.book.now)))
             self.ticks.watch(run.job)
 
     def _prune(self, job: str) -> None:
@@ -265,7 +264,7 @@ class Plan:
     def _attempt_began(self, event: events.AttemptBegan) -> None:
         attempt = self.book.open_attempts.get(parse_run_name(event.run))
         if attempt is not None and attempt.number == event.attempt:
-            attempt = replace(attempt, pid=event.pid)
+            attempt = attempt._replace(pid=event.pid)
             self.book.open_attempts[(attempt.job, attempt.tick)] = attempt
             self.book.save_attempt(attempt)
 
@@ -278,9 +277,9 @@ class Plan:
     def _end_attempt(self, run: Run, exit: Exit) -> None:
         attempt = self.book.open_attempts.pop(run.key, None) or Attempt(run.job, run.tick, run.attempts, exit.ended)
         self.book.save_attempt(
-            replace(
-                attempt, ended=exit.ended, outcome=exit.outcome, exit_code=exit.exit_code, signal=exit.signal,
-                reason=reason_of(exit), log=exit.log, output_bytes=exit.output_bytes,
+            attempt._replace(
+                ended=exit.ended, outcome=exit.outcome, exit_code=exit.exit_code, signal=exit.signal,
+                reason=reason_of(exit), log=exit.log, output_bytes=exit.output_bytes, pid=exit.pid or attempt.pid,
             )
         )  # fmt: skip
         self.book.move(run, self._after(run, exit), run.attempts)
@@ -361,7 +360,7 @@ class Plan:
         self.ticks.make_due()
         mark = self.book.marks[event.job]
         if mark.paused is None:
-            self.book.save_mark(replace(mark, paused=event.now))
+            self.book.save_mark(mark._replace(paused=event.now))
             self.book.note("job.paused", job=event.job)
             # A run that the pause holds back gives its seat to one that a person asked for.
             self.seats.stir(event.job)
@@ -372,7 +371,7 @@ class Plan:
         self.ticks.make_due()
         mark = self.book.marks[event.job]
         if mark.paused is not None:
-            self.book.save_mark(replace(mark, paused=None))
+            self.book.save_mark(mark._replace(paused=None))
             self.book.note("job.resumed", job=event.job)
             self.seats.stir(event.job)
 

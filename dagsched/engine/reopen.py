@@ -8,7 +8,6 @@ re-opened except by name.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 
@@ -92,7 +91,7 @@ def _split(book: Book, ticks: Ticks, row: Run, tick: datetime) -> Run:
     assert row.until is not None
     # The ends are ticks by themselves, so that nothing is lost if the schedule has changed since.
     there = sorted({row.tick, *ticks.ticks_between(row.job, row.tick, row.until), row.until})
-    middle = replace(row, tick=tick, until=None)
+    middle = row._replace(tick=tick, until=None)
     before, after = [t for t in there if t < tick], [t for t in there if t > tick]
     book.split(row, [*_range(row, before), middle, *_range(row, after)])
     return middle
@@ -125,7 +124,7 @@ def _links_now(book: Book, job: Job, row: Run, tick: datetime) -> tuple[Link, ..
 
 
 def _range(row: Run, there: list[datetime]) -> list[Run]:
-    return [replace(row, tick=there[0], until=there[-1] if len(there) > 1 else None)] if there else []
+    return [row._replace(tick=there[0], until=there[-1] if len(there) > 1 else None)] if there else []
 
 
 def _reopen_below(book: Book, waiting: WaitingRoom, ticks: Ticks, first: Run, *, include_success: bool) -> None:

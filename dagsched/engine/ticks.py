@@ -7,7 +7,6 @@ topological rank) before any join is judged, so that a run finds its upstreams' 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
@@ -118,7 +117,7 @@ class Ticks:
             heir = job if heirs is None else heirs.get(id)
             rank = self._book.graph.rank[id]
             found += [(due.tick, rank, id, due) for due in self._dues_of(job, heir, now)]
-            self._book.save_mark(replace(self._book.marks[id], cursor=now))
+            self._book.save_mark(self._book.marks[id]._replace(cursor=now))
         self._make(found)
         for id in due_now:
             self.watch(id)

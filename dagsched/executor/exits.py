@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dagsched.handlers.outputs import UnreadableOutputs, parse
-from dagsched.model import Exit, Outcome, cut_to_ms
+from dagsched.model import Exit, Outcome
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _STOPPED = {
     "timeout": (Outcome.TIMED_OUT, "ran longer than its timeout"),
@@ -39,12 +41,13 @@ def exit_of(record: Mapping[str, Any], seq: int) -> Exit:
         output_bytes=record.get("bytes", 0),
         log=record.get("log", ""),
         leftovers=record["leftovers"],
+        pid=record.get("pid") or None,
     )
 
 
 def instant(wall_s: float) -> datetime:
     """Return seconds since the epoch as an instant of the model."""
-    return cut_to_ms(datetime.fromtimestamp(wall_s, UTC))
+    return _EPOCH + timedelta(milliseconds=int(wall_s * 1000))
 
 
 def _judge(record: Mapping[str, Any], code: int | None) -> tuple[Outcome, str, dict[str, str]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import lru_cache
 
 from dagsched.errors import HandlerError
 
@@ -43,6 +44,7 @@ def argv(text: str, shell: str | None = None) -> tuple[str, ...]:
     return words(text) or ("sh", "-c", text)
 
 
+@lru_cache(maxsize=1024)
 def words(text: str) -> tuple[str, ...] | None:
     """Return the words of a command that needs no shell, None when it may need one.
 
@@ -51,7 +53,7 @@ def words(text: str) -> tuple[str, ...] | None:
     """
     if not _COMMAND.fullmatch(text):
         return None
-    found = tuple(shlex.split(text))
+    found = tuple(shlex.split(text) if "'" in text or '"' in text else text.split())
     first = found[0]
     if not _NAME.fullmatch(first) or first in _OF_THE_SHELL:
         return None

@@ -121,6 +121,7 @@ class Book:
             "seq": self._next_seq,
             "run": attempt.key[0],
             "attempt": attempt.key[1],
+            "pid": attempt.pid,
             "status": attempt.status,
             "cause": attempt.cause,
             "started": attempt.started,

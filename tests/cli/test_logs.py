@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,10 +76,10 @@ def test_following_goes_on_with_the_next_attempt_until_the_run_has_ended(tmp_pat
                 lambda: (tmp_path / "one").write_bytes(b"a"),
                 lambda: (tmp_path / "one").write_bytes(b"ab"),
                 lambda: store.commit(
-                    Batch(attempts=[replace(first, ended=TICK, outcome=Outcome.FAILED)], new_attempts=[second])
+                    Batch(attempts=[first._replace(ended=TICK, outcome=Outcome.FAILED)], new_attempts=[second])
                 ),
                 lambda: (tmp_path / "two").write_bytes(b"x"),
-                lambda: store.commit(Batch(runs=[replace(run, state=RunState.SUCCESS, ended=TICK)])),
+                lambda: store.commit(Batch(runs=[run._replace(state=RunState.SUCCESS, ended=TICK)])),
             ]
         )
 

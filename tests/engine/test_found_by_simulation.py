@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -26,7 +25,7 @@ def test_rerun_out_of_a_range_whose_schedule_changed_is_refused_and_loses_no_tic
     bench = plan_of(off)
     bench.to("04:30")
     bench.configure(job("a at 30 23 * * *"))
-    name = replace(bench.row("a"), tick=utc(2026, 3, 2, 4), until=None).name
+    name = bench.row("a")._replace(tick=utc(2026, 3, 2, 4), until=None).name
     with pytest.raises(Refused, match="schedule that has changed"):
         bench.apply(events.RerunRequested(bench.now, name))
     assert bench.rows("a") == ["01:00-04:00 skipped"]

@@ -30,7 +30,7 @@ def test_attempt_is_told_who_it_is():
 
 
 def test_local_tick_of_a_job_without_time_zone_is_utc():
-    env = launch(replace(JOB, timezone="UTC"), replace(RUN, tick=utc(2026, 1, 2, 3, ms=45)), 1, env={}).env
+    env = launch(replace(JOB, timezone="UTC"), RUN._replace(tick=utc(2026, 1, 2, 3, ms=45)), 1, env={}).env
     assert env["DAGSCHED_TICK_LOCAL"] == "2026-01-02T03:00:00.045+00:00"
 
 
@@ -45,7 +45,7 @@ def test_trace_is_the_runs_and_span_the_attempts():
 
 def test_params_reach_the_command_as_environment_variables():
     job = replace(JOB, params={"max-rows": Param({}, 10), "who": Param({}), "dry": Param({}, False)})
-    env = launch(job, replace(RUN, params={"who": "$HOME; rm", "max-rows": 7}), 1, env={}).env
+    env = launch(job, RUN._replace(params={"who": "$HOME; rm", "max-rows": 7}), 1, env={}).env
     assert {name: value for name, value in env.items() if "PARAM" in name} == {
         "DAGSCHED_PARAM_MAX_ROWS": "7",
         "DAGSCHED_PARAM_WHO": "$HOME; rm",
@@ -90,7 +90,7 @@ def test_limits_places_and_identity_are_passed_on():
 def test_two_attempts_never_share_a_place_for_outputs_and_its_name_is_short():
     long = replace(JOB, id="x" * 250)
     places = {launch(JOB, RUN, 1, env={}).output, launch(JOB, RUN, 2, env={}).output}
-    places.add(launch(long, replace(RUN, job=long.id), 1, env={}).output)
+    places.add(launch(long, RUN._replace(job=long.id), 1, env={}).output)
     assert len(places) == 3
     assert all(len(os.path.basename(each)) < 40 for each in places)
 

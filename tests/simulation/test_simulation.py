@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -75,7 +74,7 @@ def _a_tick_lost_at_restart(patch: pytest.MonkeyPatch) -> None:
     real = Plan.restore
 
     def forgetful(self: Plan, **known: Any) -> None:
-        known["marks"] = [replace(mark, cursor=mark.cursor + timedelta(hours=6)) for mark in known["marks"]]
+        known["marks"] = [mark._replace(cursor=mark.cursor + timedelta(hours=6)) for mark in known["marks"]]
         real(self, **known)
 
     patch.setattr(Plan, "restore", forgetful)

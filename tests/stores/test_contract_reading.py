@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -90,7 +89,7 @@ def test_a_tick_is_covered_by_its_own_row_or_by_the_range_it_lies_in(engine, hou
 
 
 def test_a_manual_run_inside_a_range_is_found_and_hides_nothing(engine):
-    manual = replace(row("a", 4), tick=at(4, ms=1), origin=Origin.MANUAL)
+    manual = row("a", 4)._replace(tick=at(4, ms=1), origin=Origin.MANUAL)
 
     async def body(store):
         assert not is_schedule_tick(manual.tick)
@@ -273,7 +272,7 @@ def test_retention_spares_newest_live_linked_and_named_rows(engine):
 
 
 def test_retention_works_through_more_rows_than_one_chunk(engine):
-    runs = [replace(row("a", 1), tick=at(1) + timedelta(seconds=second), ended=at(3)) for second in range(2500)]
+    runs = [row("a", 1)._replace(tick=at(1) + timedelta(seconds=second), ended=at(3)) for second in range(2500)]
     events = [event(n + 1, 2, job="a", tick=run.tick) for n, run in enumerate(runs)]
     events += [event(2501 + n, 2) for n in range(4000)]
 

@@ -44,8 +44,9 @@ def runs(draw: st.DrawFn) -> Run:
     )
 
 
-ATTEMPTS = st.builds(Attempt, JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE)
-MARKS = st.builds(JobMark, JOBS, MOMENTS, MAYBE, st.integers(0, 9))
+# Not `builds`, which would fill the other fields of a named tuple too, with values no store is asked to keep.
+ATTEMPTS = st.tuples(JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE).map(lambda parts: Attempt(*parts))
+MARKS = st.tuples(JOBS, MOMENTS, MAYBE, st.integers(0, 9)).map(lambda parts: JobMark(*parts))
 CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}))
 # A number is its distance from the one that is due: mostly right, sometimes a gap or a repetition.
 EVENTS = st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1, -1]), JOBS | st.just(""), MOMENTS, st.none() | TICKS)

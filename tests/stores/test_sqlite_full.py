@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from tests.stores.make import at, attempt, daemon, event, row
 from tests.stores.test_sqlite_faults import opened, run
 
 BIG = Batch(
-    runs=[replace(row("big", hour), reason="x" * 20_000) for hour in range(100)],
+    runs=[row("big", hour)._replace(reason="x" * 20_000) for hour in range(100)],
     new_attempts=[attempt("big", hour, ended=at(hour + 0.5)) for hour in range(100)],
     events=[event(1)],
 )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 from dagsched.model import Link, RunState
 from dagsched.stores import Batch, SqliteStore, sqlite_write
 from tests.stores.make import at, daemon, row
 
-OLD = [replace(row("a", 1), tick=at(1) + timedelta(seconds=second), ended=at(3)) for second in range(250)]
+OLD = [row("a", 1)._replace(tick=at(1) + timedelta(seconds=second), ended=at(3)) for second in range(250)]
 WANTED = OLD[200]
 
 

@@ -50,7 +50,7 @@ def instant_or_none(ms: int | None) -> datetime | None:
 
 
 def run_columns(run: Run) -> Row:
-    """Return the columns of `{run_columns}`, then `last`."""
+    """Return the columns of `{run_columns}`, then `last` and `live`."""
     tick, until = ms_of(run.tick), ms_or_none(run.until)
     return (
         run.job,
@@ -78,6 +78,7 @@ def run_columns(run: Run) -> Row:
         run.config,
         run.acked,
         tick if until is None else until,
+        not run.state.is_terminal,
     )
 
 
@@ -108,11 +109,6 @@ def run_of(row: Row) -> Run:
         config=row[22],
         acked=bool(row[23]),
     )
-
-
-def stretch_columns(run: Run) -> Mapping[str, Any]:
-    tick, until = ms_of(run.tick), ms_or_none(run.until)
-    return {"job": run.job, "tick": tick, "until": until, "last": tick if until is None else until}
 
 
 def attempt_columns(attempt: Attempt) -> Row:

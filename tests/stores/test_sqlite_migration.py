@@ -53,8 +53,9 @@ def in_first_layout(run):
 
 
 def insert(connection, table, rows):
-    for values in rows:
-        connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+    info = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    places = ["?" if is_never_null or key else "nullif(?, '')" for *_, is_never_null, _, key in info]
+    connection.executemany(f"INSERT INTO {table} VALUES ({', '.join(places)})", rows)
 
 
 def key(run):

@@ -1,4 +1,5 @@
 -- Every statement the SQLite store sends. "{name}" stands for the text of that fragment.
+-- Where many rows are written, an empty text stands for NULL; codec.py says why.
 
 -- fragment: run_columns
 -- The columns of a run in the order codec.run_of reads them.
@@ -90,9 +91,13 @@ DELETE FROM runs WHERE job = ? AND tick = ?
 -- Insert a run or bring it up to date.
 INSERT INTO runs (
     {run_columns}, last, live
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+) VALUES (
+    ?, ?, nullif(?, ''), ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, ?,
+    nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+)
 ON CONFLICT (job, tick) DO UPDATE SET
-    until = excluded.until, last = excluded.last, live = excluded.live, state = excluded.state, reason = excluded.reason, origin = excluded.origin,
+    until = excluded.until, last = excluded.last, live = excluded.live,
+    state = excluded.state, reason = excluded.reason, origin = excluded.origin,
     created = excluded.created, ready = excluded.ready, started = excluded.started, ended = excluded.ended,
     attempts = excluded.attempts, attempt_limit = excluded.attempt_limit, not_before = excluded.not_before,
     exit_code = excluded.exit_code, links = excluded.links, stand_in = excluded.stand_in,
@@ -102,11 +107,15 @@ ON CONFLICT (job, tick) DO UPDATE SET
 
 -- name: new_attempt
 -- Insert an attempt that must not exist.
-INSERT INTO attempts ({attempt_columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO attempts ({attempt_columns}) VALUES (
+    ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), ?, ?, ?
+)
 
 -- name: put_attempt
 -- Insert an attempt or bring it up to date.
-INSERT INTO attempts ({attempt_columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO attempts ({attempt_columns}) VALUES (
+    ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), ?, ?, ?
+)
 ON CONFLICT (job, tick, number) DO UPDATE SET
     started = excluded.started, ended = excluded.ended, outcome = excluded.outcome,
     exit_code = excluded.exit_code, signal = excluded.signal, reason = excluded.reason,
@@ -119,7 +128,9 @@ INSERT OR REPLACE INTO marks (job, cursor, paused, started_runs, schedule_since)
 
 -- name: new_event
 -- Append to the event log.
-INSERT INTO events ({event_columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO events ({event_columns}) VALUES (
+    ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), ?, ?, ?, ?
+)
 
 -- name: put_definition
 -- Keep a job's definition once.

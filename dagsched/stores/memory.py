@@ -218,9 +218,10 @@ class MemoryStore:
         found = []
         for name in sorted(self.state.runs if job is None else [job]):
             rows = [run for run in self._runs(name) if since is None or last_tick(run) >= since]
+            tried = [run for run in rows if run.attempts and (since is None or run.tick >= since)]
             if rows:
                 ends = self._ends(rows) if since is not None else self.state.ends
-                found.append(figures(name, self._facts(name, rows, ends)))
+                found.append(figures(name, self._facts(name, rows, tried, ends)))
         return found
 
     async def check(self) -> Sequence[str]:
@@ -261,11 +262,12 @@ class MemoryStore:
     def _is_stale(self, event: EventRow, before: datetime) -> bool:
         return event.tick is not None and event.time < before and event.tick not in self.state.runs.get(event.job, {})
 
-    def _facts(self, job: str, rows: Sequence[Run], ends: Mapping[tuple[str, RunState], datetime]) -> Facts:
+    def _facts(
+        self, job: str, rows: Sequence[Run], tried: Sequence[Run], ends: Mapping[tuple[str, RunState], datetime]
+    ) -> Facts:
         facts = Facts(Counter(run.state.value for run in rows))
         facts.last_success, facts.last_failure = ends.get((job, RunState.SUCCESS)), ends.get((job, RunState.FAILED))
-        tried = sorted((run for run in rows if run.attempts), key=lambda run: run.tick, reverse=True)
-        for run in tried[:RUNS_MEASURED]:
+        for run in sorted(tried, key=lambda run: run.tick, reverse=True)[:RUNS_MEASURED]:
             attempts = self.state.attempts.get(run.key, {})
             newest, first = attempts.get(run.attempts), attempts.get(1)
             if newest is not None and newest.ended is not None:

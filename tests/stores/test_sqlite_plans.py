@@ -47,6 +47,10 @@ def test_an_ordered_query_is_read_in_order_and_never_sorted(database, name):
     assert [line for line in plan_of(database, name) if "TEMP B-TREE" in line] == []
 
 
+def test_the_newest_rows_are_found_by_job_and_tick(database):
+    assert "SEARCH runs USING INDEX sqlite_autoindex_runs_1 (job=? AND tick=?)" in plan_of(database, "newest_runs")
+
+
 def test_a_scan_would_be_noticed(database):
     plan = database.execute("EXPLAIN QUERY PLAN SELECT * FROM runs WHERE reason = 'x'").fetchall()
     assert re.match(r"SCAN runs\b", plan[0][-1])

@@ -169,12 +169,11 @@ WITH RECURSIVE jobs (job) AS (
 ),
 begun (job, tick) AS (
     SELECT job, (SELECT max(tick) FROM runs WHERE runs.job = jobs.job) FROM jobs WHERE job IS NOT NULL
-)
-SELECT {run_columns} FROM runs
-WHERE (job, tick) IN (
+),
+-- A person's tick may lie inside a range, which then ends after it.
+newest (its_job, its_tick) AS (
     SELECT
         job,
-        -- A person's tick may lie inside a range, which then ends after it.
         ifnull((
             SELECT runs.tick FROM runs
             WHERE runs.job = begun.job AND runs.until IS NOT NULL AND runs.until > begun.tick
@@ -182,6 +181,7 @@ WHERE (job, tick) IN (
         ), tick)
     FROM begun
 )
+SELECT {run_columns} FROM newest CROSS JOIN runs ON job = its_job AND tick = its_tick
 
 -- name: runs_after
 -- Rows of a job whose last tick lies after an instant.
@@ -294,12 +294,15 @@ SELECT job, state, count(*), NULL FROM runs WHERE live = 1 AND last >= :since GR
 -- run, from its tick to its first start.
 SELECT
     newest.ended - newest.started,
-    CASE WHEN tried.origin IN ('schedule', 'catchup', 'upstream') THEN first.started - tried.tick END
+    CASE WHEN tried.origin IN ('schedule', 'catchup', 'upstream') THEN
+        CASE tried.attempts WHEN 1 THEN newest.started ELSE (
+            SELECT started FROM attempts WHERE job = tried.job AND tick = tried.tick AND number = 1
+        ) END - tried.tick
+    END
 FROM (
     SELECT job, tick, origin, attempts FROM runs
-    WHERE job = :job AND attempts > 0 AND last >= :since ORDER BY tick DESC LIMIT :limit
+    WHERE job = :job AND attempts > 0 AND tick >= :since ORDER BY tick DESC LIMIT :limit
 ) AS tried
-LEFT JOIN attempts AS first ON first.job = tried.job AND first.tick = tried.tick AND first.number = 1
 LEFT JOIN attempts AS newest
     ON newest.job = tried.job AND newest.tick = tried.tick AND newest.number = tried.attempts
 

@@ -5,6 +5,7 @@ physical limit of this machine, in the same run and in turns with what is measur
 falls on both, and tells the ratio of the medians.
 """
 
+from yard.daemons import READY_S, Spent, daemon, family, spent, wait_for_socket
 from yard.jobfiles import ZONES, expressions, realistic_jobs
 from yard.processes import ENV, Took, answer_apart, is_part, memory_mb, scratch, time_process
 from yard.report import Report, options
@@ -12,17 +13,23 @@ from yard.yardsticks import sync_seconds, write_and_sync
 
 __all__ = [
     "ENV",
+    "READY_S",
     "ZONES",
     "Report",
+    "Spent",
     "Took",
     "answer_apart",
+    "daemon",
     "expressions",
+    "family",
     "is_part",
     "memory_mb",
     "options",
     "realistic_jobs",
     "scratch",
+    "spent",
     "sync_seconds",
     "time_process",
+    "wait_for_socket",
     "write_and_sync",
 ]

@@ -87,13 +87,13 @@ async def _read(args: argparse.Namespace) -> Status:
     async with reading(home, quiet=True) as store:
         in_force = await config_in_force(store)
         snapshot = await store.snapshot({})
-        statistics = await store.statistics()
+        counts = await store.counts()
     config = in_force[1] if in_force else None
     # Without a daemon the files are what the next start will use, so their coming ticks are shown.
     if daemon is None:
         config = load_config_if_any(args.paths) or config
     marks = {mark.job: mark for mark in snapshot.marks}
-    jobs = list(_job_lines(config, marks, snapshot.runs, statistics, now))
+    jobs = list(_job_lines(config, marks, snapshot.runs, counts, now))
     return Status(home, now, daemon, in_force[0] if in_force else None, jobs, snapshot.requests)
 
 
@@ -101,25 +101,24 @@ def _job_lines(
     config: Config | None,
     marks: Mapping[str, JobMark],
     runs: Iterable[Run],
-    statistics: Iterable[Mapping[str, Any]],
+    counts: Mapping[str, Mapping[str, int]],
     now: datetime,
 ) -> Iterable[JobLine]:
     newest = _most_telling(runs)
-    counts = {row["job"]: _counts(row) for row in statistics}
     declared = config.jobs if config else {}
     ahead = Ahead(config, marks) if config else None
     for id, job in declared.items():
         mark = marks.get(id)
         coming = ahead.next(id, now) if ahead else None
         paused = mark.paused if mark else None
-        yield JobLine(id, job.enabled, paused, newest.get(id), coming, counts.get(id, {}))
+        yield JobLine(id, job.enabled, paused, newest.get(id), coming, _in_order(counts.get(id, {})))
     for id in sorted((newest.keys() | counts.keys()) - declared.keys()):
-        yield JobLine(id, True, None, newest.get(id), None, counts.get(id, {}), removed=config is not None)
+        yield JobLine(id, True, None, newest.get(id), None, _in_order(counts.get(id, {})), removed=config is not None)
 
 
-def _counts(row: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many runs are in each state that occurs."""
-    return {str(state): row[str(state)] for state in RunState if row[str(state)]}
+def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return how many runs are in each state that occurs, in the order of a run's life."""
+    return {str(state): counts[str(state)] for state in RunState if counts.get(str(state))}
 
 
 def _most_telling(runs: Iterable[Run]) -> dict[str, Run]:

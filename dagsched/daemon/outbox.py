@@ -18,7 +18,7 @@ from dagsched.engine.commands import (
     StartAttempt,
     StopAttempt,
 )
-from dagsched.model import Attempt, Run
+from dagsched.model import Attempt, JobMark, Run
 from dagsched.stores.contract import Batch
 
 
@@ -30,6 +30,7 @@ class Outbox:
     acts: list[StartAttempt | StopAttempt] = field(default_factory=list)
     _runs: dict[tuple[str, datetime], Run] = field(default_factory=dict)
     _attempts: dict[tuple[str, datetime, int], Attempt] = field(default_factory=dict)
+    _marks: dict[str, JobMark] = field(default_factory=dict)
     _new: set[tuple[str, datetime, int]] = field(default_factory=set)
 
     def take(self, commands: Iterable[Command]) -> None:
@@ -55,8 +56,7 @@ class Outbox:
 
     def _take_rare(self, command: Command) -> None:
         if isinstance(command, SaveMark):
-            self.batch.marks = [mark for mark in self.batch.marks if mark.job != command.mark.job]
-            self.batch.marks.append(command.mark)
+            self._marks[command.mark.job] = command.mark
         elif isinstance(command, SplitRow):
             key = (command.job, command.tick)
             # A row that this very commit would have made for the first time is not there to be split.
@@ -70,6 +70,7 @@ class Outbox:
     def sealed(self) -> Batch:
         """Return the batch with all rows in it; nothing may be taken after that."""
         self.batch.runs = list(self._runs.values())
+        self.batch.marks = list(self._marks.values())
         self.batch.new_attempts = [attempt for key, attempt in self._attempts.items() if key in self._new]
         self.batch.attempts = [attempt for key, attempt in self._attempts.items() if key not in self._new]
         return self.batch

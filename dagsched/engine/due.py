@@ -91,6 +91,9 @@ class _Reading:
         if first is None or first > until:
             return
         newest, following = first, self.trigger.next(first)
+        if is_on_time(first, following, self.now):
+            yield Due(first)
+            return
         if following is not None and following <= until:
             newest = newest_tick(self.trigger, first, until) or first
             following = self.trigger.next(newest)
@@ -161,6 +164,11 @@ class _Reading:
         first = self.trigger.next(after)
         assert first is not None, "there is a last one"
         yield Due(first, last if last > first else None, Origin.SCHEDULE, state, reason, stand_in)
+
+
+def is_on_time(first: datetime, following: datetime | None, now: datetime) -> bool:
+    """Whether a watched schedule's first tick after its cursor is on time and the only one, given the next."""
+    return now - first <= ON_TIME and (following is None or following > now)
 
 
 def newest_tick(trigger: Trigger, after: datetime, until: datetime) -> datetime | None:

@@ -42,6 +42,8 @@ from dagsched.model import (
     run_name,
 )
 
+# What comes in meanwhile waits for this many to be made, committed and started, and not for a thousand.
+DUE_AT_ONCE = 64
 _NO_CONFIG = "no configuration yet"
 
 
@@ -200,7 +202,7 @@ class Plan:
     def _time_passed(self, event: events.TimePassed) -> None:
         # What was missed is decided by the configuration that comes, which may still be on its way.
         if _NO_CONFIG not in self._holds:
-            self.ticks.make_due()
+            self.ticks.make_due(at_most=DUE_AT_ONCE)
 
     def _clock_stepped(self, event: events.ClockStepped) -> None:
         """Move the ends of all delays with the clock: backoff is time that passes, not time of day."""

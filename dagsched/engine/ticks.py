@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
 from dagsched.engine.book import Book
-from dagsched.engine.due import Due, dues
+from dagsched.engine.due import Due, dues, is_on_time
 from dagsched.engine.joins import links_of
 from dagsched.engine.waiting import WaitingRoom
 from dagsched.model import (
     EMPTY,
     LIVE,
     Job,
+    JobMark,
     Origin,
     Run,
     RunState,
@@ -39,6 +40,7 @@ class Ticks:
         self.frozen = False
         self._heap: list[tuple[datetime, str]] = []
         self._next: dict[str, datetime] = {}
+        self._coming: dict[tuple[int, datetime], datetime | None] = {}
 
     # ------------------------------------------------------------ when
 
@@ -46,9 +48,13 @@ class Ticks:
         """Look at every schedule anew, from each job's cursor."""
         self._next = {}
         for job in self._book.jobs.values():
-            found = self._next_of(job)
+            if job.schedule is None:
+                continue
+            cursor = self._book.marks[job.id].cursor
+            found = None if self._is_used_up(job) else self._following(job, cursor)
             if found is not None:
                 self._next[job.id] = found
+        self._coming.clear()
         self._heap = [(tick, job) for job, tick in self._next.items()]
         heapify(self._heap)
 
@@ -102,33 +108,76 @@ class Ticks:
 
     # ------------------------------------------------------------ what is due
 
-    def make_due(self, heirs: Mapping[str, Job] | None = None) -> None:
+    def make_due(self, heirs: Mapping[str, Job] | None = None, *, at_most: int | None = None) -> None:
         """Make a row of every tick up to now, under the configuration in force.
 
         `heirs`: the jobs of the configuration that comes after it, whose catch-up decides what was missed.
+        `at_most`: of the jobs without an edge, no more than that many; `wake_at` is not after now while some are left.
         """
         if self.frozen:
             return
         now = self._book.now
+        due_now = self._due_now(now, at_most)
         found: list[tuple[datetime, int, str, Due | None]] = []
-        due_now = self._jobs_due(now)
-        for id in due_now:
+        coming: list[tuple[datetime | None, str]] = []
+        for rank, id, tick in due_now:
             job = self._book.jobs[id]
-            heir = job if heirs is None else heirs.get(id)
-            rank = self._book.graph.rank[id]
-            found += [(due.tick, rank, id, due) for due in self._dues_of(job, heir, now)]
-            self._book.save_mark(self._book.marks[id]._replace(cursor=now))
+            mark = self._book.marks[id]
+            following = self._following(job, tick) if heirs is None and self._is_plain(job, mark) else None
+            if following is not None and is_on_time(tick, following, now):
+                found.append((tick, rank, id, Due(tick)))
+                coming.append((following, id))
+            else:
+                heir = job if heirs is None else heirs.get(id)
+                found += [(due.tick, rank, id, due) for due in self._dues_of(job, heir, now)]
+                coming.append((None, id))
+            self._book.save_mark(mark._replace(cursor=now))
         self._make(found)
-        for id in due_now:
-            self.watch(id)
+        self._coming.clear()
+        for next_tick, id in coming:
+            if next_tick is None:
+                self.watch(id)
+            else:
+                self._next[id] = next_tick
+                heappush(self._heap, (next_tick, id))
 
-    def _jobs_due(self, now: datetime) -> list[str]:
-        ids = []
+    def _due_now(self, now: datetime, at_most: int | None) -> list[tuple[int, str, datetime]]:
+        """Take what is due off the heap: (rank, job, its first tick), in order of tick and rank.
+
+        Jobs with edges come all at once, for joins look at each other's ticks; of those without, the rest goes back.
+        """
+        graph, found = self._book.graph, []
         while (at := self.wake_at()) is not None and at <= now:
-            _, id = heappop(self._heap)
+            tick, id = heappop(self._heap)
             del self._next[id]
-            ids.append(id)
-        return ids
+            found.append((tick, graph.rank[id], id))
+        found.sort()
+        if at_most is None or len(found) <= at_most:
+            return [(rank, id, tick) for tick, rank, id in found]
+        taken, left = [], at_most
+        for tick, rank, id in found:
+            if graph.upstream[id] or graph.downstream[id]:
+                taken.append((rank, id, tick))
+            elif left:
+                left -= 1
+                taken.append((rank, id, tick))
+            else:
+                self._next[id] = tick
+                heappush(self._heap, (tick, id))
+        return taken
+
+    def _is_plain(self, job: Job, mark: JobMark) -> bool:
+        """Whether nothing but the time decides about the job's ticks."""
+        assert job.schedule is not None
+        return job.enabled and mark.paused is None and job.schedule.max_runs is None
+
+    def _following(self, job: Job, tick: datetime) -> datetime | None:
+        """Return the schedule's next tick after `tick`; jobs that share a schedule are due together."""
+        assert job.schedule is not None
+        key = (id(job.schedule), tick)
+        if key not in self._coming:
+            self._coming[key] = trigger_of(job.schedule).next(tick)
+        return self._coming[key]
 
     def _dues_of(self, job: Job, heir: Job | None, now: datetime) -> Iterator[Due]:
         assert job.schedule is not None

@@ -136,6 +136,10 @@ class Store(Protocol):
         """Return the stored job of that hash."""
         ...
 
+    async def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """Return for each job that has rows how many there are in each state that occurs."""
+        ...
+
     async def statistics(self, job: str | None = None, *, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
         """Return one mapping per job that has rows with a last tick at or after `since`, in order of id.
 
@@ -143,6 +147,8 @@ class Store(Protocol):
         ended `success` or `failed`, None if none), `duration_mean_s`, `duration_p50_s`, `duration_p95_s` (of
         each run's newest attempt, if it ended), `lateness_mean_s`, `lateness_p95_s` (first start less tick,
         of runs that a schedule, a catch-up or an upstream made), `last_success`, `last_failure` (instants).
+        Durations and lateness are those of the job's newest 100 runs with an attempt (and a tick from `since` on). Without `since`,
+        `last_success` and `last_failure` are the newest ends ever committed, of runs since pruned or re-opened too.
         """
         ...
 

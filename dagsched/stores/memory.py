@@ -6,6 +6,7 @@ open. `crash()` does what a kernel does to a process that was killed: its lock i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, S
 from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Request, Run, RunState
 from dagsched.stores.contract import Batch, Snapshot
 from dagsched.stores.needed import Key, last_tick, with_needed
-from dagsched.stores.statistics import TIMELY_ORIGINS, Facts, figures
+from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -29,6 +30,7 @@ class MemoryState:
     owner: MemoryStore | None = None
     holder: str = ""
     runs: dict[str, dict[datetime, Run]] = field(default_factory=dict)
+    ends: dict[tuple[str, RunState], datetime] = field(default_factory=dict)
     attempts: dict[Key, dict[int, Attempt]] = field(default_factory=dict)
     events: list[EventRow] = field(default_factory=list)
     last_event: int = 0
@@ -130,6 +132,8 @@ class MemoryStore:
             del self.state.runs[job][tick]
         for run in batch.runs:
             self.state.runs.setdefault(run.job, {})[run.tick] = run
+        for key, ended in self._ends(batch.runs).items():
+            self.state.ends[key] = max(self.state.ends.get(key, ended), ended)
 
     def _write_events(self, events: Sequence[EventRow]) -> None:
         if events:
@@ -202,13 +206,23 @@ class MemoryStore:
         self._require_open()
         return self.state.definitions.get(digest)
 
+    async def counts(self) -> Mapping[str, Mapping[str, int]]:
+        self._require_open()
+        found: dict[str, Counter[str]] = {}
+        for run in self._runs():
+            found.setdefault(run.job, Counter())[run.state.value] += 1
+        return found
+
     async def statistics(self, job: str | None = None, *, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
         self._require_open()
-        facts: dict[str, Facts] = {}
-        for run in self._runs(job):
-            if since is None or last_tick(run) >= since:
-                self._collect(run, facts.setdefault(run.job, Facts()))
-        return [figures(name, facts[name]) for name in sorted(facts)]
+        found = []
+        for name in sorted(self.state.runs if job is None else [job]):
+            rows = [run for run in self._runs(name) if since is None or last_tick(run) >= since]
+            tried = [run for run in rows if run.attempts and (since is None or run.tick >= since)]
+            if rows:
+                ends = self._ends(rows) if since is not None else self.state.ends
+                found.append(figures(name, self._facts(name, rows, tried, ends)))
+        return found
 
     async def check(self) -> Sequence[str]:
         self._require_open()
@@ -248,18 +262,28 @@ class MemoryStore:
     def _is_stale(self, event: EventRow, before: datetime) -> bool:
         return event.tick is not None and event.time < before and event.tick not in self.state.runs.get(event.job, {})
 
-    def _collect(self, run: Run, facts: Facts) -> None:
-        facts.states[run.state.value] += 1
-        attempts = self.state.attempts.get(run.key, {})
-        newest, first = attempts.get(run.attempts), attempts.get(1)
-        if newest is not None and newest.ended is not None:
-            facts.durations_ms.append((newest.ended - newest.started) // MILLISECOND)
-        if first is not None and run.origin in TIMELY_ORIGINS:
-            facts.lateness_ms.append((first.started - run.tick) // MILLISECOND)
-        if run.state is RunState.SUCCESS:
-            facts.last_success = _later(facts.last_success, run.ended)
-        if run.state is RunState.FAILED:
-            facts.last_failure = _later(facts.last_failure, run.ended)
+    def _facts(
+        self, job: str, rows: Sequence[Run], tried: Sequence[Run], ends: Mapping[tuple[str, RunState], datetime]
+    ) -> Facts:
+        facts = Facts(Counter(run.state.value for run in rows))
+        facts.last_success, facts.last_failure = ends.get((job, RunState.SUCCESS)), ends.get((job, RunState.FAILED))
+        for run in sorted(tried, key=lambda run: run.tick, reverse=True)[:RUNS_MEASURED]:
+            attempts = self.state.attempts.get(run.key, {})
+            newest, first = attempts.get(run.attempts), attempts.get(1)
+            if newest is not None and newest.ended is not None:
+                facts.durations_ms.append((newest.ended - newest.started) // MILLISECOND)
+            if first is not None and run.origin in TIMELY_ORIGINS:
+                facts.lateness_ms.append((first.started - run.tick) // MILLISECOND)
+        return facts
+
+    def _ends(self, runs: Iterable[Run]) -> dict[tuple[str, RunState], datetime]:
+        """Return when the newest of these that are over ended, by job and state."""
+        found: dict[tuple[str, RunState], datetime] = {}
+        for run in runs:
+            if run.state.is_terminal and run.ended is not None:
+                key = (run.job, run.state)
+                found[key] = max(found.get(key, run.ended), run.ended)
+        return found
 
     def _require_open(self) -> None:
         if not self._open:
@@ -277,7 +301,3 @@ class MemoryStore:
 
 def _is_over(run: Run, before: datetime) -> bool:
     return run.state.is_terminal and last_tick(run) < before and run.ended is not None and run.ended < before
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((moment for moment in (one, other) if moment is not None), default=None)

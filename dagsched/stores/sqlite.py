@@ -8,23 +8,21 @@ never delays a commit, and see committed state only. See docs/state.md for the f
 from __future__ import annotations
 
 import asyncio
-import heapq
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dagsched.errors import StoreError, StoreUnavailable
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Run, RunState
+from dagsched.model import LIVE, Attempt, ConfigVersion, EventRow, JobMark, Run, RunState
 from dagsched.stores import codec, sqlite_read, sqlite_write
 from dagsched.stores.contract import Batch, Snapshot
 from dagsched.stores.lock import DaemonLock
-from dagsched.stores.needed import Key, last_tick
+from dagsched.stores.needed import Key
 from dagsched.stores.prepare import prepare_to_read, prepare_to_write
-from dagsched.stores.session import Session, decoded
+from dagsched.stores.session import Procedures, Session, decoded
 from dagsched.stores.sqlite_read import EVER_MS
 from dagsched.stores.statistics import figures
 
@@ -98,14 +96,16 @@ class SqliteStore:
     async def prune(self, *, before: datetime, keep: frozenset[Key]) -> int:
         reader, writer, before_ms, pruned = self._opened_reader(), self._opened_writer(), codec.ms_of(before), 0
         spared = await reader.read(partial(sqlite_write.spared, keep=keep))
-        # In chunks, so that a commit waits for one of them at most.
-        position: tuple[int, str, int] | None = (-EVER_MS, "", -EVER_MS)
-        while position is not None:
-            chunk = partial(
-                sqlite_write.prune_rows, before_ms=before_ms, position=position, spared=spared, epoch=self._epoch
-            )
-            position, count = await writer.write(chunk)
-            pruned += count
+        for state in sorted(set(RunState) - LIVE):
+            # In chunks, so that a commit waits for one of them at most.
+            position: sqlite_write.Position | None = sqlite_write.OLDEST
+            while position is not None:
+                chunk = partial(
+                    sqlite_write.prune_rows,
+                    state=state, before_ms=before_ms, position=position, spared=spared, epoch=self._epoch,
+                )  # fmt: skip
+                position, count = await writer.write(chunk)
+                pruned += count
         seq: int | None = 0
         while seq is not None:
             seq = await writer.write(
@@ -131,22 +131,18 @@ class SqliteStore:
         newest_first: bool = True,
         limit: int | None = None,
     ) -> Sequence[Run]:
-        order = "newest" if newest_first else "oldest"
         bounds = {
             "after": -EVER_MS if after is None else codec.ms_of(after),
             "until": EVER_MS if until is None else codec.ms_of(until),
             "limit": -1 if limit is None else limit,
         }
-        names = sorted({state.value for state in states})
-        if job is not None:
-            listed = f"|{'|'.join(names)}|" if names else ""
-            return await self._ask(codec.run_of, f"job_rows_{order}", bounds | {"job": job, "states": listed})
-        if not names:
-            return await self._ask(codec.run_of, f"rows_{order}", bounds)
-        # One walk of the index per state, each cut to the limit, merged.
-        walks = [await self._ask(codec.run_of, f"state_rows_{order}", bounds | {"state": name}) for name in names]
-        merged = heapq.merge(*walks, key=_sorting_key, reverse=newest_first)
-        return list(islice(merged, limit))
+
+        def found(connection: Procedures) -> list[Run]:
+            if job is None:
+                return sqlite_read.rows_of_all(connection, bounds, states, newest_first)
+            return sqlite_read.rows_of_job(connection, job, bounds, states, newest_first)
+
+        return await self._opened_reader().read(found)
 
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         return await self._ask(codec.attempt_of, "attempts", (job, codec.ms_of(tick)))
@@ -167,6 +163,9 @@ class SqliteStore:
     async def definition(self, digest: str) -> Mapping[str, Any] | None:
         found = await self._ask(_body_of, "definition", (digest,))
         return found[0] if found else None
+
+    async def counts(self) -> Mapping[str, Mapping[str, int]]:
+        return await self._opened_reader().read(sqlite_read.counts_by_job)
 
     async def statistics(self, job: str | None = None, *, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
         since_ms = codec.ms_or_none(since)
@@ -208,7 +207,3 @@ class SqliteStore:
 
 def _body_of(row: Sequence[Any]) -> Mapping[str, Any]:
     return codec.mapping_of(row[0])
-
-
-def _sorting_key(run: Run) -> tuple[datetime, str, datetime]:
-    return last_tick(run), run.job, run.tick

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
-from dagsched.model import Run, RunState
+from dagsched.model import LIVE, Run, RunState
 from dagsched.stores import codec
 from dagsched.stores.contract import Snapshot
-from dagsched.stores.needed import with_needed
+from dagsched.stores.needed import last_tick, with_needed
 from dagsched.stores.session import Procedures, decoded
-from dagsched.stores.statistics import Facts
+from dagsched.stores.statistics import RUNS_MEASURED, Facts
 
 EVER_MS = 1 << 60
 
@@ -19,7 +22,7 @@ EVER_MS = 1 << 60
 def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapshot:
     rows = [*live_runs(connection), *runs_of(connection, "newest_runs")]
     for job, horizon in horizons.items():
-        rows += runs_of(connection, "runs_after", (job, codec.ms_of(horizon)))
+        rows += runs_of(connection, "runs_after", {"job": job, "after": codec.ms_of(horizon)})
     found = with_needed(rows, lambda job, tick: row_at(connection, job, tick))
     attempts = decoded(codec.attempt_of, connection.ask("open_attempts"))
     configs = connection.ask("configs", {"at": EVER_MS, "limit": 1})
@@ -39,7 +42,7 @@ def live_runs(connection: Procedures) -> list[Run]:
     return runs_of(connection, "live_runs")
 
 
-def runs_of(connection: Procedures, name: str, parameters: Sequence[Any] = ()) -> list[Run]:
+def runs_of(connection: Procedures, name: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Run]:
     return decoded(codec.run_of, connection.ask(name, parameters))
 
 
@@ -59,29 +62,88 @@ def keys_of(connection: Procedures, rows: Sequence[Run]) -> set[tuple[str, int]]
     return {(job, codec.ms_of(tick)) for job, tick in found}
 
 
+def rows_of_job(
+    connection: Procedures, job: str, bounds: Mapping[str, Any], states: Sequence[RunState], newest_first: bool
+) -> list[Run]:
+    """Return rows of one job: those of one tick and range rows, each found in order, merged."""
+    listed = f"|{'|'.join(state.value for state in states)}|" if states else ""
+    order = "newest" if newest_first else "oldest"
+    bounds = {**bounds, "job": job, "states": listed}
+    walks = [connection.ask(f"{kind}_{order}", bounds) for kind in ("job_rows", "job_range_rows")]
+    return _merged([decoded(codec.run_of, walk) for walk in walks], bounds, newest_first)
+
+
+def rows_of_all(
+    connection: Procedures, bounds: Mapping[str, Any], states: Sequence[RunState], newest_first: bool
+) -> list[Run]:
+    """Return rows of all jobs: one walk of the index per state of what is over, and the few that are not, merged."""
+    wanted, order = set(states or RunState), "newest" if newest_first else "oldest"
+    live = decoded(codec.run_of, connection.ask("live_rows", bounds)) if wanted & LIVE else []
+    walks = [sorted((run for run in live if run.state in wanted), key=_sorting_key, reverse=newest_first)]
+    for state in sorted(wanted - LIVE):
+        rows = connection.ask(f"state_rows_{order}", {**bounds, "state": state.value})
+        walks.append(decoded(codec.run_of, rows))
+    return _merged(walks, bounds, newest_first)
+
+
+def _merged(walks: Sequence[Sequence[Run]], bounds: Mapping[str, Any], newest_first: bool) -> list[Run]:
+    limit = bounds["limit"]
+    merged = heapq.merge(*walks, key=_sorting_key, reverse=newest_first)
+    return list(islice(merged, None if limit < 0 else limit))
+
+
+def _sorting_key(run: Run) -> tuple[datetime, str, datetime]:
+    return last_tick(run), run.job, run.tick
+
+
+def counts_by_job(connection: Procedures) -> dict[str, Counter[str]]:
+    # Adding up drops the states whose rows are all gone.
+    return {job: +facts.states for job, facts in _counted(connection.ask("counts")).items()}
+
+
 def facts_by_job(connection: Procedures, job: str | None, since_ms: int | None) -> dict[str, Facts]:
-    bounds: dict[str, Any] = {} if job is None else {"job": job}
-    if job is not None or since_ms is not None:
-        bounds |= {"since": -EVER_MS if since_ms is None else since_ms}
-    prefix = "job_" if job is not None else "" if since_ms is not None else "all_"
-    facts: dict[str, Facts] = {}
-    for name, state, count, ended in connection.ask(f"{prefix}state_counts", bounds):
-        of_job = facts.setdefault(name, Facts())
-        of_job.states[state] = count
-        if state == RunState.SUCCESS:
-            of_job.last_success = codec.instant_or_none(ended)
-        if state == RunState.FAILED:
-            of_job.last_failure = codec.instant_or_none(ended)
-    for name, duration_ms, lateness_ms in connection.ask(f"{prefix}lengths", bounds):
-        if duration_ms is not None:
-            facts[name].durations_ms.append(duration_ms)
-        if lateness_ms is not None:
-            facts[name].lateness_ms.append(lateness_ms)
+    if since_ms is not None:
+        facts = _counted(_counts_since(connection, since_ms))
+    elif job is not None:
+        facts = _counted(connection.ask("job_counts", {"job": job}))
+    else:
+        facts = _counted(connection.ask("counts"))
+    if job is not None:
+        facts = {name: found for name, found in facts.items() if name == job}
+    for name, found in facts.items():
+        since = -EVER_MS if since_ms is None else since_ms
+        bounds = {"job": name, "since": since, "limit": RUNS_MEASURED}
+        for duration_ms, lateness_ms in connection.ask("lengths", bounds):
+            if duration_ms is not None:
+                found.durations_ms.append(duration_ms)
+            if lateness_ms is not None:
+                found.lateness_ms.append(lateness_ms)
     return facts
+
+
+def _counts_since(connection: Procedures, since_ms: int) -> list[Any]:
+    bounds = {"since": since_ms}
+    rows = connection.ask("live_counts_since", bounds)
+    for state in sorted(set(RunState) - LIVE):
+        rows += connection.ask("counts_since", {**bounds, "state": state.value})
+    return rows
+
+
+def _counted(rows: Iterable[Sequence[Any]]) -> dict[str, Facts]:
+    facts: dict[str, Facts] = {}
+    for job, state, count, ended in rows:
+        found = facts.setdefault(job, Facts())
+        found.states[state] += count
+        if state == RunState.SUCCESS:
+            found.last_success = codec.instant_or_none(ended)
+        if state == RunState.FAILED:
+            found.last_failure = codec.instant_or_none(ended)
+    # A job may have no row left: what was counted is gone.
+    return {job: found for job, found in facts.items() if found.states.total()}
 
 
 def findings(connection: Procedures) -> list[str]:
     found = [text for (text,) in connection.ask("integrity") if text != "ok"]
-    for name in ("check_orphans", "check_open_attempts", "check_log", "check_ranges"):
+    for name in ("check_orphans", "check_open_attempts", "check_log", "check_ranges", "check_totals"):
         found += [text for (text,) in connection.ask(name)]
     return found

@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagsched.errors import FencedOut, IntegrityBroken
-from dagsched.model import EventRow
+from dagsched.model import EventRow, RunState
 from dagsched.stores import codec
 from dagsched.stores.contract import Batch
 from dagsched.stores.needed import Key
 from dagsched.stores.session import Procedures
-from dagsched.stores.sqlite_read import keys_of, row_of, runs_of
+from dagsched.stores.sqlite_read import EVER_MS, keys_of, row_of, runs_of
 
 # Old rows lie all over the file: a hundred can touch a thousand pages, and a commit waits for them.
 PRUNE_ROWS = 100
 PRUNE_EVENTS = 1000
+
+# How far retention has come in the rows of a state: last tick, job, tick.
+Position = tuple[int, str, int]
+OLDEST: Position = (-EVER_MS, "", -EVER_MS)
 
 
 def write(connection: Procedures, batch: Batch, epoch: int) -> None:
@@ -30,7 +34,6 @@ def write(connection: Procedures, batch: Batch, epoch: int) -> None:
     if connection.change("split_range", split) != len(split):
         raise IntegrityBroken("a range row that was to be split is not there")
     connection.change("put_run", [codec.run_columns(run) for run in batch.runs])
-    connection.change("stretch_run", [codec.stretch_columns(run) for run in batch.runs])
     connection.change("new_attempt", [codec.attempt_columns(attempt) for attempt in batch.new_attempts])
     connection.change("put_attempt", [codec.attempt_columns(attempt) for attempt in batch.attempts])
     connection.change("put_mark", [codec.mark_columns(mark) for mark in batch.marks])
@@ -93,19 +96,18 @@ def spared(connection: Procedures, keep: frozenset[Key]) -> Spared:
 
 
 def prune_rows(
-    connection: Procedures, before_ms: int, position: tuple[int, str, int], spared: Spared, epoch: int
-) -> tuple[tuple[int, str, int] | None, int]:
-    """Delete among the next rows after `position`; return the new position (None: the end) and how many."""
+    connection: Procedures, state: RunState, before_ms: int, position: Position, spared: Spared, epoch: int
+) -> tuple[Position | None, int]:
+    """Delete among a state's next rows after `position`; return the new position (None: the end) and how many."""
     _fenced(connection, epoch)
     spared.ask_new(connection)
     last, job, tick = position
-    bounds = {"before": before_ms, "last": last, "job": job, "tick": tick, "limit": PRUNE_ROWS}
-    rows = connection.ask("prunable", bounds)
-    doomed = [(job, tick) for job, tick, _ in rows if (job, tick) not in spared.keys]
+    bounds = {"state": state.value, "before": before_ms, "last": last, "job": job, "tick": tick, "limit": PRUNE_ROWS}
+    rows: list[Position] = connection.ask("prunable", bounds)
+    doomed = [(job, tick) for _, job, tick in rows if (job, tick) not in spared.keys]
     connection.change("delete_attempts", doomed)
     connection.change("delete_run", doomed)
-    job, tick, last = rows[-1] if rows else ("", 0, 0)
-    return (last, job, tick) if len(rows) == PRUNE_ROWS else None, len(doomed)
+    return rows[-1] if len(rows) == PRUNE_ROWS else None, len(doomed)
 
 
 def prune_events(connection: Procedures, before_ms: int, after: int, epoch: int) -> int | None:

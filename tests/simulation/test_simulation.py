@@ -104,8 +104,8 @@ def _joins_without_upstreams(patch: pytest.MonkeyPatch) -> None:
 def _terminal_states_rewritten(patch: pytest.MonkeyPatch) -> None:
     real = Ticks.make_due
 
-    def rewrite(self: Ticks, heirs: Any = None) -> None:
-        real(self, heirs)
+    def rewrite(self: Ticks, heirs: Any = None, **bounds: Any) -> None:
+        real(self, heirs, **bounds)
         for id in self._book.jobs:
             row = self._book.ledger.newest_of_all(id)
             if row is not None and row.state is RunState.FAILED:

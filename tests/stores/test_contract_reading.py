@@ -328,6 +328,44 @@ def test_statistics_can_be_of_one_job_and_since_an_instant(engine):
     check(engine, body, Batch(runs=runs, new_attempts=attempts))
 
 
+def test_lengths_are_those_of_the_newest_hundred_tried_runs(engine):
+    runs = [row("a", hour, attempts=1) for hour in range(120)] + [row("a", 200 + n, S.SKIPPED) for n in range(50)]
+    attempts = [
+        attempt("a", hour, started=at(hour), ended=at(hour) + timedelta(seconds=hour < 20)) for hour in range(120)
+    ]
+
+    async def body(store):
+        [figures] = await store.statistics()
+        assert (figures["total"], figures["success"], figures["duration_mean_s"]) == (170, 120, 0.0)
+        assert figures["lateness_mean_s"] == 0.0
+
+    check(engine, body, Batch(runs=runs, new_attempts=attempts))
+
+
+def test_runs_are_counted_by_job_and_state_whatever_becomes_of_them(engine):
+    async def body(store):
+        assert await store.counts() == {"a": {"failed": 2, "skipped": 1, "running": 1}, "b": {"success": 1}}
+        await store.commit(Batch(runs=[row("a", 1, S.QUEUED), row("a", 4)], split=[("a", at(3))]))
+        assert await store.counts() == {"a": {"queued": 1, "failed": 1, "success": 1}, "b": {"success": 1}}
+        await store.prune(before=at(4), keep=frozenset())
+        assert await store.counts() == {"a": {"queued": 1, "success": 1}, "b": {"success": 1}}
+        assert await store.check() == []
+
+    runs = [row("a", 1, S.FAILED), row("a", 2, S.FAILED), left_out("a", 3, 3.5), row("a", 4, S.RUNNING), row("b", 1)]
+    check(engine, body, Batch(runs=runs))
+
+
+def test_the_last_failure_is_remembered_when_its_run_is_gone(engine):
+    async def body(store):
+        await store.prune(before=at(4), keep=frozenset())
+        [figures] = await store.statistics()
+        assert (figures["failed"], figures["last_failure"]) == (0, at(1.5))
+        [figures] = await store.statistics(since=at(0))
+        assert figures["last_failure"] is None
+
+    check(engine, body, Batch(runs=[row("a", 1, S.FAILED), row("a", 5)]))
+
+
 def test_a_sound_state_has_no_findings_and_an_attempt_without_run_is_one(engine):
     async def main():
         batch = Batch(runs=[row("a", 1, attempts=1)], new_attempts=[attempt("a", 1, ended=at(2))])

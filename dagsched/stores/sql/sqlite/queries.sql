@@ -1,4 +1,5 @@
 -- Every statement the SQLite store sends. "{name}" stands for the text of that fragment.
+-- Where many rows are written, an empty text stands for NULL; codec.py says why.
 
 -- fragment: run_columns
 -- The columns of a run in the order codec.run_of reads them.
@@ -87,11 +88,15 @@ SELECT last_event, last_seen FROM ledger WHERE id = 1
 DELETE FROM runs WHERE job = ? AND tick = ?
 
 -- name: put_run
--- Insert a run or bring it up to date, but for its range: indexes by time stay untouched.
+-- Insert a run or bring it up to date.
 INSERT INTO runs (
-    {run_columns}, last
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    {run_columns}, last, live
+) VALUES (
+    ?, ?, nullif(?, ''), ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, ?,
+    nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+)
 ON CONFLICT (job, tick) DO UPDATE SET
+    until = excluded.until, last = excluded.last, live = excluded.live,
     state = excluded.state, reason = excluded.reason, origin = excluded.origin,
     created = excluded.created, ready = excluded.ready, started = excluded.started, ended = excluded.ended,
     attempts = excluded.attempts, attempt_limit = excluded.attempt_limit, not_before = excluded.not_before,
@@ -100,17 +105,17 @@ ON CONFLICT (job, tick) DO UPDATE SET
     params = excluded.params, outputs = excluded.outputs, definition = excluded.definition,
     config = excluded.config, acked = excluded.acked
 
--- name: stretch_run
--- Change the range of a row, if it changes.
-UPDATE runs SET until = :until, last = :last WHERE job = :job AND tick = :tick AND until IS NOT :until
-
 -- name: new_attempt
 -- Insert an attempt that must not exist.
-INSERT INTO attempts ({attempt_columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO attempts ({attempt_columns}) VALUES (
+    ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), ?, ?, ?
+)
 
 -- name: put_attempt
 -- Insert an attempt or bring it up to date.
-INSERT INTO attempts ({attempt_columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO attempts ({attempt_columns}) VALUES (
+    ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), ?, ?, ?
+)
 ON CONFLICT (job, tick, number) DO UPDATE SET
     started = excluded.started, ended = excluded.ended, outcome = excluded.outcome,
     exit_code = excluded.exit_code, signal = excluded.signal, reason = excluded.reason,
@@ -123,7 +128,9 @@ INSERT OR REPLACE INTO marks (job, cursor, paused, started_runs, schedule_since)
 
 -- name: new_event
 -- Append to the event log.
-INSERT INTO events ({event_columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO events ({event_columns}) VALUES (
+    ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), ?, ?, ?, ?
+)
 
 -- name: put_definition
 -- Keep a job's definition once.
@@ -147,12 +154,11 @@ SELECT id, time, verb, body FROM requests ORDER BY id
 
 -- name: live_runs
 -- Runs that are not over.
-SELECT {run_columns} FROM runs
-WHERE state IN ('waiting', 'queued', 'running', 'retrying')
+SELECT {run_columns} FROM runs WHERE live = 1
 
 -- name: live_links
 -- What runs that are not over wait for, unread: enough to notice a new one.
-SELECT job, tick, links, stand_in FROM runs WHERE state IN ('waiting', 'queued', 'running', 'retrying')
+SELECT job, tick, links, stand_in FROM runs WHERE live = 1
 
 -- name: newest_runs
 -- Each job's row with the newest last tick; jobs are found by leaping through an index, not by a scan.
@@ -160,18 +166,28 @@ WITH RECURSIVE jobs (job) AS (
     SELECT min(job) FROM runs
     UNION ALL
     SELECT (SELECT min(job) FROM runs WHERE job > jobs.job) FROM jobs WHERE jobs.job IS NOT NULL
-)
-SELECT {run_columns} FROM runs
-WHERE (job, tick) IN (
+),
+begun (job, tick) AS (
+    SELECT job, (SELECT max(tick) FROM runs WHERE runs.job = jobs.job) FROM jobs WHERE job IS NOT NULL
+),
+-- A person's tick may lie inside a range, which then ends after it.
+newest (its_job, its_tick) AS (
     SELECT
-        jobs.job,
-        (SELECT tick FROM runs WHERE runs.job = jobs.job ORDER BY last DESC, tick DESC LIMIT 1)
-    FROM jobs WHERE jobs.job IS NOT NULL
+        job,
+        ifnull((
+            SELECT runs.tick FROM runs
+            WHERE runs.job = begun.job AND runs.until IS NOT NULL AND runs.until > begun.tick
+            ORDER BY runs.until DESC, runs.tick DESC LIMIT 1
+        ), tick)
+    FROM begun
 )
+SELECT {run_columns} FROM newest CROSS JOIN runs ON job = its_job AND tick = its_tick
 
 -- name: runs_after
 -- Rows of a job whose last tick lies after an instant.
-SELECT {run_columns} FROM runs WHERE job = ? AND last > ?
+SELECT {run_columns} FROM runs WHERE job = :job AND until IS NULL AND tick > :after
+UNION ALL
+SELECT {run_columns} FROM runs WHERE job = :job AND until IS NOT NULL AND until > :after
 
 -- name: run
 -- The row of exactly this tick.
@@ -182,39 +198,47 @@ SELECT {run_columns} FROM runs WHERE job = ? AND tick = ?
 SELECT {run_columns} FROM runs WHERE job = ? AND until IS NOT NULL AND until >= ?
 ORDER BY until, tick LIMIT 1
 
--- name: rows_newest
--- Rows of all jobs by last tick in (after, until], newest first.
-SELECT {run_columns} FROM runs WHERE last > :after AND last <= :until
-ORDER BY last DESC, job DESC, tick DESC LIMIT :limit
-
--- name: rows_oldest
--- Rows of all jobs by last tick in (after, until], oldest first.
-SELECT {run_columns} FROM runs WHERE last > :after AND last <= :until
-ORDER BY last, job, tick LIMIT :limit
+-- name: live_rows
+-- Rows that are not over, by last tick in (after, until].
+SELECT {run_columns} FROM runs WHERE live = 1 AND last > :after AND last <= :until
 
 -- name: state_rows_newest
--- Rows in one state by last tick in (after, until], newest first.
-SELECT {run_columns} FROM runs WHERE state = :state AND last > :after AND last <= :until
+-- Rows that are over in one state, by last tick in (after, until], newest first.
+SELECT {run_columns} FROM runs WHERE live = 0 AND state = :state AND last > :after AND last <= :until
 ORDER BY last DESC, job DESC, tick DESC LIMIT :limit
 
 -- name: state_rows_oldest
--- Rows in one state by last tick in (after, until], oldest first.
-SELECT {run_columns} FROM runs WHERE state = :state AND last > :after AND last <= :until
+-- Rows that are over in one state, by last tick in (after, until], oldest first.
+SELECT {run_columns} FROM runs WHERE live = 0 AND state = :state AND last > :after AND last <= :until
 ORDER BY last, job, tick LIMIT :limit
 
 -- name: job_rows_newest
--- Rows of one job by last tick in (after, until], newest first; states like "|failed|missed|", empty for all.
+-- Rows of one job for one tick, in (after, until], newest first; states like "|failed|missed|", empty for all.
 SELECT {run_columns} FROM runs
-WHERE job = :job AND last > :after AND last <= :until
+WHERE job = :job AND until IS NULL AND tick > :after AND tick <= :until
     AND (:states = '' OR instr(:states, '|' || state || '|') > 0)
-ORDER BY last DESC, tick DESC LIMIT :limit
+ORDER BY tick DESC LIMIT :limit
 
 -- name: job_rows_oldest
--- Rows of one job by last tick in (after, until], oldest first; states like "|failed|missed|", empty for all.
+-- As job_rows_newest, oldest first.
 SELECT {run_columns} FROM runs
-WHERE job = :job AND last > :after AND last <= :until
+WHERE job = :job AND until IS NULL AND tick > :after AND tick <= :until
     AND (:states = '' OR instr(:states, '|' || state || '|') > 0)
-ORDER BY last, tick LIMIT :limit
+ORDER BY tick LIMIT :limit
+
+-- name: job_range_rows_newest
+-- Range rows of one job by last tick in (after, until], newest first; states as in job_rows_newest.
+SELECT {run_columns} FROM runs
+WHERE job = :job AND until IS NOT NULL AND until > :after AND until <= :until
+    AND (:states = '' OR instr(:states, '|' || state || '|') > 0)
+ORDER BY until DESC, tick DESC LIMIT :limit
+
+-- name: job_range_rows_oldest
+-- As job_range_rows_newest, oldest first.
+SELECT {run_columns} FROM runs
+WHERE job = :job AND until IS NOT NULL AND until > :after AND until <= :until
+    AND (:states = '' OR instr(:states, '|' || state || '|') > 0)
+ORDER BY until, tick LIMIT :limit
 
 -- name: attempts
 -- The attempts of one run.
@@ -245,49 +269,47 @@ ORDER BY number DESC LIMIT :limit
 -- The job stored under this hash.
 SELECT body FROM definitions WHERE digest = ?
 
--- fragment: lengths_of_runs
--- Per run: how long its newest attempt took, and, if no person asked for it, from its tick to its first start.
-SELECT
-    runs.job,
-    newest.ended - newest.started,
-    CASE WHEN runs.origin IN ('schedule', 'catchup', 'upstream') THEN first.started - runs.tick END
-FROM runs
-LEFT JOIN attempts AS first ON first.job = runs.job AND first.tick = runs.tick AND first.number = 1
-LEFT JOIN attempts AS newest
-    ON newest.job = runs.job AND newest.tick = runs.tick AND newest.number = runs.attempts
+-- name: counts
+-- Per job and state: rows, and when the newest of them ended, deleted ones included (unknown for those not over).
+SELECT job, state, runs, ended FROM totals
+UNION ALL
+SELECT job, state, count(*), NULL FROM runs WHERE live = 1 GROUP BY job, state
 
--- name: state_counts
--- Per job and state, since an instant: rows, and when the newest of them ended.
-SELECT job, state, count(*), max(ended) FROM runs WHERE last >= :since GROUP BY job, state
+-- name: job_counts
+-- As counts, of one job.
+SELECT job, state, runs, ended FROM totals WHERE job = :job
+UNION ALL
+SELECT job, state, count(*), NULL FROM runs WHERE live = 1 AND job = :job GROUP BY job, state
 
--- name: all_state_counts
--- As state_counts, of the whole history: in the order in which the rows lie.
-SELECT job, state, count(*), max(ended) FROM runs GROUP BY job, state
+-- name: counts_since
+-- Per job, of rows that are over in one state with a last tick at or after an instant: rows, and the newest end.
+SELECT job, state, count(*), max(ended) FROM runs WHERE live = 0 AND state = :state AND last >= :since GROUP BY job
 
--- name: job_state_counts
--- As state_counts, of one job.
-SELECT job, state, count(*), max(ended) FROM runs WHERE job = :job AND last >= :since GROUP BY job, state
+-- name: live_counts_since
+-- Per job and state, of rows that are not over with a last tick at or after an instant: rows.
+SELECT job, state, count(*), NULL FROM runs WHERE live = 1 AND last >= :since GROUP BY job, state
 
 -- name: lengths
--- Lengths in milliseconds, since an instant.
-{lengths_of_runs}
-WHERE runs.last >= :since AND (first.number IS NOT NULL OR newest.number IS NOT NULL)
-
--- name: all_lengths
--- As lengths, of the whole history: in the order in which the rows lie.
-{lengths_of_runs}
-WHERE first.number IS NOT NULL OR newest.number IS NOT NULL
-
--- name: job_lengths
--- As lengths, of one job.
-{lengths_of_runs}
-WHERE runs.job = :job AND runs.last >= :since AND (first.number IS NOT NULL OR newest.number IS NOT NULL)
+-- Of a job's newest tried rows since an instant: how long the newest attempt took, and, if no person asked for the
+-- run, from its tick to its first start.
+SELECT
+    newest.ended - newest.started,
+    CASE WHEN tried.origin IN ('schedule', 'catchup', 'upstream') THEN
+        CASE tried.attempts WHEN 1 THEN newest.started ELSE (
+            SELECT started FROM attempts WHERE job = tried.job AND tick = tried.tick AND number = 1
+        ) END - tried.tick
+    END
+FROM (
+    SELECT job, tick, origin, attempts FROM runs
+    WHERE job = :job AND attempts > 0 AND tick >= :since ORDER BY tick DESC LIMIT :limit
+) AS tried
+LEFT JOIN attempts AS newest
+    ON newest.job = tried.job AND newest.tick = tried.tick AND newest.number = tried.attempts
 
 -- name: prunable
--- The next rows, in order of last tick, that are over since before an instant.
-SELECT job, tick, last FROM runs
-WHERE last < :before AND (last, job, tick) > (:last, :job, :tick)
-    AND ended < :before AND state NOT IN ('waiting', 'queued', 'running', 'retrying')
+-- The next rows of a state, in order of last tick, that are over since before an instant.
+SELECT last, job, tick FROM runs
+WHERE live = 0 AND state = :state AND last < :before AND (last, job, tick) > (:last, :job, :tick) AND ended < :before
 ORDER BY last, job, tick LIMIT :limit
 
 -- name: delete_run
@@ -319,7 +341,7 @@ ORDER BY job, tick, number LIMIT 20
 SELECT 'attempt ' || attempts.number || ' of ' || runs.job || ' at ' || runs.tick
     || ' is open, its run is ' || runs.state
 FROM attempts JOIN runs ON runs.job = attempts.job AND runs.tick = attempts.tick
-WHERE attempts.ended IS NULL AND runs.state NOT IN ('waiting', 'queued', 'running', 'retrying') LIMIT 20
+WHERE attempts.ended IS NULL AND runs.live = 0 LIMIT 20
 
 -- name: check_log
 -- Events beyond the number the ledger remembers.
@@ -332,3 +354,11 @@ SELECT 'the range rows of ' || one.job || ' at ' || one.tick || ' and ' || other
 FROM runs AS one JOIN runs AS other
     ON other.job = one.job AND other.until IS NOT NULL AND other.tick > one.tick AND other.tick <= one.until
 WHERE one.until IS NOT NULL LIMIT 20
+
+-- name: check_totals
+-- Totals that do not count what is there.
+SELECT 'the totals say ' || totals.runs || ' ' || totals.state || ' runs of ' || totals.job || ', there are '
+    || ifnull(found.runs, 0)
+FROM totals LEFT JOIN (SELECT job, state, count(*) AS runs FROM runs WHERE live = 0 GROUP BY job, state) AS found
+    ON found.job = totals.job AND found.state = totals.state
+WHERE totals.runs <> ifnull(found.runs, 0) LIMIT 20

@@ -45,7 +45,10 @@ def digest(job: Job) -> str:
 def digest_of(definition: Mapping[str, Any]) -> str:
     """Return the same of what `to_json` returned."""
     said = {key: value for key, value in definition.items() if key != "position"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(_sorted(said).encode()).hexdigest()[:16]
+
+
+_sorted = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 def from_json(data: Mapping[str, Any]) -> Job:

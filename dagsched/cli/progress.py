@@ -66,8 +66,7 @@ class Lines:
             print_rows(event_row(event) for event in events)
         else:
             color = may_color()
-            for event in events:
-                print(line_of(event, color=color))
+            print("\n".join(line_of(event, color=color) for event in events))
         # A log that lags behind by a buffer is of no use to somebody who watches it.
         sys.stdout.flush()
 

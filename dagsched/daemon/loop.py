@@ -33,6 +33,12 @@ SLICE_S = 1.0
 STEP = timedelta(seconds=0.5)
 RETRY_S = 0.25
 RETRY_MAX_S = 5.0
+# How much is done before others get a turn of the event loop: a slice takes a millisecond or two.
+EVENTS_AT_ONCE = 8
+STARTS_AT_ONCE = 32
+SHOWN_AT_ONCE = 128
+# A commit of more than that gains nothing, and keeps the first of them waiting.
+EVENTS_PER_COMMIT = 1024
 
 
 class Observer(Protocol):
@@ -185,19 +191,23 @@ class Loop:
             await self._wait()
         turn = _Turn()
         try:
-            self._gather(turn)
+            await self._gather(turn)
         finally:
             # Also when the plan broke: what it had decided until then is whole.
             await self._keep(turn)
 
-    def _gather(self, turn: _Turn) -> None:
+    async def _gather(self, turn: _Turn) -> None:
         if self.broken:
             raise PlanBroken(self.broken)
         self._watch_clock(turn)
         while self._begun:
             self._apply(turn, self._begun.pop(next(iter(self._begun))))
-        while self._inbox:
+        taken = 0
+        while self._inbox and taken < EVENTS_PER_COMMIT:
             self._apply(turn, self._inbox.popleft())
+            taken += 1
+            if not taken % EVENTS_AT_ONCE:
+                await asyncio.sleep(0)
         self._take(turn, self._applied(events.TimePassed(self._clock.now())))
 
     async def _keep(self, turn: _Turn) -> None:
@@ -209,7 +219,7 @@ class Loop:
                 if not future.done():
                     future.set_exception(error)
             raise
-        self._act(turn)
+        await self._act(turn)
 
     def _applied(self, event: events.Event) -> Sequence[Command]:
         try:
@@ -313,8 +323,8 @@ class Loop:
 
     # ------------------------------------------------------------ after the commit
 
-    def _act(self, turn: _Turn) -> None:
-        self._carry_out(turn.outbox.acts)
+    async def _act(self, turn: _Turn) -> None:
+        await self._carry_out(turn.outbox.acts)
         for seq in turn.acknowledged:
             self._hand.acknowledge(seq)
         if turn.settled:
@@ -322,36 +332,39 @@ class Loop:
         for future, answer in turn.answers:
             if not future.done():
                 future.set_result(answer)
-        self._show(turn)
+        await self._show(turn)
 
-    def _show(self, turn: _Turn) -> None:
+    async def _show(self, turn: _Turn) -> None:
         """Let the observer look; one that has nowhere left to write to keeps no job from running."""
+        shown = turn.outbox.batch.events
         try:
             for config in turn.configs:
                 self._observer.on_config(config)
-            if turn.outbox.batch.events:
-                self._observer.on_events(turn.outbox.batch.events)
+            for begin in range(0, len(shown), SHOWN_AT_ONCE):
+                if begin:
+                    await asyncio.sleep(0)
+                self._observer.on_events(shown[begin : begin + SHOWN_AT_ONCE])
         except OSError as error:
             # The terminal was closed, the reader of the pipe has ended, the disk of the log is full: told once.
             if not self._is_unheard:
                 log.warning("what happens cannot be shown, and goes on all the same: %s", error)
             self._is_unheard = True
 
-    def _carry_out(self, acts: Sequence[StartAttempt | StopAttempt]) -> None:
-        launches: list[Launch] = []
-        for act in acts:
+    async def _carry_out(self, acts: Sequence[StartAttempt | StopAttempt]) -> None:
+        for number, act in enumerate(acts, 1):
             if isinstance(act, StopAttempt):
-                self._hand.start(launches)
-                launches = []
                 self._hand.stop(act.run, act.attempt, act.cause, self._grace_s)
-                continue
-            try:
-                launches.append(_launch(act, self._grace_s))
-            except HandlerError as error:
-                now = self._clock.now()
-                self.tell(events.AttemptFinished(now, _unstartable(act.run, str(error), now)))
-        if launches:
-            self._hand.start(launches)
+            else:
+                self._start(act)
+            if not number % STARTS_AT_ONCE:
+                await asyncio.sleep(0)
+
+    def _start(self, act: StartAttempt) -> None:
+        try:
+            self._hand.start([_launch(act, self._grace_s)])
+        except HandlerError as error:
+            now = self._clock.now()
+            self.tell(events.AttemptFinished(now, _unstartable(act.run, str(error), now)))
 
 
 def recovered(now: datetime, inventory: Inventory) -> events.Recovered:

@@ -5,8 +5,8 @@ from the next inventory that they never arrived, and gives them again under the 
 spawner ignores an order for an attempt it knows, so nothing can start twice.
 
 A spawner of another protocol version is left to *drain*: its attempts are reported, stopped and acknowledged
-through it, new ones go to a spawner of this version beside it. Nothing here blocks the loop: starts are
-gathered and sent once per turn, and an inventory is taken in as it comes.
+through it, new ones go to a spawner of this version beside it. Nothing here blocks the loop: orders stand in one
+line, of which some are sent in each turn of it, those of one turn in one write; an inventory is taken in as it comes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import itertools
 import os
 import re
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dagsched.errors import SpawnerError
 from dagsched.executor import places
@@ -30,7 +31,7 @@ from dagsched.model import Exit
 
 PROTOCOL = 1
 LOG_BYTES_MAX = 10 * 1024 * 1024
-STARTS_PER_TURN = 256
+ORDERS_PER_TURN = 64
 
 _PAUSE_S = 0.01
 _PAUSE_MAX_S = 5.0
@@ -73,8 +74,9 @@ class Executor:
         self._newborns: list[places.Newborn] = []
         self._numbers = itertools.count(1)
         self._seqs: dict[int, tuple[Peer, int]] = {}  # our number of an exit → its spawner and number there
-        self._starts: list[dict[str, Any]] = []
-        self._flush_due = self._closing = False
+        # Everything to be sent, in order: a start, the number of an exit to acknowledge, or a message to all.
+        self._orders: deque[Launch | int | dict[str, Any]] = deque()
+        self._sending = self._closing = False
         self._recovery: asyncio.Task[None] | None = None
 
     @property
@@ -168,6 +170,7 @@ class Executor:
                 "log_bytes_max": self._log_bytes_max,
             }
         )
+        peer.flush()
         try:
             await asyncio.wait([peer.ready])
         except asyncio.CancelledError:
@@ -189,57 +192,75 @@ class Executor:
 
     def start(self, launches: Iterable[Launch]) -> None:
         """Have attempts started; they are sent together at the end of this turn of the loop."""
-        if self._own is None:
-            return
-        self._starts += map(_order, launches)
-        self._flush_soon()
+        if self._own is not None:
+            self._orders.extend(launches)
+            self._send_soon()
 
     def stop(self, run: str, attempt: int, cause: str = "cancel", grace_s: float = GRACE_S) -> None:
         """End an attempt: TERM to all of it now, KILL `grace_s` later.
 
         `cause` is `timeout`, `cancel`, `stop` or `lease`. An attempt that is over by then stays as it is.
         """
-        message = {"do": "stop", "run": run, "attempt": attempt, "cause": cause, "grace_s": grace_s}
-        self._flush_all()  # an order to stop must not overtake the start
-        for peer in self._peers():
-            peer.send(message)
+        self._send_to_all({"do": "stop", "run": run, "attempt": attempt, "cause": cause, "grace_s": grace_s})
 
     def acknowledge(self, seq: int) -> None:
         """Say that an exit is durable: its spawner may forget it."""
-        peer, number = self._seqs.pop(seq, (None, 0))
-        if peer is not None:
-            # After a new spawner took over, an order may be given again for an attempt that has ended meanwhile.
-            # Whoever forgets the exit before the order comes starts the attempt twice.
-            self._flush_all()
-            peer.send({"do": "ack", "seqs": [number]})
+        # Behind the orders given before: after a new spawner took over, one may be given again for an attempt that has
+        # ended meanwhile, and a spawner that forgets the exit before that order comes starts the attempt twice.
+        self._orders.append(seq)
+        self._send_soon()
 
     def settled(self) -> None:
         """Say that all the last inventory told is durable: recorded starts without an exit are forgotten."""
-        self._flush_all()
-        for peer in self._peers():
-            peer.send({"do": "settled"})
+        self._send_to_all({"do": "settled"})
 
     def _peers(self) -> list[Peer]:
         return [each for each in (self._own, *self._drains) if each is not None]
 
-    def _flush_soon(self) -> None:
-        if self._starts and not self._flush_due:
-            self._flush_due = True
-            asyncio.get_running_loop().call_soon(self._flush_later)
+    def _send_to_all(self, message: dict[str, Any]) -> None:
+        self._orders.append(message)
+        self._send_soon()
 
-    def _flush_later(self) -> None:
-        self._flush_due = False
-        self._flush()
-        self._flush_soon()
+    def _send_soon(self) -> None:
+        if self._orders and not self._sending:
+            self._sending = True
+            asyncio.get_running_loop().call_soon(self._send_later)
 
-    def _flush_all(self) -> None:
-        while self._starts:
-            self._flush()
+    def _send_later(self) -> None:
+        self._sending = False
+        self._send(ORDERS_PER_TURN)
+        self._send_soon()
 
-    def _flush(self) -> None:
-        batch, self._starts = self._starts[:STARTS_PER_TURN], self._starts[STARTS_PER_TURN:]
-        if batch and self._own is not None:
-            self._own.send({"do": "start", "starts": batch})
+    def _send_all(self) -> None:
+        while self._orders:
+            self._send(ORDERS_PER_TURN)
+
+    def _send(self, at_most: int) -> None:
+        """Send the next orders, neighbours of one kind in one message."""
+        taken = [self._orders.popleft() for _ in range(min(at_most, len(self._orders)))]
+        for kind, orders in itertools.groupby(taken, type):
+            if kind is Launch:
+                self._send_starts(cast(Iterable[Launch], orders))
+            elif kind is int:
+                self._send_acknowledgements(cast(Iterable[int], orders))
+            else:
+                for message, peer in itertools.product(orders, self._peers()):
+                    peer.send(cast(dict[str, Any], message))
+        for peer in self._peers():
+            peer.flush()
+
+    def _send_starts(self, launches: Iterable[Launch]) -> None:
+        if self._own is not None:
+            self._own.send({"do": "start", "starts": [_order(launch) for launch in launches]})
+
+    def _send_acknowledgements(self, seqs: Iterable[int]) -> None:
+        found: dict[Peer, list[int]] = {}
+        for seq in seqs:
+            peer, number = self._seqs.pop(seq, (None, 0))
+            if peer is not None:
+                found.setdefault(peer, []).append(number)
+        for peer, numbers in found.items():
+            peer.send({"do": "ack", "seqs": numbers})
 
     # ---------------------------------------------------------------- what spawners say
 
@@ -278,7 +299,9 @@ class Executor:
     def _drop_peers(self) -> None:
         """Forget all connections; a spawner that lives answers the next one with its whole inventory."""
         peers = self._peers()
-        self._own, self._drains, self._starts = None, [], []
+        self._own, self._drains = None, []
+        # What is under way to nobody is not given to the next: its inventory will not name it.
+        self._orders.clear()
         for peer in peers:
             peer.close()
 
@@ -308,7 +331,7 @@ class Executor:
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.wait([self._recovery])
-        self._flush_all()
+        self._send_all()
         peers = self._peers()
         if handover:
             for peer in peers:
@@ -322,6 +345,7 @@ class Executor:
         while True:
             for peer in peers:
                 peer.send({"do": "quit"})
+                peer.flush()
             await _all_lost(peers)
             if peers and all(peer.bye for peer in peers):
                 break

@@ -25,6 +25,7 @@ class Peer(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._on_message, self._on_lost = on_message, on_lost
         self._feed = wire.Feed()
+        self._out = bytearray()
         self._transport: asyncio.Transport | None = None
         self.ready: asyncio.Future[None] = loop.create_future()
         self.lost: asyncio.Future[None] = loop.create_future()
@@ -52,9 +53,14 @@ class Peer(asyncio.Protocol):
             self.ready.cancel()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send a message; one to a spawner that is gone is dropped, as its inventory will not name it."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(wire.encode(message))
+        """Put a message with those that `flush` writes."""
+        self._out += wire.encode(message)
+
+    def flush(self) -> None:
+        """Write what was sent, at once; to a spawner that is gone it is dropped, as its inventory will not name it."""
+        if self._out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(bytes(self._out))
+        self._out.clear()
 
     def close(self) -> None:
         """Send what is waiting and close; `lost` is done when that has happened."""

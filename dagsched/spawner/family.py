@@ -59,20 +59,19 @@ class Family:
         for each in attempt.family:
             self._seen.pop(each, None)
 
-    def reap(self) -> list[Attempt]:
-        """Collect the children that have ended; return the attempts that lost one."""
+    def reap(self) -> tuple[list[Attempt], bool]:
+        """Collect the children that have ended; return the attempts that lost one, and whether no child is left."""
         touched: dict[Key, Attempt] = {}
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                break
+                return list(touched.values()), True
             if not pid:
-                break
+                return list(touched.values()), False
             owner = self._bury(pid, status)
             if owner is not None:
                 touched[owner.key] = owner
-        return list(touched.values())
 
     def _bury(self, pid: int, status: int) -> Attempt | None:
         main = self._mains.get(pid)

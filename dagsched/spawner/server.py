@@ -36,6 +36,7 @@ STARTS_PER_TURN = 32
 SWEEP_S, SWEEP_FAST_S = 0.2, 0.02
 KILL_AGAIN_S = 0.2
 WRITE_AGAIN_S = 1.0
+TELL_S = 0.05
 GRACE_S = 10.0
 LOG_BYTES_MAX = 10 * 1024 * 1024
 FILES_SPARED = 64
@@ -60,7 +61,9 @@ class Server:
         self.queued: set[Key] = set()
         self.timers = Timers()
         self.sweeping = self.writing_again = False
-        self.started: list[Attempt] = []  # this turn's, to be written and reported
+        self.started: list[Attempt] = []  # this turn's, to be written
+        self.untold: dict[Key, Attempt] = {}  # started, and the daemon has not been told
+        self.telling = False
         self.starter = spawning.Starter(self.state_dir, self._state_id())
         self.family = Family()
         self.book = Book(self.state_dir, protocol, self._state_id())
@@ -371,10 +374,11 @@ class Server:
         attempt.timer = self.timers.after(length_s, lambda: act(attempt))
 
     def _reap(self) -> None:
-        touched = self.family.reap()
+        touched, is_alone = self.family.reap()
         if not touched:
             return
-        self.family.find_strays()
+        if not is_alone:
+            self.family.find_strays()
         for attempt in touched:
             if attempt.status is not None:
                 self._settle(attempt)
@@ -454,12 +458,31 @@ class Server:
         if link is None:
             return
         if link.ready:
-            link.send_rows("started", [[*each.key, each.pid, each.started] for each in started])
-            link.send_rows("exits", exits)
+            self._tell_exits(link, exits)
+            self._tell_later(started)
             self._pass_on_remarks(link)
         else:
             self._greet(link)
         link.flush()
+
+    def _tell_exits(self, link: Link, exits: list[dict[str, Any]]) -> None:
+        for each in exits:
+            self.untold.pop((each["run"], each["attempt"]), None)
+        link.send_rows("exits", exits)
+
+    def _tell_later(self, started: list[Attempt]) -> None:
+        """Tell of starts a little later: nobody waits for that, and of a short attempt its exit tells all."""
+        self.untold.update((each.key, each) for each in started)
+        if self.untold and not self.telling:
+            self.telling = True
+            self.timers.after(TELL_S, self._tell_started)
+
+    def _tell_started(self) -> None:
+        self.telling = False
+        told = [each for each in self.untold.values() if each.key in self.family.living]
+        self.untold.clear()
+        if self.link is not None and self.link.ready:
+            self.link.send_rows("started", [[*each.key, each.pid, each.started] for each in told])
 
     def _pass_on_remarks(self, link: Link) -> None:
         for text in self.book.take_remarks():

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from dagsched.model import (
@@ -33,6 +34,7 @@ from dagsched.model import (
 Row = Sequence[Any]
 
 BLANK = ""
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -223,7 +225,7 @@ def request_of(row: Row) -> Request:
 
 def json_of(mapping: Mapping[str, Any]) -> str:
     """Return compact JSON, "" for an empty mapping: most are."""
-    return json.dumps(dict(mapping), separators=(",", ":")) if mapping else ""
+    return _compact(dict(mapping)) if mapping else ""
 
 
 def mapping_of(text: str) -> Mapping[str, Any]:
@@ -235,12 +237,13 @@ def mapping_of(text: str) -> Mapping[str, Any]:
     return found
 
 
-def json_of_links(links: Sequence[Link]) -> str:
+@lru_cache(maxsize=4096)
+def json_of_links(links: tuple[Link, ...]) -> str:
     """Return `[[job, tick in ms, match, exact], …]`, "" for none."""
     if not links:
         return ""
     rows = [[link.job, ms_or_none(link.tick), link.match.value, int(link.exact)] for link in links]
-    return json.dumps(rows, separators=(",", ":"))
+    return _compact(rows)
 
 
 def links_of(text: str) -> tuple[Link, ...]:

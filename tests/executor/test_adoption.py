@@ -102,7 +102,7 @@ async def main():
     await executor.connect()
     text = "echo began >> {tmp_path}/began; {waits_for(tmp_path / "go")}"
     executor.start([order(f"j{{n}}", text) for n in range(20)])
-    executor._flush()
+    executor._send_all()
     os.kill(os.getpid(), 9)
 asyncio.run(main())
 """
@@ -462,6 +462,7 @@ def test_nonsense_ends_the_connection_and_no_attempt(tmp_path):
             started = await hand.start(order("j", "sleep", "60"))
             pid = hand.executor.spawner_pid
             hand.executor._own.send({"do": "stop"})
+            hand.executor._own.flush()
             gone = await hand.gone()
             assert gone.inventory.survived
             assert gone.inventory.living == (Living(RUN, 1, started.pid),)

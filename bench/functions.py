@@ -93,7 +93,7 @@ def run_huey(huey: tuple[str, str], folder: Path, count: int, fsync: str, kind: 
     file = folder / "huey.db"
     env = {**ENV, "HUEY_FILE": str(file), "HUEY_FSYNC": fsync, "PYTHONPATH": str(PROGRAMS)}
     start, used = time.perf_counter(), children_cpu_s()
-    subprocess.run([python, str(PROGRAMS / "huey_tasks.py"), str(count)], env=env, check=True)
+    subprocess.run([python, "-c", f"import huey_tasks; huey_tasks.enqueue({count})"], env=env, check=True)
     inner_s = consume(consumer, file, env, count, ["-k", kind, "-w", str(workers)])
     return Ran(Took(time.perf_counter() - start, children_cpu_s() - used), inner_s)
 
@@ -102,7 +102,9 @@ def consume(consumer: str, file: Path, env: dict[str, str], count: int, how: Seq
     """Run the consumer until the queue is empty, and end it; return the seconds from the first task to the last."""
     # Polls often, and neither logs each task nor looks for periodic ones: the best it can do here.
     words = [consumer, "huey_tasks.huey", "--quiet", "--no-periodic", "-d", "0.01", "-m", "0.01", *how]
-    process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = file.with_name("consumer.log")
+    with log.open("w") as output:
+        process = subprocess.Popen(words, env=env, stdout=output, stderr=output)
     queue = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)
     first: float | None = None
     try:
@@ -115,11 +117,15 @@ def consume(consumer: str, file: Path, env: dict[str, str], count: int, how: Seq
             if first is None and left < count:
                 first = time.perf_counter()
         assert first is not None
-        return time.perf_counter() - first
+        seconds = time.perf_counter() - first
     finally:
         queue.close()
         process.send_signal(signal.SIGINT)
         process.wait()
+    # A task that could not be called leaves the queue as well; quiet is a consumer that has called all.
+    if text := log.read_text().strip():
+        raise SystemExit(f"huey's consumer had errors:\n{text[-2000:]}")
+    return seconds
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ def test_a_graph_with_a_failure_is_no_measurement(tmp_path: Path):
 CONSUMER = """\
 #!{python}
 import os, signal, sqlite3, sys, time
+signal.signal(signal.SIGINT, lambda *_: os._exit(0))
 queue = sqlite3.connect(os.environ["HUEY_FILE"], isolation_level=None)
 for _ in range({takes}):
     queue.execute("DELETE FROM task WHERE id = (SELECT min(id) FROM task)")
@@ -107,6 +108,15 @@ def test_consumption_goes_from_the_first_task_taken_to_the_last(queue: Path):
     env = {**os.environ, "HUEY_FILE": str(queue)}
     taken = functions.consume(consumer(queue, takes=10, after="signal.pause()"), queue, env, 10, [])
     assert 0.35 <= taken < 5
+
+
+def test_a_consumer_that_complains_is_no_measurement(queue: Path):
+    functions = importlib.import_module("functions")
+    env = {**os.environ, "HUEY_FILE": str(queue)}
+    path = consumer(queue, takes=10, after="signal.pause()")
+    Path(path).write_text(Path(path).read_text().replace("for _", "print('no such task', flush=True)\nfor _"))
+    with pytest.raises(SystemExit, match="no such task"):
+        functions.consume(path, queue, env, 10, [])
 
 
 def test_a_consumer_that_gives_up_is_no_measurement(queue: Path):

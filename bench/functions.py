@@ -14,6 +14,7 @@ one process.
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -33,6 +34,7 @@ WORKERS = (("thread", 1), ("thread", 4), ("process", 1), ("process", 2))
 FSYNC = {"durable": "1", "not durable": "0"}
 # Between two looks whether the queue is empty; a look costs the consumer's database next to nothing.
 LOOK_S = 0.005
+END_S = 10
 
 
 def main() -> None:
@@ -104,7 +106,7 @@ def consume(consumer: str, file: Path, env: dict[str, str], count: int, how: Seq
     words = [consumer, "huey_tasks.huey", "--quiet", "--no-periodic", "-d", "0.01", "-m", "0.01", *how]
     log = file.with_name("consumer.log")
     with log.open("w") as output:
-        process = subprocess.Popen(words, env=env, stdout=output, stderr=output)
+        process = subprocess.Popen(words, env=env, stdout=output, stderr=output, start_new_session=True)
     queue = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)
     first: float | None = None
     try:
@@ -120,12 +122,22 @@ def consume(consumer: str, file: Path, env: dict[str, str], count: int, how: Seq
         seconds = time.perf_counter() - first
     finally:
         queue.close()
-        process.send_signal(signal.SIGINT)
-        process.wait()
+        end(process)
     # A task that could not be called leaves the queue as well; quiet is a consumer that has called all.
     if text := log.read_text().strip():
         raise SystemExit(f"huey's consumer had errors:\n{text[-2000:]}")
     return seconds
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the consumer to end as a person would; one that does not within 10 s is killed with its workers."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise SystemExit(f"huey's consumer did not end within {END_S} s of being asked to") from None
 
 
 if __name__ == "__main__":

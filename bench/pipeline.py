@@ -1,172 +1,238 @@
-"""Whole pipelines of commands that do nothing, against ninja running the same graph.
+"""Whole pipelines of commands that do nothing, against ninja and other schedulers running the same graph.
 
-Measured: `dagsched run --once --slots 8` from start to end, durable record included: jobs a second, and processor
-time a job, commands included. Yardstick: `ninja -j8`, which keeps no durable record, on the same graph and the same
-commands, in turns. Graphs: fan-out 1 -> 1000 -> 1, 20 layers of 100 jobs with 1-3 upstreams each, a chain of 200.
-Commands: the program `true`, which dagsched executes directly, and the shell's builtin of that name; ninja takes a
-shell for both.
+Measured: `dagsched run --once --slots 8`, durable record and captured output included. Graphs: fan-out
+1 -> 1000 -> 1 and 20 layers of 100 jobs with 1-3 upstreams each: jobs a second, of the whole process and from the
+first start to the last end, and processor time a job, commands included. A chain of 500: the step from one job to
+the next. Commands: a program, which dagsched executes directly, and a builtin of the shell; ninja takes a shell for
+both.
 
-On the chain also: the gap between the end of an upstream and the start of its downstream as the store has them
-(both are decided in one step, so it is the time until the end was heard of), and the whole step from end to end.
-Yardstick: one durable append of a page and one process started and waited for, as each step needs both.
+Yardstick: `ninja -j8`, which keeps no durable record, on the same graph and commands, in turns. Beside it, for
+programs alone, doit and Luigi with eight processes and Dagster in one, as their users run them (bench/peers/).
+Luigi and Dagster take minutes for such graphs: they get graphs of 200, and their start is not counted. Dagster's goal
+is for `ephemeral`, its record in memory; `sqlite` is beside it.
+
+The chain's step is measured by its commands: a program leaves a file with the time in it, the shell writes to a pipe
+whose other end takes the time. The same commands run on both sides, and differences know nothing of the start. For
+scale: one durable append of a page and one process started and waited for, which each step needs.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import random
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from time import perf_counter
 
-from yard import Report, Took, options, scratch, time_process, write_and_sync
+from yard import Figure, Report, options, quantile, scratch, time_process, write_and_sync
+from yard.graphs import Edges, chain, fan, layers
+from yard.peers import look_for, peer_command, peer_program
+from yard.whole import SLOTS, Ran, add_rates, run_dagsched, run_program
 
-SLOTS = 8
-COMMANDS = {"direct": shutil.which("true") or "/usr/bin/true", "sh": "true"}
 STEPS = 100
-
-Edges = Mapping[str, list[str]]
+KINDS = ("direct", "sh")
+TRUE = {"direct": shutil.which("true") or "/usr/bin/true", "sh": "true"}
+# How many times as many jobs a second as ninja, and at most how many times as long a step: median, 95th percentile.
+RATES = {"direct": 1.0, "sh": 0.8}
+STEP_P50 = {"direct": 1.2, "sh": 1.6}
+STEP_P95 = 2.0
+END = b"end"
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """From when to when a run went on, in seconds."""
+class Peer:
+    """A scheduler with a program in bench/peers/, and how many times as many jobs a second dagsched should do.
 
-    started: float
-    ended: float
+    One that takes minutes for the whole graph has a `small` one, and its start is not counted.
+    """
 
+    name: str
+    goal: float | None
+    words: tuple[str, ...] = ()
+    small: bool = True
 
-def fan() -> Edges:
-    """1 -> 1000 -> 1."""
-    middle = [f"shard-{number:04}" for number in range(1000)]
-    return {"split": [], **{id: ["split"] for id in middle}, "join": middle}
-
-
-def layers() -> Edges:
-    """20 layers of 100; each job waits for 1-3 of the layer before."""
-    dice = random.Random(20)
-    edges: dict[str, list[str]] = {}
-    before: list[str] = []
-    for layer in range(20):
-        ids = [f"layer-{layer:02}-{number:03}" for number in range(100)]
-        edges |= {id: sorted(dice.sample(before, dice.randint(1, 3))) if before else [] for id in ids}
-        before = ids
-    return edges
+    @property
+    def label(self) -> str:
+        return " ".join([self.name, *self.words])
 
 
-def chain() -> Edges:
-    """200 jobs, each after the one before."""
-    ids = [f"link-{number:03}" for number in range(200)]
-    return {ids[0]: [], **{id: [before] for before, id in pairwise(ids)}}
-
-
-GRAPHS: dict[str, Callable[[], Edges]] = {"fan": fan, "layers": layers, "chain": chain}
+PEERS = (
+    Peer("doit", 2, small=False),
+    Peer("luigi", 10),
+    Peer("dagster", 50, ("ephemeral",)),
+    Peer("dagster", None, ("sqlite",)),
+)
+# The whole graph, and one of 200.
+GRAPHS: dict[str, tuple[Callable[[], Edges], Callable[[], Edges]]] = {
+    "fan": (fan, lambda: fan(198)),
+    "layers": (layers, lambda: layers(10)),
+}
 
 
 def main() -> None:
     parser = options(__doc__)
-    parser.add_argument("--graph", choices=GRAPHS, action="append", help="only this one (default: all)")
+    parser.add_argument("--graph", choices=[*GRAPHS, "chain"], action="append", help="only this one (default: all)")
     args = parser.parse_args()
-    ninja = find_ninja()
-    report = Report(f"pipeline: no-op jobs a second, whole process, {SLOTS} at a time")
-    for name in args.graph or GRAPHS:
-        for kind, command in COMMANDS.items():
-            compare(report, f"{name}, {kind}", GRAPHS[name](), command, ninja, args.runs)
+    report = Report(f"pipeline: no-op commands, {SLOTS} at a time")
+    ninja = look_for(report, "ninja", lambda: [peer_command("ninja")])
+    peers = {peer: look_for(report, peer.label, partial(peer_program, peer.name)) for peer in PEERS}
+    programs = {peer: program for peer, program in peers.items() if program}
+    for kind in KINDS:
+        for name in args.graph or [*GRAPHS, "chain"]:
+            if name == "chain":
+                compare_steps(report, f"chain, {kind}", kind, ninja, args.runs)
+            else:
+                compare_graph(report, name, kind, ninja, programs if kind == "direct" else {}, args.runs)
     report.print(as_json=args.json)
 
 
-def find_ninja() -> str:
-    """Return the ninja of this environment, else the one on PATH."""
-    found = shutil.which("ninja", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    if found is None:
-        raise SystemExit("there is no ninja; fix: python -m pip install ninja")
-    return found
+# ---------------------------------------------------------------- whole graphs
 
 
-def compare(report: Report, label: str, edges: Edges, command: str, ninja: str, runs: int) -> None:
+def compare_graph(
+    report: Report, name: str, kind: str, ninja: list[str] | None, peers: Mapping[Peer, list[str]], runs: int
+) -> None:
     """Add the figures of one graph with one kind of command."""
-    ours: list[Took] = []
-    theirs: list[Took] = []
-    walks: list[list[Span]] = []
-    least: list[float] = []
+    edges, small = (make() for make in GRAPHS[name])
+    commands = dict.fromkeys(edges, TRUE[kind])
+    ours: list[Ran] = []
+    builds: list[Ran] = []
+    theirs: dict[Peer, list[Ran]] = {peer: [] for peer in peers}
     for _ in range(runs):
         with scratch() as folder:
-            ours.append(run_dagsched(folder, edges, command))
-            walks.append(history(folder))
-            theirs.append(run_ninja(folder, edges, command, ninja))
-            least += least_steps(folder, command)
-    compare_whole(report, label, len(edges), ours, theirs)
-    inner = [len(walk) / (walk[-1].ended - walk[0].started) for walk in walks]
-    report.add(f"{label}: dagsched, first start to last end", "jobs/s", inner)
-    if label.startswith("chain"):
-        compare_steps(report, label, walks, least)
+            ours.append(run_commands(folder, edges, commands))
+            if ninja:
+                builds.append(run_ninja(ninja, folder, edges, commands))
+        for peer, samples in theirs.items():
+            with scratch() as folder:
+                graph = small if peer.small else edges
+                samples.append(run_program(peers[peer], folder, graph, *peer.words, command=[TRUE["direct"]]))
+    label = f"{name}, {kind}"
+    us, us_inner, us_cpu = add_rates(report, f"{label}: dagsched", len(edges), ours)
+    if builds:
+        rate, inner, cpu = add_rates(report, f"{label}: ninja", len(edges), builds)
+        report.ratio(f"{label}: dagsched / ninja, jobs/s", us, rate, RATES[kind], "at least")
+        report.ratio(f"{label}: dagsched / ninja, jobs/s without start and end", us_inner, inner)
+        report.ratio(f"{label}: dagsched / ninja, processor a job", us_cpu, cpu)
+    for peer, samples in theirs.items():
+        jobs, size = (len(small), ", 200 jobs") if peer.small else (len(edges), "")
+        rate, inner, _ = add_rates(report, f"{label}: {peer.label}{size}", jobs, samples)
+        # A start weighs more in a small graph; that it is left out is to the peer's advantage.
+        rate = inner if peer.small else rate
+        report.ratio(f"{label}: dagsched / {peer.label}, jobs/s", us, rate, peer.goal, "at least")
 
 
-def compare_whole(report: Report, label: str, jobs: int, ours: list[Took], theirs: list[Took]) -> None:
-    us = report.add(f"{label}: dagsched", "jobs/s", [jobs / each.wall_s for each in ours])
-    peer = report.add(f"{label}: ninja", "jobs/s", [jobs / each.wall_s for each in theirs])
-    us_cpu = report.add(f"{label}: dagsched, processor a job", "ms", [each.cpu_s / jobs * 1000 for each in ours])
-    peer_cpu = report.add(f"{label}: ninja, processor a job", "ms", [each.cpu_s / jobs * 1000 for each in theirs])
-    report.ratio(f"{label}: dagsched / ninja, jobs/s", us, peer)
-    report.ratio(f"{label}: dagsched / ninja, processor a job", us_cpu, peer_cpu)
+def run_commands(folder: Path, edges: Edges, commands: Mapping[str, str]) -> Ran:
+    """Run the graph once by dagsched."""
+    return run_dagsched(folder, edges, {id: {"run": command} for id, command in commands.items()})
 
 
-def compare_steps(report: Report, label: str, walks: list[list[Span]], least: list[float]) -> None:
-    pairs = [pair for walk in walks for pair in pairwise(walk)]
-    gaps = [(after.started - before.ended) * 1000 for before, after in pairs]
-    report.add(f"{label}: gap, end of upstream to start", "ms", gaps)
-    step = report.add(f"{label}: step, end to end", "ms", [(b.ended - a.ended) * 1000 for a, b in pairs])
-    need = report.add(f"{label}: one append, one process", "ms", least)
-    report.ratio(f"{label}: step / append and process", step, need)
-
-
-def run_dagsched(folder: Path, edges: Edges, command: str) -> Took:
-    """Run the graph once on a new state."""
-    path = folder / "jobs.yaml"
-    # JSON is YAML, and what it writes needs no second look at quoting.
-    jobs = {id: {"run": command, **({"depends_on": upstream} if upstream else {})} for id, upstream in edges.items()}
-    path.write_text(json.dumps({"version": 1, "jobs": jobs}, indent=1))
-    words = ["run", str(path), "--once", "--slots", str(SLOTS), "--state-dir", str(folder / "state")]
-    return time_process([sys.executable, "-m", "dagsched", *words])
-
-
-def run_ninja(folder: Path, edges: Edges, command: str, ninja: str) -> Took:
+def run_ninja(ninja: Sequence[str], folder: Path, edges: Edges, commands: Mapping[str, str]) -> Ran:
     """Build the graph once; its outputs never appear, so that everything is always to be done."""
-    lines = ["rule job", f"  command = {command}"]
-    lines += [f"build {id}: job {' '.join(upstream)}".rstrip() for id, upstream in edges.items()]
+    lines = ["rule job", "  command = $do"]
+    for id, upstream in edges.items():
+        lines += [f"build {id}: job {' '.join(upstream)}".rstrip(), f"  do = {commands[id]}"]
     (folder / "build.ninja").write_text("\n".join([*lines, ""]))
-    return time_process([ninja, "-C", str(folder), f"-j{SLOTS}"])
+    took = time_process([*ninja, "-C", str(folder), f"-j{SLOTS}"])
+    return Ran(took, ninja_seconds(folder / ".ninja_log", len(edges)))
 
 
-def history(folder: Path) -> list[Span]:
-    """Return the span of each run in order of their ends; all must have succeeded."""
-    words = ["history", "--json", "--limit", "0", "--state-dir", str(folder / "state")]
-    done = subprocess.run([sys.executable, "-m", "dagsched", *words], check=True, stdout=subprocess.PIPE, text=True)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert all(row["state"] == "success" for row in rows)
-    spans = [Span(*(datetime.fromisoformat(row[key]).timestamp() for key in ("started", "ended"))) for row in rows]
-    return sorted(spans, key=lambda span: (span.ended, span.started))
+def ninja_seconds(log: Path, jobs: int) -> float:
+    """Return the seconds from the first start to the last end in ninja's log, whose lines begin with both in ms."""
+    rows = [line.split("\t") for line in log.read_text().splitlines() if not line.startswith("#")]
+    assert len(rows) == jobs
+    return (max(int(row[1]) for row in rows) - min(int(row[0]) for row in rows)) / 1000
 
 
-def least_steps(folder: Path, command: str) -> list[float]:
-    """Return the milliseconds of a durable append followed by a process, as nothing can do less for a step."""
-    argv = [command] if command == COMMANDS["direct"] else ["/bin/sh", "-c", command]
+# ---------------------------------------------------------------- the step of a chain
+
+
+def compare_steps(report: Report, label: str, kind: str, ninja: list[str] | None, runs: int) -> None:
+    """Add median and 95th percentile of the step in a chain, each run's by itself."""
+    ours: list[list[float]] = []
+    theirs: list[list[float]] = []
+    least: list[float] = []
+    for _ in range(runs):
+        ours.append(steps_ms(kind, run_commands))
+        if ninja:
+            theirs.append(steps_ms(kind, lambda *graph: run_ninja(ninja, *graph)))
+        with scratch() as folder:
+            least += least_steps(folder, TRUE[kind], kind)
+    p50, p95 = add_steps(report, f"{label}: dagsched", ours)
+    need = report.add(f"{label}: one append, one process", "ms", least)
+    if theirs:
+        peer_p50, peer_p95 = add_steps(report, f"{label}: ninja", theirs)
+        report.ratio(f"{label}: dagsched / ninja, step, p50", p50, peer_p50, STEP_P50[kind])
+        report.ratio(f"{label}: dagsched / ninja, step, p95", p95, peer_p95, STEP_P95)
+    report.ratio(f"{label}: step, p50 / append and process", p50, need)
+
+
+def add_steps(report: Report, label: str, steps: Sequence[Sequence[float]]) -> tuple[Figure, Figure]:
+    return (
+        report.add(f"{label}, step, p50 of a run", "ms", [quantile(each, 0.5) for each in steps]),
+        report.add(f"{label}, step, p95 of a run", "ms", [quantile(each, 0.95) for each in steps]),
+    )
+
+
+def steps_ms(kind: str, run: Callable[[Path, Edges, Mapping[str, str]], object]) -> list[float]:
+    """Return the milliseconds from each job of a chain to the next, as their commands tell them."""
+    edges = chain()
+    with scratch() as folder:
+        if kind == "direct":
+            # `touch` without a time takes the kernel's clock of files, which may stand still for 4 ms; with one it
+            # reads the real clock. A day earlier makes no difference to differences.
+            run(folder, edges, {id: f"touch -d yesterday {id}.stamp" for id in edges})
+            stamps = [(folder / f"{id}.stamp").stat().st_mtime_ns for id in edges]
+        else:
+            pipe = folder / "pipe"
+            os.mkfifo(pipe)
+            with arrivals(pipe) as stamps:
+                run(folder, edges, dict.fromkeys(edges, "echo >pipe"))
+    assert len(stamps) == len(edges)
+    return [(after - before) / 1e6 for before, after in pairwise(stamps)]
+
+
+@contextmanager
+def arrivals(pipe: Path) -> Iterator[list[int]]:
+    """Give a list of the nanoseconds at which lines arrived in a pipe; it is complete when the block is left."""
+    stamps: list[int] = []
+    # Open for both, so that no writer waits for a reader and no end of a writer is the end of the file.
+    file = os.open(pipe, os.O_RDWR)
+
+    def read() -> None:
+        ended = False
+        while not ended:
+            lines = os.read(file, 4096)
+            stamps.extend([time.monotonic_ns()] * lines.count(b"\n"))
+            ended = lines.endswith(END)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield stamps
+    finally:
+        os.write(file, END)
+        reader.join()
+        os.close(file)
+
+
+def least_steps(folder: Path, command: str, kind: str) -> list[float]:
+    """Return the milliseconds of a durable append followed by a process, as nothing durable can do less for a step."""
+    argv = [command] if kind == "direct" else ["/bin/sh", "-c", command]
     file = os.open(folder / "yardstick", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     samples: list[float] = []
     try:
         for _ in range(STEPS):
-            start = perf_counter()
+            start = time.perf_counter()
             write_and_sync(file)
             pid = os.posix_spawn(argv[0], argv, os.environ)
             os.waitpid(pid, 0)
-            samples.append((perf_counter() - start) * 1000)
+            samples.append((time.perf_counter() - start) * 1000)
     finally:
         os.close(file)
     return samples

@@ -102,7 +102,7 @@ case "$*" in
         exit "${PIP_FAILS:-0}" ;;
 esac
 """
-TOOLS = ("sh", "cat", "cksum", "tr", "dirname", "basename", "rm", "mv", "cp", "mkdir", "sed", "sleep", "chmod")
+TOOLS = ("sh", "cat", "cksum", "tr", "dirname", "basename", "rm", "mv", "cp", "mkdir", "sed", "sleep", "chmod", "grep")
 
 
 class Tree:
@@ -113,6 +113,7 @@ class Tree:
         self.root.mkdir()
         for name in ("dev", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, self.root / name)
+        (self.root / "bench").mkdir()
         self.bin = folder / "bin"
         self.bin.mkdir()
         for tool in TOOLS:
@@ -253,17 +254,52 @@ def test_the_demo_installs_the_program_alone_until_tests_want_more(tree: Tree):
     assert not [call for call in tree.calls if "pip install" in call]
 
 
-def test_measurements_install_their_peers_beside_the_tests(tree: Tree):
+PEERS = "-m pip install --quiet --disable-pip-version-check -c bench/constraints.txt"
+
+
+def add_measurements(tree: Tree) -> None:
+    (tree.root / "bench" / "one.py").write_text("import sys\n")
+    (tree.root / "bench" / "two.py").write_text("from yard.peers import peer_command\n")
+    (tree.root / "bench" / "requirements.txt").write_text("# peers\ndoit==1  # one\nluigi==2\n")
+    (tree.root / "bench" / "constraints.txt").touch()
+
+
+def test_the_first_measurement_with_peers_makes_them_an_environment_of_their_own(tree: Tree):
+    add_measurements(tree)
     tree.dev("setup")
-    (tree.root / "bench").mkdir()
-    (tree.root / "bench" / "one.py").touch()
-    (tree.root / "bench" / "two.py").touch()
+    assert tree.dev("bench", "one", "--json").returncode == 0
+    assert tree.calls == ["bench/one.py --json"]
     assert tree.dev("bench", "two", "--json").returncode == 0
-    assert tree.calls == [f"{PIP} .[test,bench]", "bench/two.py --json"]
-    tree.dev("bench", "--json")
-    assert tree.calls == ["bench/one.py --json", "bench/two.py --json"]
+    assert tree.calls == ["-m venv -- TREE/.venv-peers", f"{PEERS} -r bench/requirements.txt", "bench/two.py --json"]
+    tree.dev("bench")
+    assert tree.calls == ["bench/one.py", "bench/two.py"]
     tree.dev("test")
     assert tree.calls == ["-m pytest"]
+
+
+def test_another_peer_changes_nothing_of_ours(tree: Tree):
+    add_measurements(tree)
+    tree.dev("bench")
+    with (tree.root / "bench" / "requirements.txt").open("a") as file:
+        file.write("huey==3\n")
+    tree.dev("bench", "two")
+    assert tree.calls == [f"{PEERS} -r bench/requirements.txt", "bench/two.py"]
+
+
+def test_peers_that_cannot_be_had_are_named_and_the_others_installed(tree: Tree):
+    add_measurements(tree)
+    tree.dev("setup")
+    done = tree.dev("bench", "two", PIP_FAILS="1")
+    assert tree.calls[1:] == [
+        f"{PEERS} -r bench/requirements.txt",
+        f"{PEERS} doit==1",
+        f"{PEERS} luigi==2",
+        "bench/two.py",
+    ]
+    assert [line for line in done.stderr.splitlines() if "not installed" in line] == [
+        "dev: not installed: doit==1",
+        "dev: not installed: luigi==2",
+    ]
 
 
 def test_a_measurement_that_is_not_there_is_named(tree: Tree):

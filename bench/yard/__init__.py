@@ -8,13 +8,14 @@ falls on both, and tells the ratio of the medians.
 from yard.daemons import READY_S, Spent, daemon, family, spent, wait_for_socket
 from yard.jobfiles import ZONES, expressions, realistic_jobs
 from yard.processes import ENV, Took, answer_apart, is_part, memory_mb, scratch, time_process
-from yard.report import Report, options
+from yard.report import Figure, Report, options, quantile
 from yard.yardsticks import sync_seconds, write_and_sync
 
 __all__ = [
     "ENV",
     "READY_S",
     "ZONES",
+    "Figure",
     "Report",
     "Spent",
     "Took",
@@ -25,6 +26,7 @@ __all__ = [
     "is_part",
     "memory_mb",
     "options",
+    "quantile",
     "realistic_jobs",
     "scratch",
     "spent",

@@ -44,15 +44,16 @@ class Took:
 
 def time_process(command: Sequence[str], *, cwd: Path | None = None) -> Took:
     """Run a whole process, from its start until it has been waited for; it must succeed."""
-    start, used = time.perf_counter(), _children_cpu_s()
+    start, used = time.perf_counter(), children_cpu_s()
     done = subprocess.run(command, cwd=cwd, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    took = Took(time.perf_counter() - start, _children_cpu_s() - used)
+    took = Took(time.perf_counter() - start, children_cpu_s() - used)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}\n{done.stderr}")
     return took
 
 
-def _children_cpu_s() -> float:
+def children_cpu_s() -> float:
+    """Return the processor seconds of all processes that this one has waited for, and that they have."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

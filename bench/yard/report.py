@@ -8,11 +8,13 @@ import math
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 RUNS = 5
+
+Bound = Literal["at most", "at least"]
 
 
 def options(description: str, *, runs: int = RUNS) -> argparse.ArgumentParser:
@@ -36,24 +38,30 @@ class Figure:
         return median(self.samples)
 
     def quantile(self, share: float) -> float:
-        """Return the smallest sample that at least this share of all samples does not exceed."""
-        ordered = sorted(self.samples)
-        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+        return quantile(self.samples, share)
+
+
+def quantile(samples: Sequence[float], share: float) -> float:
+    """Return the smallest sample that at least this share of all samples does not exceed."""
+    ordered = sorted(samples)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """What was measured over its yardstick, by medians. `goal`: what it should stay at or below."""
+    """What was measured over its yardstick, by medians. `bound` says on which side of its goal it should be."""
 
     label: str
     value: float
     goal: float | None
+    bound: Bound
 
     @property
     def verdict(self) -> str:
         if self.goal is None:
             return ""
-        return f"goal: at most {self.goal:g}, {'met' if self.value <= self.goal else 'MISSED'}"
+        met = self.value <= self.goal if self.bound == "at most" else self.value >= self.goal
+        return f"goal: {self.bound} {self.goal:g}, {'met' if met else 'MISSED'}"
 
 
 class Report:
@@ -63,6 +71,7 @@ class Report:
         self.title = title
         self._figures: list[Figure] = []
         self._ratios: list[Ratio] = []
+        self._missing: list[str] = []
 
     def add(self, label: str, unit: str, samples: Sequence[float]) -> Figure:
         """Take a figure."""
@@ -70,13 +79,24 @@ class Report:
         self._figures.append(figure)
         return figure
 
-    def ratio(self, label: str, measured: Figure, yardstick: Figure, goal: float | None = None) -> None:
-        """Take the ratio of two figures' medians."""
-        self.limit(label, measured.median / yardstick.median, goal)
+    def ratio(
+        self,
+        label: str,
+        measured: Figure,
+        yardstick: Figure,
+        goal: float | None = None,
+        bound: Bound = "at most",
+    ) -> None:
+        """Take the ratio of two figures' medians; rates have goals that it should be "at least"."""
+        self.limit(label, measured.median / yardstick.median, goal, bound)
 
-    def limit(self, label: str, value: float, goal: float | None = None) -> None:
+    def limit(self, label: str, value: float, goal: float | None = None, bound: Bound = "at most") -> None:
         """Take a value that is judged by itself, such as megabytes against a limit."""
-        self._ratios.append(Ratio(label, value, goal))
+        self._ratios.append(Ratio(label, value, goal, bound))
+
+    def missing(self, what: str, why: str) -> None:
+        """Take that something could not be measured: a table that is silent about it would look complete."""
+        self._missing.append(f"{what} ({why})")
 
     def print(self, *, as_json: bool) -> None:
         print(json.dumps(self._document(), indent=1) if as_json else self._table(), flush=True)
@@ -97,11 +117,12 @@ class Report:
                 }
                 for each in self._figures
             ],
-            "ratios": [{"label": each.label, "value": each.value, "goal": each.goal} for each in self._ratios],
+            "ratios": [asdict(each) for each in self._ratios],
+            "not measured": self._missing,
         }
 
     def _table(self) -> str:
-        wide = max(len(each.label) for each in [*self._figures, *self._ratios])
+        wide = max((len(each.label) for each in [*self._figures, *self._ratios]), default=0)
         lines = [self.title, f"  {'':{wide}}  {'min':>10}  {'median':>10}  {'p95':>10}  {'max':>10}"]
         for each in self._figures:
             values = (min(each.samples), each.median, each.quantile(0.95), max(each.samples))
@@ -109,6 +130,7 @@ class Report:
             lines.append(f"  {each.label:{wide}}  {numbers}  {each.unit} (of {len(each.samples)})")
         for ratio in self._ratios:
             lines.append(f"  {ratio.label:{wide}}  {_short(ratio.value):>10}  {ratio.verdict}".rstrip())
+        lines += [f"  not measured: {each}" for each in self._missing]
         return "\n".join(lines)
 
 

@@ -1,0 +1,5 @@
+"""The function that does nothing, for dagsched's jobs."""
+
+
+def noop() -> None:
+    """Do nothing."""

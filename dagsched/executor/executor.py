@@ -380,6 +380,7 @@ def _order(launch: Launch) -> dict[str, Any]:
         "grace_s": launch.grace_s,
         "log": launch.log,
         "output": launch.output,
+        "fork": launch.fork and launch.fork._asdict(),
     }
 
 

@@ -53,6 +53,8 @@ def instant(wall_s: float) -> datetime:
 def _judge(record: Mapping[str, Any], code: int | None) -> tuple[Outcome, str, dict[str, str]]:
     if "error" in record:
         return Outcome.SPAWN_ERROR, record["error"], {}
+    if record.get("lost"):
+        return Outcome.LOST, "its end was not seen: the process it was forked from was killed", {}
     if record["cause"]:
         return *_STOPPED.get(record["cause"], (Outcome.CANCELLED, f"stopped ({record['cause']})")), {}
     assert code is not None, "an attempt that was started and not stopped has a status"

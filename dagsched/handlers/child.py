@@ -26,11 +26,16 @@ from dagsched.handlers.table import find
 
 def main(name: str) -> int:
     """Run the handler of that name on the context that stdin holds; return the exit status."""
+    return work(name, json.load(sys.stdin))
+
+
+def work(name: str, context: dict[str, Any]) -> int:
+    """Run the handler of that name; what it prints goes to standard output and error. Returns the exit status."""
     for stream in (sys.stdout, sys.stderr):
         # A log is bytes for somebody to read; a locale that cannot say a letter is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    context = {**json.load(sys.stdin), "outputs": os.environ.get("DAGSCHED_OUTPUT", "")}
+    context["outputs"] = os.environ.get("DAGSCHED_OUTPUT", "")
     try:
         handler = find(name)
     except HandlerError as error:

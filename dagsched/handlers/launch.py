@@ -9,14 +9,29 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from dagsched.errors import HandlerError
 from dagsched.handlers import shell
+from dagsched.handlers.table import BUILT_IN
 from dagsched.model import Job, Run, format_instant
 
 GRACE_S = 10.0
+
+# What the interpreter, the loader or the C library looks at when a process starts, and never again.
+_READ_AT_START = re.compile(r"PYTHON|LD_|LC_|LANG|MALLOC_|GLIBC_|DYLD_|OPENSSL_|SSL_|OMP_")
+
+
+class Fork(NamedTuple):
+    """Forking the attempt from a process that has already loaded what it needs.
+
+    The server's command, the handler, and whether the forked process may do further attempts.
+    """
+
+    server: tuple[str, ...]
+    handler: str
+    reuse: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +40,8 @@ class Launch:
 
     `env` is what is added to the daemon's own environment. `cwd` None or relative: from the daemon's folder.
     `stdin` None: /dev/null. `timeout_s` None: no limit. After `timeout_s` everything of the attempt gets
-    TERM, and KILL `grace_s` later. `log` and `output` are paths below the state directory.
+    TERM, and KILL `grace_s` later. `log` and `output` are paths below the state directory. `fork`: what may be done
+    instead of executing `argv`, with the same result.
     """
 
     run: str
@@ -39,6 +55,7 @@ class Launch:
     grace_s: float
     log: str
     output: str
+    fork: Fork | None = None
 
 
 def launch(job: Job, run: Run, attempt: int, *, env: Mapping[str, str], grace_s: float = GRACE_S) -> Launch:
@@ -60,6 +77,7 @@ def launch(job: Job, run: Run, attempt: int, *, env: Mapping[str, str], grace_s:
         grace_s=grace_s,
         log=log_path(run, attempt),
         output=f"outputs/{_digest(f'{run.name}/{attempt}', 24)}",
+        fork=_fork(job, env),
     )
 
 
@@ -101,6 +119,17 @@ def _argv(job: Job) -> tuple[str, ...]:
     if job.run is None or not job.run:
         raise HandlerError(f"job {job.id!r} has nothing to run: give it `run` or `handler`")
     return job.run if isinstance(job.run, tuple) else shell.argv(job.run, job.shell)
+
+
+def _fork(job: Job, env: Mapping[str, str]) -> Fork | None:
+    """Return how the attempt may be forked, None when only a Python of its own does what the job says.
+
+    A plug-in may be replaced at any time, so it is loaded anew; some variables are read once, when a process starts.
+    """
+    if job.handler not in BUILT_IN or any(map(_READ_AT_START.match, env)):
+        return None
+    reuse = bool(job.with_.get("reuse"))
+    return Fork((sys.executable, "-m", "dagsched.handlers.forkserver"), job.handler, reuse)
 
 
 def _told(job: Job, run: Run, attempt: int) -> dict[str, str]:

@@ -32,6 +32,11 @@ SCHEMA: Mapping[str, Any] = {
         },
         "args": {"description": "Positional arguments.", "type": "array"},
         "kwargs": {"description": "Arguments by name.", "type": "object"},
+        "reuse": {
+            "description": "Let one process do many attempts, each after the other: no start, but globals stay.",
+            "type": "boolean",
+            "default": False,
+        },
         "path": {"description": "A folder to import from first; relative to `cwd`.", "type": "string", "minLength": 1},
     },
 }

@@ -28,6 +28,8 @@ class Attempt:
         "ended",
         "family",
         "grace_s",
+        "is_forked",
+        "is_lost",
         "key",
         "leftovers",
         "log",
@@ -47,6 +49,8 @@ class Attempt:
         self.key: Key = (order["run"], order["attempt"])
         self.grace_s = float(order["grace_s"])
         self.pid = 0
+        self.is_lost = False  # nobody saw how its main process ended
+        self.is_forked = False  # by a fork server, whose child it is while that lives
         self.log: Log | None = None
         self.output = ""  # absolute path of the file for outputs
         self.started = self.ended = 0.0  # wall seconds

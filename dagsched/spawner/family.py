@@ -27,6 +27,7 @@ from .attempt import Attempt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .forks import Forks
     from .journal import Key
 
 EXEC_LOOKS, EXEC_LOOK_S = 5, 0.002
@@ -35,7 +36,9 @@ EXEC_LOOKS, EXEC_LOOK_S = 5, 0.002
 class Family:
     """All attempts with a process, and the strays of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, forks: Forks) -> None:
+        self._forks = forks
+        self.fallen: list[int] = []  # fork servers that were reaped and not looked after yet
         self.living: dict[Key, Attempt] = {}
         self._mains: dict[int, Attempt] = {}
         self._strays: dict[int, Attempt | None] = {}
@@ -77,7 +80,11 @@ class Family:
         main = self._mains.get(pid)
         if main is not None and main.status is None:
             main.status = status
+            self._forks.note_end(pid, status)
             return main
+        if self._forks.is_ours(pid):
+            self.fallen.append(pid)
+            return None
         owner = self._strays.pop(pid, None)
         if owner is not None:
             owner.strays.discard(pid)
@@ -87,7 +94,7 @@ class Family:
         """Attribute the children of ours that nobody has claimed yet."""
         for pid in processes.children(os.getpid()):
             main = self._mains.get(pid)
-            if pid in self._strays or (main is not None and main.status is None):
+            if pid in self._strays or (main is not None and main.status is None) or self._forks.is_ours(pid):
                 continue
             known = processes.stat(pid)
             if known is None or not known.alive:
@@ -161,6 +168,9 @@ class Family:
         """Whether the main process is over, though perhaps not reaped yet."""
         if attempt.status is not None:
             return True
+        if attempt.is_forked:  # by another process, of whose children waitid(2) tells us nothing
+            known = processes.stat(attempt.pid)
+            return known is None or not known.alive
         if not hasattr(os, "waitid"):  # macOS
             return False
         return os.waitid(os.P_PID, attempt.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

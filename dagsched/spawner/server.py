@@ -22,7 +22,9 @@ from . import logs, processes, spawning
 from .attempt import ENDING, KILLING, RUNNING, Attempt
 from .book import Book
 from .family import Family
+from .forks import Forks
 from .link import Link
+from .say import say
 from .timers import Timers
 
 TYPE_CHECKING = False
@@ -65,7 +67,8 @@ class Server:
         self.untold: dict[Key, Attempt] = {}  # started, and the daemon has not been told
         self.telling = False
         self.starter = spawning.Starter(self.state_dir, self._state_id())
-        self.family = Family()
+        self.forks = Forks(self._hear_forks, self._watch, self._unwatch)
+        self.family = Family(self.forks)
         self.book = Book(self.state_dir, protocol, self._state_id())
         self.poll = select.poll()
         self.link: Link | None = None
@@ -94,7 +97,7 @@ class Server:
         self._end()
 
     def _is_over(self) -> bool:
-        if self.queue or not self.family.is_empty:
+        if self.queue or self.forks.asked or not self.family.is_empty:
             return False
         return self.quitting or (self.link is None and not self.waiting and not self.book.unwritten)
 
@@ -108,11 +111,13 @@ class Server:
         self._start_some()
         self._reap()
         self.timers.run_due()
+        self.forks.retire_if_idle()
         self._report()
 
     def _end(self) -> None:
         assert self.listener is not None
         self.listener.close()
+        self.forks.retire()
         os.unlink(self._socket_name(), dir_fd=self.state_fd)
         self.book.close(settle=self.quitting)
         if self.link is not None:
@@ -144,8 +149,11 @@ class Server:
     def _stop_all(self) -> None:
         """End everything because the machine goes down; once, whatever else comes."""
         self.terminated, self.quitting = False, True
-        for attempt in [*self.queue, *self.family.living.values()]:
+        for attempt in [*self.queue, *self._asked(), *self.family.living.values()]:
             self.stop(attempt.key, "stop", GRACE_S)
+
+    def _asked(self) -> list[Attempt]:
+        return [worker.attempt for worker in self.forks.asked.values()]
 
     # ------------------------------------------------------------ connections
 
@@ -166,8 +174,15 @@ class Server:
         self._register(self.listener, self._accept_next)
 
     def _register(self, sock: socket.socket, way: Callable[[], None]) -> None:
-        self.ways[sock.fileno()] = way
-        self.poll.register(sock.fileno(), select.POLLIN)
+        self._watch(sock.fileno(), way)
+
+    def _watch(self, fd: int, way: Callable[[], None]) -> None:
+        self.ways[fd] = way
+        self.poll.register(fd, select.POLLIN)
+
+    def _unwatch(self, fd: int) -> None:
+        del self.ways[fd]
+        self.poll.unregister(fd)
 
     def _accept_next(self) -> None:
         assert self.listener is not None
@@ -240,7 +255,7 @@ class Server:
 
     def _greet(self, link: Link) -> None:
         """Answer a new connection with the inventory, once every earlier order has been carried out."""
-        if not link.greeted or self.queue:
+        if not link.greeted or self.queue or self.forks.asked:
             return
         link.send(
             {
@@ -282,7 +297,8 @@ class Server:
         self.queued.update(each.key for each in fresh)
 
     def _is_known(self, key: Key) -> bool:
-        return key in self.family.living or key in self.queued or self.book.knows(key)
+        known = key in self.family.living or key in self.queued or key in self.forks.asked
+        return known or self.book.knows(key)
 
     def _refuse(self, attempt: Attempt, reason: str) -> None:
         attempt.ended = time.time()
@@ -292,10 +308,14 @@ class Server:
         """Start some of what is queued; the rest waits for the next turn, so that ends are seen meanwhile."""
         for _ in range(min(STARTS_PER_TURN, len(self.queue))):
             attempt = self.queue.popleft()
+            by_fork = self.forks.takes(attempt.order, self.starter.mark(attempt.order))
+            if by_fork and self.forks.must_wait():
+                self.queue.appendleft(attempt)
+                return
             self.queued.discard(attempt.key)
-            self._start(attempt)
+            self._start(attempt, by_fork)
 
-    def _start(self, attempt: Attempt) -> None:
+    def _start(self, attempt: Attempt, by_fork: bool) -> None:
         order = attempt.order
         if not self.spare and len(self.family.living) >= self.attempts_max:
             self._fail(attempt, f"{self.attempts_max} attempts run, and the limit of open files has no room for more")
@@ -303,23 +323,67 @@ class Server:
         try:
             attempt.log = logs.Log(self.state_fd, order["log"], self.log_bytes_max, self.spare)
             attempt.output = self.starter.output_path(order)
-            before = processes.ticks_now()
+            attempt.start_ticks = (processes.ticks_now(), 0)
+            if by_fork and self._ask_for(attempt, attempt.log.fd):
+                return
             attempt.pid = self.starter.start(order, attempt.log.fd, attempt.output)
         except spawning.CannotStart as error:
             self._fail(attempt, str(error))
-            return
         except OSError as error:
             self._fail(attempt, f"cannot open the attempt's files: {error}")
-            return
+        else:
+            self._has_started(attempt)
+
+    def _has_started(self, attempt: Attempt) -> None:
+        order = attempt.order
         processes.limit_files(attempt.pid, self.file_limits)
         attempt.started = time.time()
-        attempt.start_ticks = (before, processes.ticks_now())
+        attempt.start_ticks = (attempt.start_ticks[0], processes.ticks_now())
         order.pop("stdin", None)  # it may be large, and the process has it
         self.family.add(attempt)
         self.started.append(attempt)
         if order["timeout_s"] is not None:
             self._set_timer(attempt, order["timeout_s"], self._time_out)
         self._sweep_later(SWEEP_S)
+
+    # ------------------------------------------------------------ starts by fork
+
+    def _ask_for(self, attempt: Attempt, log_fd: int) -> bool:
+        """Ask the fork server for the attempt's process; False when it cannot be asked, and a start is due."""
+        cwd, env = self.starter.place(attempt.order, attempt.output)
+        self.starter.enter(self.starter.cwd)  # the server stands where the daemon does
+        try:
+            if not self.forks.is_there(attempt.order["fork"]["server"], self.starter):
+                return False
+            worker = self.forks.take_spare(attempt, env, cwd)
+            if worker is None:
+                self.forks.ask(attempt, env, cwd, log_fd)
+        except OSError as error:
+            say(f"{attempt.key[0]} is started, for it cannot be forked: {error}")
+            return False
+        if worker is not None:
+            attempt.pid, attempt.is_forked = worker.pid, True
+            self._has_started(attempt)
+            attempt.start_ticks = worker.start_ticks
+        return True
+
+    def _hear_forks(self) -> None:
+        for worker, error in self.forks.hear():
+            attempt = worker.attempt
+            if error:
+                self._fail(attempt, f"cannot fork: {error}")
+                continue
+            attempt.pid, attempt.is_forked = worker.pid, True
+            self._has_started(attempt)
+            worker.start_ticks = attempt.start_ticks
+
+    def _mourn(self, pid: int) -> None:
+        """Go on after the death of a fork server."""
+        for attempt in self.forks.bury(pid):
+            # Behind the gate nothing of it has begun, and it ends there by itself.
+            self._collect(attempt)
+            self.queued.add(attempt.key)
+            self.queue.appendleft(attempt)
 
     def _fail(self, attempt: Attempt, reason: str) -> None:
         self._collect(attempt)
@@ -346,6 +410,10 @@ class Server:
         self._terminate(attempt, grace_s)
 
     def _stop_queued(self, key: Key, cause: str) -> None:
+        if key in self.forks.asked:
+            # Its gate stays closed, and it ends there.
+            asked = self.forks.asked[key].attempt
+            asked.cause = asked.cause or cause
         for attempt in [each for each in self.queue if each.key == key]:
             self.queue.remove(attempt)
             self.queued.discard(key)
@@ -375,6 +443,10 @@ class Server:
 
     def _reap(self) -> None:
         touched, is_alone = self.family.reap()
+        while self.family.fallen:
+            self._mourn(self.family.fallen.pop())
+        ended, self.forks.ended = self.forks.ended, []
+        touched += [attempt for attempt in ended if attempt not in touched]
         if not touched:
             return
         if not is_alone:
@@ -406,7 +478,8 @@ class Server:
         attempt.ended = time.time()
         output, complaint = spawning.collect_output(attempt.output)
         path, size = self._collect(attempt)
-        self.book.add_exit(attempt, output=output, output_error=complaint, log=path, bytes=size)
+        lost = {"lost": True} if attempt.is_lost else {}
+        self.book.add_exit(attempt, output=output, output_error=complaint, log=path, bytes=size, **lost)
 
     def _collect(self, attempt: Attempt) -> tuple[str, int]:
         """Close the log of an attempt and clear its folder for outputs; return the log's path and size."""
@@ -451,6 +524,8 @@ class Server:
         """Write down what the turn brought, then tell the daemon."""
         started, self.started = self.started, []
         exits = self.book.write(started)
+        for attempt in started:
+            self.forks.let_go(attempt)
         if self.book.unwritten and not self.writing_again:
             self.writing_again = True
             self.timers.after(WRITE_AGAIN_S, self._write_again)

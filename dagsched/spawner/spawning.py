@@ -47,6 +47,16 @@ class Starter:
         os.chown(folder, account.pw_uid, account.pw_gid)
         return os.path.join(folder, "output")
 
+    def mark(self, order: dict[str, Any]) -> str:
+        """Return what an order's processes are known by."""
+        return f"{self._state_id}/{order['run']}/{order['attempt']}"
+
+    def place(self, order: dict[str, Any], output: str) -> tuple[str, dict[str, str]]:
+        """Return folder and environment of an order's process; raises CannotStart when the folder cannot be entered."""
+        cwd = os.path.join(self.cwd, order.get("cwd") or "")
+        self.enter(cwd)
+        return cwd, self._environment(order, cwd, output)
+
     def start(self, order: dict[str, Any], log_fd: int, output: str) -> int:
         """Start the order's process and return its pid; raises CannotStart."""
         cwd = os.path.join(self.cwd, order.get("cwd") or "")
@@ -55,7 +65,7 @@ class Starter:
         try:
             if order.get("user"):
                 return self._start_as(order, env, cwd, log_fd, stdin_fd)
-            self._enter(cwd)
+            self.enter(cwd)
             return self._spawn(order["argv"], env, log_fd, stdin_fd)
         except OSError as error:
             raise CannotStart(_explain(error, order["argv"][0], env)) from error
@@ -72,10 +82,11 @@ class Starter:
             env.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name)
         env.update(order["env"])
         env["DAGSCHED_OUTPUT"] = output
-        env[processes.MARK] = f"{self._state_id}/{order['run']}/{order['attempt']}"
+        env[processes.MARK] = self.mark(order)
         return env
 
-    def _enter(self, cwd: str) -> None:
+    def enter(self, cwd: str) -> None:
+        """Make a folder this process's own, which is where the next process stands; raises CannotStart."""
         if cwd == self._here:
             return
         try:

@@ -5,7 +5,7 @@ carry surrogate escapes (odd bytes in paths); JSON's `\\udcXX` brings them over 
 
 daemon → spawner, told apart by `do`:
     hello     version, cwd, env, log_bytes_max         must come first
-    start     starts: [{run, attempt, argv, env, cwd, user, stdin, timeout_s, grace_s, log, output}]
+    start     starts: [{run, attempt, argv, env, cwd, user, stdin, timeout_s, grace_s, log, output, fork}]
     stop      run, attempt, cause, grace_s
     ack       seqs: exits that are durable elsewhere
     settled   everything the inventory said is durable elsewhere

@@ -29,7 +29,8 @@ from tests.torture.evidence import read_journal
 from tests.torture.world import SENTINEL, Maker, Sheet
 
 STOP_S = 30.0
-IDLE_S = 30.0
+PATIENCE_S = 30.0
+REST_FACTOR = 10
 RELOAD_S = 3.0
 VERBS_MAX = 3
 CANDIDATES_MAX = 64
@@ -51,10 +52,23 @@ class Notes:
 
 
 class Round:
-    """One round in `folder`, which must be empty. `kills_spawner` None: as the seed says."""
+    """One round in `folder`, which must be empty. `kills_spawner` None: as the seed says.
 
-    def __init__(self, seed: int, seconds: float, folder: Path, *, kills_spawner: bool | None = None) -> None:
-        self.seed, self.seconds, self.folder = seed, seconds, folder
+    `code`: the folder of the program to torture, None for this tree. `patience_s`: for how long nothing may happen
+    at the end before what is not over yet is taken to stay so.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        seconds: float,
+        folder: Path,
+        *,
+        kills_spawner: bool | None = None,
+        code: Path | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self.seed, self.seconds, self.folder, self.patience_s = seed, seconds, folder, patience_s
         self.dice = random.Random(seed)
         self.kills_spawner = self.dice.random() < 0.5 if kills_spawner is None else kills_spawner
         self.notes = Notes()
@@ -66,7 +80,7 @@ class Round:
         self.journal = folder / "journal.txt"
         self.maker = Maker(self.dice, self.journal, names, gentle=self.kills_spawner)
         self.paths = {name: jobs / name for name in names}
-        self.daemon = Daemon(folder, jobs if len(names) > 1 else jobs / names[0], f"{seed}-{uuid.uuid4()}")
+        self.daemon = Daemon(folder, jobs if len(names) > 1 else jobs / names[0], f"{seed}-{uuid.uuid4()}", code)
         self.sheets: dict[str, Sheet] = self.maker.first()
         self.written: list[Sheets] = [dict(self.sheets)]
         self.known: dict[int, Sheets] = {}
@@ -374,12 +388,13 @@ class Round:
             time.sleep(0.2)
 
     def _await_idleness(self) -> None:
-        until, seen = time.monotonic() + IDLE_S, self.daemon.events
-        while time.monotonic() < until:
+        began, seen = time.monotonic(), self.daemon.events
+        until = began + self.patience_s
+        while time.monotonic() < min(until, began + REST_FACTOR * self.patience_s):
             self.daemon.listen()
             if self.daemon.events != seen:
                 # A long queue may take its time, as long as something happens.
-                until, seen = time.monotonic() + IDLE_S, self.daemon.events
+                until, seen = time.monotonic() + self.patience_s, self.daemon.events
             rows = self.daemon.status()["jobs"]
             live = [row for row in rows if row["last"] and row["last"]["state"] in ("waiting", *_ACTIVE)]
             if not live:
@@ -410,6 +425,7 @@ class Round:
         shows = subprocess.run(
             [sys.executable, str(Path(__file__).with_name("shows.py")), str(self.daemon.state_dir)],
             input="\n".join(names), capture_output=True, text=True, errors="replace", check=False, cwd=self.folder,
+            env=self.daemon.env,
         )  # fmt: skip
         if shows.returncode:
             self.notes.remarks.append(("cli", f"show failed: {shows.stderr[-1500:]}"))

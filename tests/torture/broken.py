@@ -1,0 +1,208 @@
+"""Programs with one defect each, to show that the torture finds it: by the promise that it breaks.
+
+A *build* is a copy of the package with a few lines replaced. It is tortured like the real one, from outside: as
+processes. A text that is to be replaced must stand in its file exactly once, so that a build whose code has moved is
+noticed (`test_broken.py`) and does not turn into a second copy of the honest program.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.torture.rounds import ROOT, Order, Played, play_all
+
+PATIENCE_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """`old` becomes `new` in one file of the package."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A broken program: what is wrong with it, and the promise that it must be caught by."""
+
+    name: str
+    promise: str
+    patches: Sequence[Patch]
+    seconds: float = 8.0
+
+
+def _build(name: str, promise: str, file: str, old: str, new: str, *, seconds: float = 8.0) -> Build:
+    return Build(name, promise, (Patch(file, old, new),), seconds)
+
+
+BUILDS: Sequence[Build] = (
+    _build(
+        "second-daemon", "P1", "stores/lock.py",
+        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+    ),
+    _build(
+        "double-start", "P2", "spawner/server.py",
+        "            attempt.pid = self.starter.start(order, attempt.log.fd, attempt.output)\n",
+        "            self.starter.start(order, attempt.log.fd, attempt.output)\n"
+        "            attempt.pid = self.starter.start(order, attempt.log.fd, attempt.output)\n",
+    ),
+    _build(
+        "exits-forgotten-early", "P2", "daemon/loop.py",
+        "            await self._commit(turn.outbox.sealed())\n",
+        "            for seq in turn.acknowledged:\n"
+        "                self._hand.acknowledge(seq)\n"
+        "            if turn.acknowledged:\n"
+        "                await asyncio.sleep(0.3)\n"
+        "            await self._commit(turn.outbox.sealed())\n",
+    ),
+    _build(
+        "upstreams-not-awaited", "P3", "engine/joins.py",
+        "    if row.state in LIVE:\n        return Verdict.PENDING\n",
+        "    if row.state in LIVE:\n        return Verdict.OK\n",
+    ),
+    _build(
+        "failed-upstreams-accepted", "P3", "engine/joins.py",
+        "    if row.state in BAD:\n        return Verdict.BAD\n",
+        "    if row.state in BAD:\n        return Verdict.OK\n",
+    ),
+    _build(
+        "ticks-lost-at-restarts", "P4", "engine/ticks.py",
+        "for due in self._dues_of(job, heir, now)]",
+        "for due in self._dues_of(job, heir, now) if heirs is None]",
+    ),
+    _build(
+        "failure-taken-for-success", "P5", "executor/exits.py",
+        "    if code:\n",
+        "    if code and code != 3:\n",
+    ),
+    _build(
+        "finished-work-lost-at-restarts", "P5", "engine/plan.py",
+        "self._end_attempt(run, exits[attempt])",
+        "self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))",
+    ),
+    _build(
+        "started-before-the-commit", "P6", "daemon/loop.py",
+        "            await self._commit(turn.outbox.sealed())\n",
+        "            self._carry_out(turn.outbox.acts)\n"
+        "            turn.outbox.acts = []\n"
+        "            await asyncio.sleep(0.3)\n"
+        "            await self._commit(turn.outbox.sealed())\n",
+    ),
+    _build(
+        "slots-leak", "P7", "engine/seats.py",
+        '        name, slots = self._holding.pop(key, ("", 0))\n',
+        "        name, slots = key[0], 0\n",
+    ),
+    _build(
+        "joins-never-told", "P7", "engine/plan.py",
+        "            self.waiting.upstream_changed(run)\n",
+        "",
+    ),
+    _build(
+        "one-attempt-too-many", "P8", "engine/retries.py",
+        "    if run.attempts >= run.attempt_limit:\n",
+        "    if run.attempts > run.attempt_limit:\n",
+    ),
+    _build(
+        "on-crash-ignored", "P8", "engine/retries.py",
+        "        return job.on_crash is OnCrash.RETRY\n",
+        "        return True\n",
+    ),
+    _build(
+        "no-fencing", "P9", "engine/plan.py",
+        "                self._adopt(run)\n",
+        "                self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))\n",
+    ),
+    _build(
+        "leftovers-not-awaited", "P9", "spawner/server.py",
+        "        if not attempt.strays:\n            self._finish(attempt)\n",
+        "        if True:\n            self._finish(attempt)\n",
+    ),
+    _build(
+        "pools-without-walls", "P10", "engine/seats.py",
+        "        return capacity is None or self._pools[pool].used + slots <= capacity\n",
+        "        return True\n",
+    ),
+    _build(
+        "overlap-ignored", "P11", "engine/seats.py",
+        "is_full = job.max_active_runs is not None and len(desk.seated) >= job.max_active_runs\n",
+        "is_full = False\n",
+    ),
+    _build(
+        "old-schedules-kept", "P12", "engine/ticks.py",
+        "        return trigger_of(job.schedule).next(self._book.marks[job.id].cursor)\n",
+        '        first = globals().setdefault("_first", {}).setdefault(job.id, trigger_of(job.schedule))\n'
+        "        return first.next(self._book.marks[job.id].cursor)\n",
+    ),
+    _build(
+        "removed-jobs-scheduled", "P12", "engine/swap.py",
+        "    is_new = number != book.config_number\n",
+        "    is_new = number != book.config_number\n"
+        "    from dataclasses import replace\n"
+        "    gone = {id: job for id, job in old.items() if job.schedule and not job.depends_on}\n"
+        "    config = replace(config, jobs={**gone, **config.jobs}, pools={**book.pools, **config.pools})\n",
+    ),
+    _build(
+        "terminal-states-rewritten", "P13", "engine/ticks.py",
+        "        due_now = self._jobs_due(now)\n",
+        "        for id in self._book.jobs:\n"
+        "            row = self._book.ledger.newest_of_all(id)\n"
+        "            if row is not None and row.state is RunState.FAILED:\n"
+        '                self._book.amend(row, "run.succeeded", "", state=RunState.SUCCESS)\n'
+        "        due_now = self._jobs_due(now)\n",
+    ),
+    _build(
+        "gaps-in-the-log", "P14", "stores/sqlite_write.py",
+        "[codec.event_columns(event) for event in batch.events]",
+        "[codec.event_columns(event) for event in batch.events if event.seq % 20]",
+    ),
+    Build(
+        "leftovers-survive-a-stop", "P15",
+        (
+            Patch("spawner/server.py", "        if not attempt.strays:\n", "        if True:\n"),
+            Patch("spawner/family.py", "not self.living and not self._strays", "not self.living"),
+        ),
+    ),
+)  # fmt: skip
+
+
+def build_named(name: str) -> Build:
+    """Return the build of that name; raises KeyError."""
+    return {build.name: build for build in BUILDS}[name]
+
+
+def make(build: Build, folder: Path) -> Path:
+    """Write a build below `folder` and return what to put on PYTHONPATH; raises ValueError if a patch does not fit."""
+    code = folder / build.name
+    shutil.copytree(ROOT / "dagsched", code / "dagsched", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "schemas", code / "schemas")
+    for patch in build.patches:
+        path = code / "dagsched" / patch.file
+        text = path.read_text()
+        if text.count(patch.old) != 1:
+            raise ValueError(f"{build.name}: {text.count(patch.old)} places in {patch.file} read\n{patch.old}")
+        path.write_text(text.replace(patch.old, patch.new))
+    return code
+
+
+def hunt(build: Build, code: Path, *, first_seed: int, tries: int, jobs: int) -> Iterator[Played]:
+    """Play rounds on a build until one catches it, `tries` at most; yield them all, the catch last."""
+    seeds = range(first_seed, first_seed + tries)
+    orders = (Order(seed, build.seconds, code, PATIENCE_S) for seed in seeds)
+    with tempfile.TemporaryDirectory(prefix="broken-") as folder:
+        for played in play_all(orders, jobs, Path(folder)):
+            yield played
+            if is_caught(build, played):
+                return
+
+
+def is_caught(build: Build, played: Played) -> bool:
+    """Whether the round found the promise broken that this build breaks."""
+    return played.result is not None and build.promise in played.result.promises

@@ -13,10 +13,10 @@ Finding = tuple[str, str, str]
 # Instants in the record are cut to milliseconds.
 CUT = timedelta(milliseconds=2)
 
-# What a command says when a daemon has done it, and the events of which there must be one.
+# What a command says when a daemon has done it, and the events of which there must be one. (To resume a job that was
+# never paused is done and changes nothing.)
 _DONE = {
     "pause": ("paused ", ("job.paused",)),
-    "resume": ("resumed ", ("job.resumed",)),
     "cancel": ("cancelled ", ("run.cancelled", "run.stopping")),
     "rerun": ("running again: ", ("run.reopened",)),
     "ack": ("acknowledged ", ("run.acked",)),

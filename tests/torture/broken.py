@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.torture.rounds import ROOT, Order, Played, play_all
 
+SECONDS = 8.0
 PATIENCE_S = 8.0
 
 
@@ -29,16 +30,19 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A broken program: what is wrong with it, and the promise that it must be caught by."""
+    """A broken program: what is wrong with it, and the promise that it must be caught by.
+
+    `favours`: deeds of a round without which the defect does not show.
+    """
 
     name: str
     promise: str
     patches: Sequence[Patch]
-    seconds: float = 8.0
+    favours: Sequence[str] = ()
 
 
-def _build(name: str, promise: str, file: str, old: str, new: str, *, seconds: float = 8.0) -> Build:
-    return Build(name, promise, (Patch(file, old, new),), seconds)
+def _build(name: str, promise: str, file: str, old: str, new: str, *favours: str) -> Build:
+    return Build(name, promise, (Patch(file, old, new),), favours)
 
 
 BUILDS: Sequence[Build] = (
@@ -46,6 +50,7 @@ BUILDS: Sequence[Build] = (
         "second-daemon", "P1", "stores/lock.py",
         "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+        "intrude",
     ),
     _build(
         "double-start", "P2", "spawner/server.py",
@@ -61,6 +66,7 @@ BUILDS: Sequence[Build] = (
         "            if turn.acknowledged:\n"
         "                await asyncio.sleep(0.3)\n"
         "            await self._commit(turn.outbox.sealed())\n",
+        "kill",
     ),
     _build(
         "upstreams-not-awaited", "P3", "engine/joins.py",
@@ -76,6 +82,7 @@ BUILDS: Sequence[Build] = (
         "ticks-lost-at-restarts", "P4", "engine/ticks.py",
         "for due in self._dues_of(job, heir, now)]",
         "for due in self._dues_of(job, heir, now) if heirs is None]",
+        "kill",
     ),
     _build(
         "failure-taken-for-success", "P5", "executor/exits.py",
@@ -86,6 +93,7 @@ BUILDS: Sequence[Build] = (
         "finished-work-lost-at-restarts", "P5", "engine/plan.py",
         "self._end_attempt(run, exits[attempt])",
         "self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))",
+        "kill",
     ),
     _build(
         "started-before-the-commit", "P6", "daemon/loop.py",
@@ -94,6 +102,7 @@ BUILDS: Sequence[Build] = (
         "            turn.outbox.acts = []\n"
         "            await asyncio.sleep(0.3)\n"
         "            await self._commit(turn.outbox.sealed())\n",
+        "kill",
     ),
     _build(
         "slots-leak", "P7", "engine/seats.py",
@@ -114,11 +123,13 @@ BUILDS: Sequence[Build] = (
         "on-crash-ignored", "P8", "engine/retries.py",
         "        return job.on_crash is OnCrash.RETRY\n",
         "        return True\n",
+        "kill_spawner",
     ),
     _build(
         "no-fencing", "P9", "engine/plan.py",
         "                self._adopt(run)\n",
         "                self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))\n",
+        "kill",
     ),
     _build(
         "leftovers-not-awaited", "P9", "spawner/server.py",
@@ -140,6 +151,7 @@ BUILDS: Sequence[Build] = (
         "        return trigger_of(job.schedule).next(self._book.marks[job.id].cursor)\n",
         '        first = globals().setdefault("_first", {}).setdefault(job.id, trigger_of(job.schedule))\n'
         "        return first.next(self._book.marks[job.id].cursor)\n",
+        "edit",
     ),
     _build(
         "removed-jobs-scheduled", "P12", "engine/swap.py",
@@ -148,6 +160,7 @@ BUILDS: Sequence[Build] = (
         "    from dataclasses import replace\n"
         "    gone = {id: job for id, job in old.items() if job.schedule and not job.depends_on}\n"
         "    config = replace(config, jobs={**gone, **config.jobs}, pools={**book.pools, **config.pools})\n",
+        "edit",
     ),
     _build(
         "terminal-states-rewritten", "P13", "engine/ticks.py",
@@ -169,6 +182,7 @@ BUILDS: Sequence[Build] = (
             Patch("spawner/server.py", "        if not attempt.strays:\n", "        if True:\n"),
             Patch("spawner/family.py", "not self.living and not self._strays", "not self.living"),
         ),
+        ("terminate",),
     ),
 )  # fmt: skip
 
@@ -178,24 +192,31 @@ def build_named(name: str) -> Build:
     return {build.name: build for build in BUILDS}[name]
 
 
+def patched(build: Build) -> Mapping[str, str]:
+    """Return the files of a build that differ from the honest ones; raises ValueError if a patch does not fit."""
+    files: dict[str, str] = {}
+    for patch in build.patches:
+        text = files.get(patch.file) or (ROOT / "dagsched" / patch.file).read_text()
+        if text.count(patch.old) != 1:
+            raise ValueError(f"{build.name}: {text.count(patch.old)} places in {patch.file} read\n{patch.old}")
+        files[patch.file] = text.replace(patch.old, patch.new)
+    return files
+
+
 def make(build: Build, folder: Path) -> Path:
     """Write a build below `folder` and return what to put on PYTHONPATH; raises ValueError if a patch does not fit."""
     code = folder / build.name
     shutil.copytree(ROOT / "dagsched", code / "dagsched", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "schemas", code / "schemas")
-    for patch in build.patches:
-        path = code / "dagsched" / patch.file
-        text = path.read_text()
-        if text.count(patch.old) != 1:
-            raise ValueError(f"{build.name}: {text.count(patch.old)} places in {patch.file} read\n{patch.old}")
-        path.write_text(text.replace(patch.old, patch.new))
+    for file, text in patched(build).items():
+        (code / "dagsched" / file).write_text(text)
     return code
 
 
 def hunt(build: Build, code: Path, *, first_seed: int, tries: int, jobs: int) -> Iterator[Played]:
     """Play rounds on a build until one catches it, `tries` at most; yield them all, the catch last."""
     seeds = range(first_seed, first_seed + tries)
-    orders = (Order(seed, build.seconds, code, PATIENCE_S) for seed in seeds)
+    orders = (Order(seed, SECONDS, code, PATIENCE_S, build.favours) for seed in seeds)
     with tempfile.TemporaryDirectory(prefix="broken-") as folder:
         for played in play_all(orders, jobs, Path(folder)):
             yield played

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from tests.torture.world import SENTINEL, Maker, Sheet
 STOP_S = 30.0
 PATIENCE_S = 30.0
 REST_FACTOR = 10
+FAVOUR = 8
 RELOAD_S = 3.0
 VERBS_MAX = 3
 CANDIDATES_MAX = 64
@@ -55,7 +56,7 @@ class Round:
     """One round in `folder`, which must be empty. `kills_spawner` None: as the seed says.
 
     `code`: the folder of the program to torture, None for this tree. `patience_s`: for how long nothing may happen
-    at the end before what is not over yet is taken to stay so.
+    at the end before what is not over yet is taken to stay so. `favours`: deeds that are done more often than others.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Round:
         kills_spawner: bool | None = None,
         code: Path | None = None,
         patience_s: float = PATIENCE_S,
+        favours: Sequence[str] = (),
     ) -> None:
-        self.seed, self.seconds, self.folder, self.patience_s = seed, seconds, folder, patience_s
+        self.seed, self.seconds, self.folder = seed, seconds, folder
+        self.patience_s, self.favours = patience_s, favours
         self.dice = random.Random(seed)
         self.kills_spawner = self.dice.random() < 0.5 if kills_spawner is None else kills_spawner
         self.notes = Notes()
@@ -115,7 +118,7 @@ class Round:
         deeds, weights = zip(*self._deeds(), strict=True)
         while time.monotonic() < until:
             deed = self.dice.choices(deeds, weights)[0]
-            self._tell(deed.__name__.strip("_"))
+            self._tell(_name(deed))
             deed()
             self._gather(wait=False)
             self.daemon.listen()
@@ -136,7 +139,8 @@ class Round:
         deadly: list[tuple[Callable[[], None], int]] = [(self._kill, 4), (self._terminate, 1), (self._hand_over, 1)]
         if self.kills_spawner:
             deadly += [(self._kill_spawner, 2), (self._kill_both, 2)]
-        return harmless + deadly
+        everything = harmless + deadly
+        return [(deed, weight * FAVOUR if _name(deed) in self.favours else weight) for deed, weight in everything]
 
     def _tell(self, words: str) -> None:
         self.notes.deeds.append(f"{time.monotonic() - self.began:7.2f} {words}")
@@ -489,6 +493,10 @@ class Round:
     def _place(self, name: str, sheets: Sheets, *, first: bool) -> int:
         places = [place for place, each in enumerate(self.written) if each[name] == sheets[name]]
         return (places[0] if first else places[-1]) if places else (0 if first else len(self.written) - 1)
+
+
+def _name(deed: Callable[[], None]) -> str:
+    return deed.__name__.strip("_")
 
 
 def _distinct(sheets: list[Sheet | None]) -> list[Sheet | None]:

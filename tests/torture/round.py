@@ -1,4 +1,4 @@
-"""One round in a process of its own: `python -m tests.torture.round SEED SECONDS FOLDER [--code DIR] [--patience S]`.
+"""One round in a process of its own: `python -m tests.torture.round SEED SECONDS FOLDER [--code DIR] …`.
 
 Plays and audits it, and leaves `result.json` in the folder. Without that file the harness itself has failed, and its
 last words are in what it printed.
@@ -79,10 +79,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--code", type=Path)
     parser.add_argument("--patience", type=float, default=PATIENCE_S)
+    parser.add_argument("--favour", action="append", default=[])
     args = parser.parse_args()
     # An interrupted round ends what it has started, whichever way it is interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    play(args.seed, args.seconds, args.folder, code=args.code, patience_s=args.patience)
+    play(
+        args.seed, args.seconds, args.folder, code=args.code, patience_s=args.patience, favours=args.favour
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

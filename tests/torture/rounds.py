@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +26,13 @@ PARTING_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A round to be played. `code`: the folder of the program, None for this tree; `label`: what it is shown as."""
+    """A round to be played. `code`: the folder of the program, None for this tree; the rest is as in Round."""
 
     seed: int
     seconds: float
     code: Path | None = None
     patience_s: float = PATIENCE_S
-    label: str = ""
+    favours: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,7 @@ class _Playing:
         words: list[object] = [order.seed, order.seconds, self.folder, "--patience", order.patience_s]
         if order.code is not None:
             words += ["--code", order.code]
+        words += [f"--favour={name}" for name in order.favours]
         with (self.folder / SAID).open("w") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.torture.round", *map(str, words)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import inf
 
 from tests.torture.evidence import LEFT_OUT, Line
 from tests.torture.lives import Lives
@@ -16,6 +17,9 @@ CUT_S = 0.002
 
 # From a process's last line to the record of its end, and from its start to its first line, on a busy machine.
 UNSEEN_S = 1.0
+
+# How late a spawner may be on a busy machine; the longest command lives 3 s, the shortest timeout is 1 s.
+OVERDUE_S = 1.8
 
 
 def attempts_start_once(lives: Lives) -> Iterator[Finding]:
@@ -149,6 +153,33 @@ def definitions_are_those_in_force(lives: Lives) -> Iterator[Finding]:
             yield "P12", line.run, f"attempt {line.attempt} ran the job of {line.extra}, in force was that of {edits}"
 
 
+def timeouts_are_kept(lives: Lives) -> Iterator[Finding]:
+    """What ran on long after its timeout, under a spawner that was free to see to it, did not end as by itself."""
+    began = {(line.run, line.attempt): line for line in lives.evidence.journal if line.kind == "start"}
+    outcomes = {
+        (run, attempt["attempt"]): attempt["outcome"]
+        for run, show in lives.evidence.shows.items()
+        for attempt in show["attempt_list"]
+    }
+    for line in lives.evidence.journal:
+        key = (line.run, line.attempt)
+        if not _is_main(line, "end") or key not in began or outcomes.get(key) not in ("success", "failed"):
+            continue
+        first, started = began[key].wall, lives.started_at(*key)
+        if started is None or _was_hindered(lives, first - UNSEEN_S, line.wall):
+            continue
+        declared = lives.evidence.declared(line.run.split(":")[1], started, _utc(first))
+        timeout_s = max((each.timeout_s for each in declared), default=inf)
+        if line.wall - first > timeout_s + OVERDUE_S:
+            words = f"ran {line.wall - first:.1f} s with a timeout of {timeout_s:g} s, and is {outcomes[key]}"
+            yield "P5", line.run, f"attempt {line.attempt} {words}"
+
+
+def _was_hindered(lives: Lives, first: float, last: float) -> bool:
+    killed = any(first <= kill <= last for kill in lives.evidence.spawner_kills)
+    return killed or any(began <= last and ended >= first for began, ended in lives.evidence.spawner_freezes)
+
+
 def lost_attempts_are_respected(lives: Lives) -> Iterator[Finding]:
     for run, show in lives.evidence.shows.items():
         lost = [attempt["attempt"] for attempt in show["attempt_list"] if attempt["outcome"] == "lost"]
@@ -172,6 +203,7 @@ CHECKS = (
     successes_are_true,
     attempts_are_lost_with_a_spawner_only,
     work_is_not_repeated,
+    timeouts_are_kept,
     definitions_are_those_in_force,
     lost_attempts_are_respected,
 )

@@ -96,6 +96,11 @@ BUILDS: Sequence[Build] = (
         "kill",
     ),
     _build(
+        "timeouts-ignored", "P5", "spawner/server.py",
+        '        if order["timeout_s"] is not None:\n',
+        "        if False:\n",
+    ),
+    _build(
         "started-before-the-commit", "P6", "daemon/loop.py",
         "            await self._commit(turn.outbox.sealed())\n",
         "            self._carry_out(turn.outbox.acts)\n"

@@ -31,6 +31,7 @@ from tests.torture.world import SENTINEL, Maker, Sheet
 STOP_S = 30.0
 PATIENCE_S = 30.0
 REST_FACTOR = 10
+CALM_S = 4.0
 FAVOUR = 8
 RELOAD_S = 3.0
 VERBS_MAX = 3
@@ -48,6 +49,7 @@ class Notes:
     remarks: list[tuple[str, str]] = field(default_factory=list)
     snapshots: list[list[Any]] = field(default_factory=list)
     spawner_kills: list[float] = field(default_factory=list)
+    spawner_freezes: list[tuple[float, float]] = field(default_factory=list)
     deeds: list[str] = field(default_factory=list)
     reload_s: list[float] = field(default_factory=list)
 
@@ -203,13 +205,14 @@ class Round:
         self._is_frozen = False
 
     def _freeze_spawner(self) -> None:
-        frozen = processes.spawners(self.daemon.state_dir)
+        frozen, began = processes.spawners(self.daemon.state_dir), time.time()
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
         time.sleep(self.dice.choice((0.3, 1.0, 3.0)))
         for pid in frozen:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+        self.notes.spawner_freezes.append((began, time.time()))
 
     def _hang_up(self) -> None:
         self.daemon.signal(signal.SIGHUP)
@@ -366,6 +369,8 @@ class Round:
         how = self.dice.choice(("disabled", "unscheduled", "empty"))
         self._tell(f"the end: {how}")
         self._gather(wait=True)
+        # What a start would heal (a leaked slot, a forgotten join) must have the time to show.
+        time.sleep(CALM_S)
         for row in self.daemon.status()["jobs"]:
             if row["paused"] and not row["removed"]:
                 self._keep(self.daemon.give("resume", row["job"]).finished(STOP_S))
@@ -446,6 +451,7 @@ class Round:
                     "left": self.notes.left,
                     "remarks": self.notes.remarks,
                     "spawner_kills": self.notes.spawner_kills,
+                    "spawner_freezes": self.notes.spawner_freezes,
                     "stopped": stopped.isoformat() if stopped else None,
                     "restart_s": self.daemon.restart_s,
                     "reload_s": self.notes.reload_s,

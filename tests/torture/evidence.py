@@ -70,6 +70,7 @@ class Evidence:
     left: Sequence[str] = ()
     remarks: Sequence[tuple[str, str]] = ()
     spawner_kills: Sequence[float] = ()
+    spawner_freezes: Sequence[tuple[float, float]] = ()
     stopped: datetime = FOREVER
 
     def version_at(self, moment: datetime) -> Version | None:
@@ -143,6 +144,7 @@ def read_folder(folder: Path) -> Evidence:
         left=driver["left"],
         remarks=[(promise, words) for promise, words in driver["remarks"]],
         spawner_kills=driver["spawner_kills"],
+        spawner_freezes=[(began, ended) for began, ended in driver["spawner_freezes"]],
         stopped=instant(driver["stopped"]),
     )
 

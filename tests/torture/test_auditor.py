@@ -102,6 +102,11 @@ def a_living_attempt_called_lost(story: Story) -> None:
     story.lines = [line for line in story.lines if line[1:3] != ("end", run_of("load", 10))]
 
 
+def a_timeout_that_is_not_kept(story: Story) -> None:
+    story.sheets[0][1][0]["jobs"]["third"] = EXTRACT | {"schedule": {"every": "30s"}, "timeout": "1s"}
+    story.ran(story.born("third", 30), 30.2, 33.8)
+
+
 def good_work_that_is_done_again(story: Story) -> None:
     story.sheets[0][1][0]["jobs"]["load"] = LOAD | {"retry": {"max_attempts": 2}}
     run = run_of("load", 30)
@@ -255,6 +260,7 @@ STORIES: list[tuple[str, Callable[[Story], None]]] = [
     ("P5", a_failure_that_was_told_to_end),
     ("P5", a_living_attempt_called_lost),
     ("P5", good_work_that_is_done_again),
+    ("P5", a_timeout_that_is_not_kept),
     ("P6", a_process_without_a_row),
     ("P6", a_process_before_its_row),
     ("P7", a_run_that_never_ends),
@@ -333,6 +339,14 @@ def test_work_done_again_after_a_good_end_is_counted():
     story = honest()
     story.write(33, "start", run_of("load", 30), 2)
     assert repeated_work(story.evidence()) == [f"{run_of('load', 30)} attempt 1"]
+
+
+def test_a_timeout_under_a_frozen_spawner_may_be_kept_late():
+    story = honest({id: dict(body) for id, body in BOTH.items()})
+    a_timeout_that_is_not_kept(story)
+    evidence = story.evidence()
+    evidence.spawner_freezes = [(at(31).timestamp(), at(34).timestamp())]
+    assert audit(evidence) == []
 
 
 def test_work_repeated_after_the_death_of_its_spawner_is_told_and_no_breach():

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Declared:
     depends_on: tuple[tuple[str, str], ...] = ()
     rule: str = "all_success"
     attempts_max: int = 1
+    timeout_s: float = inf
     catchup: str = "latest"
     overlap: str = "skip"
     active_max: int | None = 1
@@ -114,6 +116,7 @@ def read_job(id: str, body: Mapping[str, Any]) -> Declared:
         depends_on=tuple((edge["job"], edge["match"]) for edge in body.get("depends_on", ())),
         rule=body.get("trigger_rule", "all_success"),
         attempts_max=body.get("retry", {}).get("max_attempts", 1),
+        timeout_s=float(body["timeout"].removesuffix("s")) if "timeout" in body else inf,
         catchup=body.get("catchup", "latest"),
         overlap=overlap,
         active_max=body.get("max_active_runs", None if overlap == "allow" else 1),

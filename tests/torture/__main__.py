@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import tempfile
-import time
+from collections import deque
 from pathlib import Path
 
 from tests.torture import broken
@@ -39,18 +39,18 @@ def main() -> int:
     # Ended by whichever signal, the rounds under way are ended, and what they have started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _hunt_all(args) if args.broken else _play(args)
+        return _hunt(args) if args.broken else _play(args)
     except KeyboardInterrupt:
         return 130
 
 
 def _play(args: argparse.Namespace) -> int:
     seeds = range(args.first_seed, args.first_seed + args.seeds)
-    total = Total()
+    orders, total = deque(Order(seed, args.seconds) for seed in seeds), Total()
     if args.keep is not None:
         args.keep.mkdir(parents=True, exist_ok=True)
     try:
-        for played in play_all((Order(seed, args.seconds) for seed in seeds), args.jobs, args.keep):
+        for played in play_all(orders, args.jobs, args.keep):
             total.add(played)
             tell(played, args.keep)
     finally:
@@ -58,30 +58,17 @@ def _play(args: argparse.Namespace) -> int:
     return 1 if total.unclean else 0
 
 
-def _hunt_all(args: argparse.Namespace) -> int:
+def _hunt(args: argparse.Namespace) -> int:
     builds = broken.BUILDS if args.broken == "all" else [broken.build_named(args.broken)]
-    escaped = [build.name for build in builds if not _hunt(build, args)]
-    print(f"{len(builds)} broken builds, {len(escaped)} not caught: {', '.join(escaped) or 'none'}")
+    caught = set()
+    with tempfile.TemporaryDirectory(prefix="broken-") as folder:
+        for hunt in broken.hunt(builds, Path(folder), first_seed=args.first_seed, tries=args.tries, jobs=args.jobs):
+            print(hunt.line(), flush=True)
+            if hunt.is_caught:
+                caught.add(hunt.build.name)
+    escaped = [build.name for build in builds if build.name not in caught]
+    print(f"{len(builds)} broken builds, {len(caught)} caught by the promise they break; not: {escaped or 'none'}")
     return 1 if escaped else 0
-
-
-def _hunt(build: broken.Build, args: argparse.Namespace) -> bool:
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="build-") as folder:
-        code = broken.make(build, Path(folder))
-        rounds = 0
-        for played in broken.hunt(build, code, first_seed=args.first_seed, tries=args.tries, jobs=args.jobs):
-            rounds += 1
-            found = played.result.promises if played.result is not None else {}
-            if broken.is_caught(build, played):
-                took = f"seed {played.order.seed}, round {rounds}, {time.monotonic() - began:.0f} s"
-                others = ", ".join(sorted(found.keys() - {build.promise})) or "nothing else"
-                print(f"{build.name}: caught by {build.promise} ({took}); also broken: {others}", flush=True)
-                return True
-            words = ", ".join(sorted(found)) or (played.complaint if played.result is None else "nothing")
-            print(f"{build.name}: seed {played.order.seed} found {words}", flush=True)
-    print(f"{build.name}: NOT CAUGHT by {build.promise} in {rounds} rounds", flush=True)
-    return False
 
 
 if __name__ == "__main__":

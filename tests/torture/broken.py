@@ -8,14 +8,14 @@ noticed (`test_broken.py`) and does not turn into a second copy of the honest pr
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.torture.rounds import ROOT, Order, Played, play_all
 
-SECONDS = 8.0
+SECONDS = 10.0
 PATIENCE_S = 8.0
 
 
@@ -152,10 +152,13 @@ BUILDS: Sequence[Build] = (
         "is_full = False\n",
     ),
     _build(
-        "old-schedules-kept", "P12", "engine/ticks.py",
-        "        return trigger_of(job.schedule).next(self._book.marks[job.id].cursor)\n",
-        '        first = globals().setdefault("_first", {}).setdefault(job.id, trigger_of(job.schedule))\n'
-        "        return first.next(self._book.marks[job.id].cursor)\n",
+        "old-schedules-kept", "P12", "engine/swap.py",
+        "    is_new = number != book.config_number\n",
+        "    is_new = number != book.config_number\n"
+        "    from dataclasses import replace\n"
+        "    both = {id: job for id, job in config.jobs.items() if id in old and job.schedule and old[id].schedule}\n"
+        "    kept = {id: replace(job, schedule=old[id].schedule) for id, job in both.items()}\n"
+        "    config = replace(config, jobs={**config.jobs, **kept})\n",
         "edit",
     ),
     _build(
@@ -218,15 +221,54 @@ def make(build: Build, folder: Path) -> Path:
     return code
 
 
-def hunt(build: Build, code: Path, *, first_seed: int, tries: int, jobs: int) -> Iterator[Played]:
-    """Play rounds on a build until one catches it, `tries` at most; yield them all, the catch last."""
-    seeds = range(first_seed, first_seed + tries)
-    orders = (Order(seed, SECONDS, code, PATIENCE_S, build.favours) for seed in seeds)
-    with tempfile.TemporaryDirectory(prefix="broken-") as folder:
-        for played in play_all(orders, jobs, Path(folder)):
-            yield played
-            if is_caught(build, played):
-                return
+@dataclass(slots=True)
+class Hunt:
+    """A build and the rounds that were played on it; `rounds` hold what each of them found."""
+
+    build: Build
+    code: Path
+    seconds: float = SECONDS
+    rounds: list[Played] = field(default_factory=list)
+
+    @property
+    def is_caught(self) -> bool:
+        return bool(self.rounds) and is_caught(self.build, self.rounds[-1])
+
+    def order(self, first_seed: int) -> Order:
+        """Return the next round to be played."""
+        seed = first_seed + len(self.rounds)
+        return Order(seed, self.seconds, self.code, PATIENCE_S, self.build.favours)
+
+    def line(self) -> str:
+        """Return what there is to say after a round."""
+        last = self.rounds[-1]
+        found = last.result.promises if last.result is not None else {}
+        took = f"seed {last.order.seed}, {sum(each.took_s for each in self.rounds):.0f} s"
+        if self.is_caught:
+            others = ", ".join(sorted(found.keys() - {self.build.promise})) or "nothing"
+            return f"{self.build.name}: caught by {self.build.promise} ({took}); besides broken: {others}"
+        if last.result is None:
+            return f"{self.build.name}: {took}: the harness failed: {last.complaint}"
+        return f"{self.build.name}: {took}: broken so far: {', '.join(sorted(found)) or 'nothing'}"
+
+
+def hunt(
+    builds: Iterable[Build], folder: Path, *, first_seed: int = 1, tries: int, jobs: int, seconds: float = SECONDS
+) -> Iterator[Hunt]:
+    """Play rounds on each build until one catches it, `tries` at most; yield its hunt after every round.
+
+    `jobs` rounds are played side by side, of different builds. Everything is written below `folder`.
+    """
+    hunts = {code: Hunt(build, code, seconds) for build in builds for code in [make(build, folder)]}
+    orders = deque(each.order(first_seed) for each in hunts.values())
+    for played in play_all(orders, jobs, folder):
+        assert played.order.code is not None, "every build has its own code"
+        found = hunts[played.order.code]
+        found.rounds.append(played)
+        if not found.is_caught and len(found.rounds) < tries:
+            orders.appendleft(found.order(first_seed))
+        shutil.rmtree(played.folder)
+        yield found
 
 
 def is_caught(build: Build, played: Played) -> bool:

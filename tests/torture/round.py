@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ RESULT = "result.json"
 
 @dataclass(slots=True)
 class Result:
-    """What a round came to. `violations`: (promise, words); `took_s`: how long it took with its end and its audit."""
+    """What a round came to. `violations`: (promise, words); `start_s`, `reload_s`: how long each of them took."""
 
     seed: int
     line: str = ""
@@ -35,7 +34,6 @@ class Result:
     reload_s: list[float] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     violations: list[tuple[str, str]] = field(default_factory=list)
-    took_s: float = 0.0
 
     @property
     def promises(self) -> Counter[str]:
@@ -45,7 +43,6 @@ class Result:
 
 def play(seed: int, seconds: float, folder: Path, **options: Any) -> Result:
     """Play and audit one round in an empty folder; `options` are those of Round."""
-    began = time.monotonic()
     Round(seed, seconds, folder, **options).run()
     evidence = read_folder(folder)
     driver = json.loads((folder / "driver.json").read_text())
@@ -60,7 +57,6 @@ def play(seed: int, seconds: float, folder: Path, **options: Any) -> Result:
         repeated_work(evidence),
         [(each.promise, str(each)) for each in audit(evidence)],
     )
-    result.took_s = time.monotonic() - began
     (folder / RESULT).write_text(json.dumps(asdict(result)))
     return result
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,7 @@ class Played:
     folder: Path
     result: Result | None
     complaint: str = ""
+    took_s: float = 0.0
 
     @property
     def is_clean(self) -> bool:
@@ -58,25 +59,24 @@ class Played:
         starts, reloads = result.start_s, result.reload_s
         times = f"{len(starts)} starts (longest {max(starts, default=0):.2f} s)"
         times += f", {len(reloads)} edits timed (longest {max(reloads, default=0):.2f} s)"
-        yield f"{result.line}, {times}, {result.took_s:.0f} s"
+        yield f"{result.line}, {times}, {self.took_s:.0f} s"
         yield from (f"  repeated after success: {each}" for each in result.repeated)
         yield from (f"  {words}" for _, words in result.violations)
         if result.violations:
             yield f"  evidence: {self.folder}"
 
 
-def play_all(orders: Iterable[Order], jobs: int, keep: Path | None) -> Iterator[Played]:
+def play_all(orders: deque[Order], jobs: int, keep: Path | None) -> Iterator[Played]:
     """Play rounds, `jobs` at a time, and yield each when it is over; ended early, it ends those under way.
 
-    Their folders lie below `keep`, or in the place for temporary files; nothing is removed here.
+    `orders` are taken from the left, and may be added to after each round. The rounds' folders lie below `keep`, or in
+    the place for temporary files; nothing is removed here.
     """
-    waiting, playing = iter(orders), list[_Playing]()
+    playing: list[_Playing] = []
     try:
-        while True:
-            while len(playing) < jobs and (order := next(waiting, None)) is not None:
-                playing.append(_Playing(order, keep))
-            if not playing:
-                return
+        while orders or playing:
+            while orders and len(playing) < jobs:
+                playing.append(_Playing(orders.popleft(), keep))
             for each in [each for each in playing if each.is_over()]:
                 playing.remove(each)
                 yield each.played()
@@ -92,7 +92,7 @@ class _Playing:
     def __init__(self, order: Order, keep: Path | None) -> None:
         self.order = order
         self.folder = Path(tempfile.mkdtemp(prefix=f"torture-{order.seed}-", dir=keep))
-        self.until = time.monotonic() + order.seconds + END_S
+        self.began = time.monotonic()
         words: list[object] = [order.seed, order.seconds, self.folder, "--patience", order.patience_s]
         if order.code is not None:
             words += ["--code", order.code]
@@ -105,8 +105,12 @@ class _Playing:
                 start_new_session=True,
             )  # fmt: skip
 
+    @property
+    def took_s(self) -> float:
+        return time.monotonic() - self.began
+
     def is_over(self) -> bool:
-        if self.process.poll() is None and time.monotonic() > self.until:
+        if self.process.poll() is None and self.took_s > self.order.seconds + END_S:
             self.end()
         return self.process.poll() is not None
 
@@ -120,7 +124,8 @@ class _Playing:
     def played(self) -> Played:
         said = (self.folder / SAID).read_text(errors="replace")
         result = read_result(self.folder) if self.process.returncode == 0 else None
-        return Played(self.order, self.folder, result, said or f"it ended with {self.process.returncode}")
+        complaint = said or f"it ended with {self.process.returncode}"
+        return Played(self.order, self.folder, result, complaint, self.took_s)
 
 
 def tell(played: Played, keep: Path | None) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.torture import broken
-from tests.torture.rounds import Order, play_all
+from tests.torture.rounds import ROOT
 
-SECONDS = 4
+SECONDS = 3
 QUICKEST = ("double-start", "failure-taken-for-success", "gaps-in-the-log")
 
 
@@ -24,6 +23,11 @@ def test_every_promise_has_a_build_that_breaks_it():
     assert {build.promise for build in broken.BUILDS} == {f"P{number}" for number in range(1, 16)}
 
 
+def test_the_page_tells_of_every_build():
+    page = (ROOT / "docs" / "torture.md").read_text()
+    assert [build.name for build in broken.BUILDS if f"| `{build.name}` | {build.promise} |" not in page] == []
+
+
 def test_a_patch_whose_place_has_moved_is_refused():
     patch = broken.Patch("model.py", "a line that nobody has written", "")
     with pytest.raises(ValueError, match=r"0 places in model\.py"):
@@ -32,10 +36,6 @@ def test_a_patch_whose_place_has_moved_is_refused():
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what is left of a run is looked for in /proc")
 def test_the_quickest_defects_are_found_by_the_promise_they_break(tmp_path: Path):
-    def hunt(name: str) -> bool:
-        build = broken.build_named(name)
-        order = Order(1, SECONDS, broken.make(build, tmp_path), broken.PATIENCE_S)
-        return all(broken.is_caught(build, played) for played in play_all([order], 1, tmp_path))
-
-    with ThreadPoolExecutor() as pool:
-        assert dict(zip(QUICKEST, pool.map(hunt, QUICKEST), strict=True)) == dict.fromkeys(QUICKEST, True)
+    builds = [broken.build_named(name) for name in QUICKEST]
+    hunts = broken.hunt(builds, tmp_path, tries=1, jobs=len(builds), seconds=SECONDS)
+    assert [hunt.line() for hunt in hunts if not hunt.is_caught] == []

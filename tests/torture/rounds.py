@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.torture import processes
 from tests.torture.driver import PATIENCE_S
 from tests.torture.round import Result, read_result
 
@@ -120,10 +123,19 @@ class _Playing:
             self.process.wait(PARTING_S)
         self.process.kill()
         self.process.wait()
+        self._clear_away()
+
+    def _clear_away(self) -> None:
+        """End what a round that came to no end has left: daemon, spawner and jobs all name its folder."""
+        for pid in processes.naming(self.folder):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def played(self) -> Played:
         said = (self.folder / SAID).read_text(errors="replace")
         result = read_result(self.folder) if self.process.returncode == 0 else None
+        if result is None:
+            self._clear_away()
         complaint = said or f"it ended with {self.process.returncode}"
         return Played(self.order, self.folder, result, complaint, self.took_s)
 

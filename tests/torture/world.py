@@ -266,7 +266,7 @@ class Maker:
         if not body.get("depends_on") or dice.random() < 0.5:
             body["schedule"] = self._schedule()
         if dice.random() < 0.4:
-            body["timeout"] = dice.choice(("1s", "2s", "5s"))
+            body["timeout"] = dice.choice(("1s", "1s", "2s", "5s"))
         if dice.random() < 0.35:
             body["pool"] = dice.choice(("narrow", "wide"))
             body["slots"] = dice.choice((1, 1, 2)) if body["pool"] == "wide" else 1
@@ -317,7 +317,7 @@ class Maker:
             habits.append("stubborn")
         if not self.gentle and dice.random() < 0.3:
             habits.append("naked")
-        seconds = dice.choice(("0", "0.1", "0.3", "0.8", "1.5", "3"))
+        seconds = dice.choice(("0", "0.1", "0.3", "0.8", "1.5", "3", "3"))
         fails = dice.choice(("0", "0", "20", "50"))
         words = [str(self.journal), seconds, fails, "+".join(habits) or "-"]
         argv = [sys.executable, "-I", "-S", str(WORKER), *words]

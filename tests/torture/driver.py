@@ -75,7 +75,8 @@ class Round:
         self.seed, self.seconds, self.folder = seed, seconds, folder
         self.patience_s, self.favours = patience_s, favours
         self.dice = random.Random(seed)
-        self.kills_spawner = self.dice.random() < 0.5 if kills_spawner is None else kills_spawner
+        by_seed = self.dice.random() < 0.5 or "kill_spawner" in favours
+        self.kills_spawner = by_seed if kills_spawner is None else kills_spawner
         self.notes = Notes()
         self.began = time.monotonic()
         self.stopped = datetime.max.replace(tzinfo=UTC)

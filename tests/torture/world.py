@@ -171,7 +171,7 @@ class Maker:
         bodies = {id: body for id, body in bodies.items() if not id.startswith(SENTINEL)}
         mine = [id for id in bodies if self._home(id) in names and (id[0] == "j" or self.random.random() < 0.05)]
         for id in self.random.sample(mine, min(len(mine), self.random.randint(1, 3))):
-            if self.random.random() < 0.15 and len(bodies) > 3 and not self._is_needed(id, bodies, names):
+            if self.random.random() < 0.2 and len(bodies) > 3 and not self._is_needed(id, bodies, names):
                 del bodies[id]
             else:
                 self._change(id, bodies)

@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the evidence of every round in folders here")
     names = ["all", *(build.name for build in broken.BUILDS)]
     parser.add_argument("--broken", choices=names, metavar="NAME", help=f"torture a broken build: {', '.join(names)}")
-    parser.add_argument("--tries", type=int, default=8, metavar="N", help="rounds for each broken build, at most")
+    parser.add_argument("--tries", type=int, default=12, metavar="N", help="rounds for each broken build, at most")
     args = parser.parse_args()
     # Ended by whichever signal, the rounds under way are ended, and what they have started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -382,8 +382,10 @@ class Round:
             self.written.append({**self.written[-1], name: sheet})
         self._await_last_configuration()
         self._await_idleness()
+        self._tell("stop")
         self._keep(self.daemon.give("stop").finished(STOP_S))
         self._must_end_well("stop")
+        self._tell("stopped")
         self.stopped = datetime.now(UTC)
         self._nothing_may_be_left("stop")
 

@@ -274,7 +274,7 @@ class Maker:
 
     def _policies(self) -> dict[str, Any]:
         dice = self.random
-        body: dict[str, Any] = {"overlap": dice.choice(("skip", "queue", "allow", "replace")), "max_queued": 20}
+        body: dict[str, Any] = {"overlap": dice.choice(("skip", "queue", "allow", "replace")), "max_queued": 10}
         if dice.random() < 0.4:
             body["max_active_runs"] = dice.choice((1, 2, 3))
         body["catchup"] = dice.choice(("none", "latest", "all"))

@@ -172,12 +172,12 @@ BUILDS: Sequence[Build] = (
     ),
     _build(
         "terminal-states-rewritten", "P13", "engine/ticks.py",
-        "        due_now = self._jobs_due(now)\n",
+        "        due_now = self._due_now(now, at_most)\n",
         "        for id in self._book.jobs:\n"
         "            row = self._book.ledger.newest_of_all(id)\n"
         "            if row is not None and row.state is RunState.FAILED:\n"
         '                self._book.amend(row, "run.succeeded", "", state=RunState.SUCCESS)\n'
-        "        due_now = self._jobs_due(now)\n",
+        "        due_now = self._due_now(now, at_most)\n",
     ),
     _build(
         "gaps-in-the-log", "P14", "stores/sqlite_write.py",

@@ -161,6 +161,9 @@ class Daemon:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+        finally:
+            # Also when the round is interrupted meanwhile.
+            process.kill()
 
     def read(self, *args: str) -> str:
         """Return what a reading command prints; raises Broken when it fails."""

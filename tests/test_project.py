@@ -312,10 +312,15 @@ def test_check_asks_ruff_and_mypy(tree: Tree):
     assert tree.calls[2:] == ["-m ruff check --no-cache .", "-m mypy --strict"]
 
 
+def test_torture_passes_its_words_on(tree: Tree):
+    tree.dev("torture", "--seeds", "3", "--broken", "all")
+    assert tree.calls[2:] == ["-m tests.torture --seeds 3 --broken all"]
+
+
 def test_help_names_every_command_and_an_unknown_one_exits_2(tree: Tree):
     text = tree.dev("help").stdout
     commands = re.findall(r"^    ([a-z]+)\)", (ROOT / "dev").read_text(), re.MULTILINE)
-    assert {"demo", "test", "check", "bench", "docs", "setup"} <= set(commands)
+    assert {"demo", "test", "torture", "check", "bench", "docs", "setup"} <= set(commands)
     assert [name for name in commands if f"\n  {name} " not in text] == []
     assert tree.dev("nonsense").returncode == 2
 
@@ -324,23 +329,26 @@ def test_help_names_every_command_and_an_unknown_one_exits_2(tree: Tree):
 
 
 @pytest.mark.parametrize(
-    ("results", "test_exit", "check_exit", "passes"),
+    ("results", "exits", "passes"),
     [
-        pytest.param('<testcase name="a" />', 0, 0, True, id="all is well"),
-        pytest.param('<testcase name="a" />', 1, 0, False, id="a test fails"),
-        pytest.param('<testcase name="a" />', 0, 1, False, id="a check fails"),
-        pytest.param("", 5, 0, False, id="no tests"),
-        pytest.param('<testcase name="a"><skipped /></testcase>', 0, 0, False, id="only skipped tests"),
+        pytest.param('<testcase name="a" />', {}, True, id="all is well"),
+        pytest.param('<testcase name="a" />', {"test": 1}, False, id="a test fails"),
+        pytest.param('<testcase name="a" />', {"torture": 1}, False, id="a promise is broken"),
+        pytest.param('<testcase name="a" />', {"check": 1}, False, id="a check fails"),
+        pytest.param("", {"test": 5}, False, id="no tests"),
+        pytest.param('<testcase name="a"><skipped /></testcase>', {}, False, id="only skipped tests"),
     ],
 )
-def test_ci_passes_only_what_was_tested_and_checked(tmp_path: Path, results, test_exit, check_exit, passes):
+def test_ci_passes_only_what_was_tested_tortured_and_checked(tmp_path: Path, results, exits, passes):
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
     (tmp_path / "dev").write_text(
         f"""#!/bin/sh
-[ "$1" = check ] && exit {check_exit}
-printf '%s' '{results}' >"${{2#--junitxml=}}"
-exit {test_exit}
+case $1 in
+    test) printf '%s' '{results}' >"${{2#--junitxml=}}"; exit {exits.get("test", 0)} ;;
+    torture) exit {exits.get("torture", 0)} ;;
+    check) exit {exits.get("check", 0)} ;;
+esac
 """
     )
     (tmp_path / "dev").chmod(0o755)

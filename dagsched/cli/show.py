@@ -52,7 +52,7 @@ async def _read(args: argparse.Namespace) -> Whole:
         found = await find_run(store, args.run_name)
         attempts = await store.attempts(found.job, found.tick)
         upstream = [(link, await _at(store, link)) for link in found.links]
-        return Whole(found, attempts, upstream, await zones_of(store))
+        return Whole(found, attempts, upstream, Zones() if args.json else await zones_of(store))
 
 
 async def _at(store: Store, link: Link) -> Run | None:

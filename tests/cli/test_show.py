@@ -65,6 +65,11 @@ def test_json_has_attempts_upstream_runs_and_outputs(call):
     ]
 
 
+def test_json_reads_no_configuration(call, monkeypatch):
+    monkeypatch.setattr("dagsched.cli.show.zones_of", None)
+    assert call("show", "load", "--json").code == 0
+
+
 def test_text_tells_the_same_to_a_person(call):
     text = call("show", "extract:2026-11-23T01:00:00Z").out
     assert "state      success\n" in text

@@ -1,57 +1,74 @@
-"""`python -m tests.torture --seeds N --seconds S [--seed X] [--keep DIR]`: rounds of torture, one after another."""
+"""`python -m tests.torture --seeds N --seconds S`: rounds of torture, several side by side.
+
+With `--broken NAME` or `--broken all` the program under torture is one with a known defect, and the rounds go on until
+it is found by the promise that it breaks.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
+import os
 import signal
 import sys
 import tempfile
+from collections import deque
 from pathlib import Path
 
-from tests.torture.auditor import Violation, audit, repeated_work, summary
-from tests.torture.driver import Round
-from tests.torture.evidence import read_folder
+from tests.torture import broken
+from tests.torture.rounds import Order, Total, play_all, tell
 
 
 def main() -> int:
-    """Play the rounds, print what was found, and return 1 if that is a violation."""
+    """Play the rounds, print what was found; return 1 if that is a violation, or a defect that was not found."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture")
-    parser.add_argument("--seeds", type=int, default=1, help="how many rounds")
-    parser.add_argument("--seconds", type=float, default=60, help="how long each is tortured before its quiet end")
-    parser.add_argument("--seed", type=int, default=1, help="the first round's seed; the others follow it")
-    parser.add_argument("--keep", type=Path, help="keep the evidence of every round in folders here")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many rounds")
+    parser.add_argument(
+        "--seconds", type=float, default=30, metavar="S", help="how long each is tortured before its quiet end"
+    )
+    parser.add_argument(
+        "--first-seed", type=int, default=1, metavar="SEED", help="the first round's seed; the others follow it"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="J", help="rounds side by side (default: the cores)"
+    )
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the evidence of every round in folders here")
+    names = ["all", *(build.name for build in broken.BUILDS)]
+    parser.add_argument("--broken", choices=names, metavar="NAME", help=f"torture a broken build: {', '.join(names)}")
+    parser.add_argument("--tries", type=int, default=12, metavar="N", help="rounds for each broken build, at most")
     args = parser.parse_args()
-    # An interrupted round ends what it has started, whichever way it is interrupted.
+    # Ended by whichever signal, the rounds under way are ended, and what they have started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    broken = 0
-    for seed in range(args.seed, args.seed + args.seeds):
-        broken += bool(play(seed, args.seconds, args.keep))
-    print(f"{args.seeds} rounds, {broken} with violations")
-    return 1 if broken else 0
+    try:
+        return _hunt(args) if args.broken else _play(args)
+    except KeyboardInterrupt:
+        return 130
 
 
-def play(seed: int, seconds: float, keep: Path | None = None, *, kills_spawner: bool | None = None) -> list[Violation]:
-    """Play and audit one round; its folder is kept when asked for, and whenever a promise was broken."""
-    folder = Path(tempfile.mkdtemp(prefix=f"torture-{seed}-", dir=keep))
-    Round(seed, seconds, folder, kills_spawner=kills_spawner).run()
-    evidence = read_folder(folder)
-    violations = audit(evidence)
-    driver = json.loads((folder / "driver.json").read_text())
-    starts, reloads = driver["restart_s"], driver["reload_s"]
-    times = f"{len(starts)} starts (longest {max(starts, default=0):.2f} s)"
-    times += f", {len(reloads)} edits timed (longest {max(reloads, default=0):.2f} s)"
-    print(f"{summary(evidence)}, {times}", flush=True)
-    for each in repeated_work(evidence):
-        print(f"  repeated after success: {each}")
-    for violation in violations:
-        print(f"  {violation}")
-    if violations:
-        print(f"  evidence: {folder}", flush=True)
-    elif keep is None:
-        shutil.rmtree(folder)
-    return violations
+def _play(args: argparse.Namespace) -> int:
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    orders, total = deque(Order(seed, args.seconds) for seed in seeds), Total()
+    if args.keep is not None:
+        args.keep.mkdir(parents=True, exist_ok=True)
+    try:
+        for played in play_all(orders, args.jobs, args.keep):
+            total.add(played)
+            tell(played, args.keep)
+    finally:
+        print(total, flush=True)
+    return 1 if total.unclean else 0
+
+
+def _hunt(args: argparse.Namespace) -> int:
+    builds = broken.BUILDS if args.broken == "all" else [broken.build_named(args.broken)]
+    caught = set()
+    with tempfile.TemporaryDirectory(prefix="broken-") as folder:
+        for hunt in broken.hunt(builds, Path(folder), first_seed=args.first_seed, tries=args.tries, jobs=args.jobs):
+            print(hunt.line(), flush=True)
+            if hunt.is_caught:
+                caught.add(hunt.build.name)
+    escaped = [build.name for build in builds if build.name not in caught]
+    print(f"{len(builds)} broken builds, {len(caught)} caught by the promise they break; not: {escaped or 'none'}")
+    return 1 if escaped else 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import inf
 
 from tests.torture.evidence import LEFT_OUT, Line
 from tests.torture.lives import Lives
@@ -16,6 +17,9 @@ CUT_S = 0.002
 
 # From a process's last line to the record of its end, and from its start to its first line, on a busy machine.
 UNSEEN_S = 1.0
+
+# How late a spawner may be on a busy machine; the longest command lives 3 s, the shortest timeout is 1 s.
+OVERDUE_S = 1.8
 
 
 def attempts_start_once(lives: Lives) -> Iterator[Finding]:
@@ -61,7 +65,11 @@ def attempts_never_meet(lives: Lives) -> Iterator[Finding]:
 
 
 def _wall(line: Line) -> datetime:
-    return datetime.fromtimestamp(line.wall - CUT_S, UTC)
+    return _utc(line.wall - CUT_S)
+
+
+def _utc(wall: float) -> datetime:
+    return datetime.fromtimestamp(wall, UTC)
 
 
 def successes_are_true(lives: Lives) -> Iterator[Finding]:
@@ -87,30 +95,89 @@ def _outcome_is_true(run: str, attempt: dict[str, object], end: str | None, was_
         yield "P5", run, f"attempt {number} is success, and its journal ends with {end or 'no end'}"
     if outcome == "success" and was_told:
         yield "P5", run, f"attempt {number} is success, and it had been told to end"
+    if outcome == "failed" and was_told:
+        yield "P5", run, f"attempt {number} failed as by itself, and it had been told to end"
     if outcome == "failed" and end not in (None, str(attempt["exit_code"])):
         yield "P5", run, f"attempt {number} failed with {attempt['exit_code']}, and its journal ends with {end}"
     if outcome is None:
         yield "P5", run, f"attempt {number} has no outcome"
 
 
-def finished_work_is_found(lives: Lives) -> Iterator[Finding]:
-    """Work that ended by itself is not lost, unless a spawner was killed while it went on, or in that moment."""
-    told = {(line.run, line.attempt) for line in lives.evidence.journal if _is_main(line, "term")}
-    began = {(line.run, line.attempt): line.wall for line in lives.evidence.journal if line.kind == "start"}
-    # An attempt is over when everything it left behind is.
-    last = {(line.run, line.attempt): line.wall for line in lives.evidence.journal}
+def attempts_are_lost_with_a_spawner_only(lives: Lives) -> Iterator[Finding]:
+    """What ran is not lost, whatever happens to the daemon, unless a spawner was killed in that time."""
+    lived = {(line.run, line.attempt) for line in lives.evidence.journal}
+    ends = {(line.run, line.attempt): line.extra for line in lives.evidence.journal if _is_main(line, "end")}
+    for run, show in lives.evidence.shows.items():
+        for attempt in show["attempt_list"]:
+            key = (run, attempt["attempt"])
+            if attempt["outcome"] == "lost" and key in lived and not spawner_was_killed_under(lives, *key):
+                end = f"ended ({ends[key]})" if key in ends else "lived"
+                yield "P5", run, f"attempt {key[1]} {end}, no spawner was killed meanwhile, and it is lost"
+
+
+def spawner_was_killed_under(lives: Lives, run: str, attempt: int) -> bool:
+    """Whether a spawner was killed between an attempt's first line and its recorded end, or just about then."""
+    walls = [line.wall for line in lives.evidence.journal if (line.run, line.attempt) == (run, attempt)]
+    ended = min(lives.ended_at(run, attempt), max(lives.evidence.stopped, _utc(max(walls)))).timestamp()
+    # An attempt is over when everything it left behind is, and its end may be told later than that.
+    last = max(max(walls), ended)
+    return any(min(walls) - UNSEEN_S <= kill <= last + UNSEEN_S for kill in lives.evidence.spawner_kills)
+
+
+def repeated(lives: Lives) -> list[tuple[str, int]]:
+    """Return the attempts that ended with exit 0 by themselves and whose run was attempted again, unasked."""
+    good = {(line.run, line.attempt) for line in lives.evidence.journal if line.kind == "end" and line.extra == "0"}
+    good -= {(line.run, line.attempt) for line in lives.evidence.journal if _is_main(line, "term")}
+    again = {(line.run, line.attempt) for line in lives.evidence.journal if line.kind == "start"}
+    return sorted((run, n) for run, n in good if (run, n + 1) in again and not lives.is_reopened(run))
+
+
+def work_is_not_repeated(lives: Lives) -> Iterator[Finding]:
+    """After a good end nothing is tried again, unless nobody can have seen that end."""
+    for run, number in repeated(lives):
+        outcomes = {each["attempt"]: each["outcome"] for each in lives.evidence.shows[run]["attempt_list"]}
+        # Told to end in the very moment in which it ended: it had not been found over yet.
+        if outcomes.get(number) not in ("timed_out", "cancelled") and not spawner_was_killed_under(lives, run, number):
+            yield "P5", run, f"attempt {number} ended well, no spawner was killed meanwhile, and another one followed"
+
+
+def definitions_are_those_in_force(lives: Lives) -> Iterator[Finding]:
+    """Each attempt ran what its job said when its start was written down, or when that order was given again."""
+    for line in lives.evidence.journal:
+        started = lives.started_at(line.run, line.attempt)
+        if line.kind != "start" or started is None:
+            continue
+        declared = lives.evidence.declared(line.run.split(":")[1], started, _utc(line.wall))
+        if declared and line.extra not in {each.edit for each in declared}:
+            edits = "/".join(sorted({each.edit for each in declared}))
+            yield "P12", line.run, f"attempt {line.attempt} ran the job of {line.extra}, in force was that of {edits}"
+
+
+def timeouts_are_kept(lives: Lives) -> Iterator[Finding]:
+    """What ran on long after its timeout, under a spawner that was free to see to it, did not end as by itself."""
+    began = {(line.run, line.attempt): line for line in lives.evidence.journal if line.kind == "start"}
+    outcomes = {
+        (run, attempt["attempt"]): attempt["outcome"]
+        for run, show in lives.evidence.shows.items()
+        for attempt in show["attempt_list"]
+    }
     for line in lives.evidence.journal:
         key = (line.run, line.attempt)
-        if not _is_main(line, "end") or key in told:
+        if not _is_main(line, "end") or key not in began or outcomes.get(key) not in ("success", "failed"):
             continue
-        outcomes = {
-            attempt["attempt"]: attempt["outcome"]
-            for attempt in lives.evidence.shows.get(line.run, {}).get("attempt_list", ())
-        }
-        first = began.get(key, line.wall) - UNSEEN_S
-        kills = [kill for kill in lives.evidence.spawner_kills if first <= kill <= last[key] + UNSEEN_S]
-        if outcomes.get(line.attempt) == "lost" and not kills:
-            yield "P5", line.run, f"attempt {line.attempt} ended ({line.extra}), no spawner was killed, and it is lost"
+        first, started = began[key].wall, lives.started_at(*key)
+        if started is None or _was_hindered(lives, first - UNSEEN_S, line.wall):
+            continue
+        declared = lives.evidence.declared(line.run.split(":")[1], started, _utc(first))
+        timeout_s = max((each.timeout_s for each in declared), default=inf)
+        if line.wall - first > timeout_s + OVERDUE_S:
+            words = f"ran {line.wall - first:.1f} s with a timeout of {timeout_s:g} s, and is {outcomes[key]}"
+            yield "P5", line.run, f"attempt {line.attempt} {words}"
+
+
+def _was_hindered(lives: Lives, first: float, last: float) -> bool:
+    killed = any(first <= kill <= last for kill in lives.evidence.spawner_kills)
+    return killed or any(began <= last and ended >= first for began, ended in lives.evidence.spawner_freezes)
 
 
 def lost_attempts_are_respected(lives: Lives) -> Iterator[Finding]:
@@ -134,6 +201,9 @@ CHECKS = (
     processes_have_rows,
     attempts_never_meet,
     successes_are_true,
-    finished_work_is_found,
+    attempts_are_lost_with_a_spawner_only,
+    work_is_not_repeated,
+    timeouts_are_kept,
+    definitions_are_those_in_force,
     lost_attempts_are_respected,
 )

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.torture import audit_joins, audit_journal, audit_rows, audit_seats
+from tests.torture import audit_joins, audit_journal, audit_rows, audit_seats, audit_told
 from tests.torture.evidence import BAD, LEFT_OUT, TERMINAL, Evidence, read_folder
 from tests.torture.lives import Lives
 
@@ -54,14 +54,10 @@ def audit(evidence: Evidence) -> list[Violation]:
 def repeated_work(evidence: Evidence) -> list[str]:
     """Return the attempts that ended with exit 0 by themselves and whose run was attempted again, unasked.
 
-    The goal is none. No promise forbids one: if the spawner is killed in the very moment in which an attempt
-    ends, nobody sees the end, and the attempt counts as lost.
+    The goal is none. One that the death of a spawner explains breaks no promise: killed in the very moment in which
+    an attempt ends, nobody sees the end, and the attempt counts as lost. Any other breaks P5.
     """
-    lives = Lives(evidence)
-    good = {(line.run, line.attempt) for line in evidence.journal if line.kind == "end" and line.extra == "0"}
-    good -= {(line.run, line.attempt) for line in evidence.journal if line.kind == "term" and line.role == "main"}
-    again = {(line.run, line.attempt) for line in evidence.journal if line.kind == "start"}
-    return sorted(f"{run} attempt {n}" for run, n in good if (run, n + 1) in again and not lives.is_reopened(run))
+    return [f"{run} attempt {attempt}" for run, attempt in audit_journal.repeated(Lives(evidence))]
 
 
 # ---------------------------------------------------------------- events
@@ -167,6 +163,7 @@ CHECKS: tuple[Check, ...] = (
     *audit_joins.CHECKS,
     *audit_journal.CHECKS,
     *audit_seats.CHECKS,
+    *audit_told.CHECKS,
     _events_are_gapless,
     _events_are_a_chain,
     _rows_have_events,

@@ -45,11 +45,15 @@ class Verb:
 
 @dataclass(slots=True)
 class Daemon:
-    """One daemon after another on one state directory. `config` is what it serves, a file or a folder."""
+    """One daemon after another on one state directory. `config` is what it serves, a file or a folder.
+
+    `code`: the folder whose `dagsched` package is run, None for the one of this tree.
+    """
 
     folder: Path
     config: Path
     mark: str
+    code: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     restart_s: list[float] = field(default_factory=list)
@@ -64,6 +68,11 @@ class Daemon:
     def state_dir(self) -> Path:
         return self.folder / "state"
 
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of every command: it says which program is meant."""
+        return dict(os.environ) if self.code is None else {**os.environ, "PYTHONPATH": str(self.code)}
+
     def start(self) -> None:
         """Start a daemon, and return when it says that it has started; raises Broken when it does not."""
         self.starts += 1
@@ -74,7 +83,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 [*COMMAND, "run", str(self.config), "--state-dir", str(self.state_dir), "--grace", GRACE, "--json"],
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=self.folder,
-                env={**os.environ, MARK: self.mark}, start_new_session=True,
+                env={**self.env, MARK: self.mark}, start_new_session=True,
             )  # fmt: skip
         if self._out is not None:
             self._out.close()
@@ -136,7 +145,7 @@ class Daemon:
         process = subprocess.Popen(
             [*COMMAND, *args, "--state-dir", str(self.state_dir), "--file", str(self.config)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-            cwd=self.folder,
+            cwd=self.folder, env=self.env,
         )  # fmt: skip
         return Verb(args, process, time.time())
 
@@ -145,12 +154,16 @@ class Daemon:
         process = subprocess.Popen(
             [*COMMAND, *args, str(self.config), "--state-dir", str(self.state_dir)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
+            env=self.env,
         )  # fmt: skip
         try:
             return process.wait(START_S)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+        finally:
+            # Also when the round is interrupted meanwhile.
+            process.kill()
 
     def read(self, *args: str) -> str:
         """Return what a reading command prints; raises Broken when it fails."""

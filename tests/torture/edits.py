@@ -57,7 +57,16 @@ def delete_and_create(path: Path, text: str, dice: random.Random) -> None:
     path.write_text(text)
 
 
-WAYS = (rename_over, in_place, swap_symlink, in_halves, delete_and_create)
+def in_a_storm(path: Path, text: str, dice: random.Random) -> None:
+    """Save it again and again in a fraction of a second, every other time cut off somewhere."""
+    for _ in range(dice.randint(5, 30)):
+        way = dice.choice((rename_over, in_place))
+        way(path, text[: dice.randrange(1, len(text) - 1)], dice)
+        way(path, text, dice)
+        time.sleep(0.005)
+
+
+WAYS = (rename_over, in_place, swap_symlink, in_halves, delete_and_create, in_a_storm)
 
 
 def spoiled(text: str, dice: random.Random) -> str:

@@ -53,9 +53,9 @@ class Version:
 class Evidence:
     """Everything of one round. `seed` replays it; `stopped`: when the last clean stop was over.
 
-    `snapshots`: rows as `history` gave them earlier. `verbs`: commands given, with `args`, `code`, `out`, `err`,
-    `issued` and `done` (wall seconds). `left`: processes found after clean stops, in words. `remarks`: what the driver
-    itself saw go wrong, as (promise, words).
+    `told`: events as the daemons printed them. `snapshots`: rows as `history` gave them earlier. `verbs`: commands
+    given, with `args`, `code`, `out`, `err`, `issued` and `done` (wall seconds). `left`: processes found after clean
+    stops, in words. `remarks`: what the driver itself saw go wrong, as (promise, words).
     """
 
     seed: int = 0
@@ -64,11 +64,13 @@ class Evidence:
     shows: Mapping[str, Row] = field(default_factory=dict)
     journal: Sequence[Line] = ()
     versions: Sequence[Version] = ()
+    told: Sequence[Row] = ()
     snapshots: Sequence[Sequence[Row]] = ()
     verbs: Sequence[Row] = ()
     left: Sequence[str] = ()
     remarks: Sequence[tuple[str, str]] = ()
     spawner_kills: Sequence[float] = ()
+    spawner_freezes: Sequence[tuple[float, float]] = ()
     stopped: datetime = FOREVER
 
     def version_at(self, moment: datetime) -> Version | None:
@@ -136,13 +138,20 @@ def read_folder(folder: Path) -> Evidence:
             Version(each["number"], instant(each["applied"]), [read_world(sheets) for sheets in each["candidates"]])
             for each in driver["versions"]
         ],
+        told=[row for path in sorted(folder.glob("daemon-*.out")) for row in _whole_lines(path)],
         snapshots=driver["snapshots"],
         verbs=driver["verbs"],
         left=driver["left"],
         remarks=[(promise, words) for promise, words in driver["remarks"]],
         spawner_kills=driver["spawner_kills"],
+        spawner_freezes=[(began, ended) for began, ended in driver["spawner_freezes"]],
         stopped=instant(driver["stopped"]),
     )
+
+
+def _whole_lines(path: Path) -> list[Row]:
+    """Return the lines of a process that may have been killed in the middle of one."""
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
 
 
 def _json_lines(path: Path) -> list[Row]:

@@ -34,6 +34,12 @@ def spawners(state_dir: Path) -> list[int]:
     return found
 
 
+def naming(folder: Path) -> list[int]:
+    """Return the processes, but this one, whose command line names something below `folder`."""
+    name = os.fsencode(str(folder))
+    return [pid for pid in _pids() if pid != os.getpid() and name in _read(pid, "cmdline") and _is_alive(pid)]
+
+
 def _pids() -> Iterator[int]:
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
 

@@ -113,10 +113,12 @@ class Story:
         rows = list(self.rows.values())
         events = sorted(self.events, key=lambda event: instant(event["time"]))
         lines = sorted(self.lines)
+        told = [{**event, "seq": number} for number, event in enumerate(events, 1)]
         return Evidence(
             seed=7,
             history=rows,
-            events=[{**event, "seq": number} for number, event in enumerate(events, 1)],
+            events=told,
+            told=list(told),
             shows={row["run"]: row for row in rows},
             journal=[
                 Line(place, at(second).timestamp(), kind, run, attempt, pid, 1, role, extra)

@@ -89,6 +89,33 @@ def a_finished_attempt_called_lost(story: Story) -> None:
     attempt |= {"outcome": "lost", "exit_code": None}
 
 
+def a_failure_that_was_told_to_end(story: Story) -> None:
+    story.sheets[0][1][0]["jobs"]["third"] = EXTRACT | {"schedule": {"every": "30s"}}
+    run = story.born("third", 30)
+    story.ran(run, 30.2, 30.8, code=143)
+    story.write(30.7, "term", run)
+
+
+def a_living_attempt_called_lost(story: Story) -> None:
+    attempt = story.rows[run_of("load", 10)]["attempt_list"][0]
+    attempt |= {"outcome": "lost", "exit_code": None}
+    story.lines = [line for line in story.lines if line[1:3] != ("end", run_of("load", 10))]
+
+
+def a_timeout_that_is_not_kept(story: Story) -> None:
+    story.sheets[0][1][0]["jobs"]["third"] = EXTRACT | {"schedule": {"every": "30s"}, "timeout": "1s"}
+    story.ran(story.born("third", 30), 30.2, 33.8)
+
+
+def good_work_that_is_done_again(story: Story) -> None:
+    story.sheets[0][1][0]["jobs"]["load"] = LOAD | {"retry": {"max_attempts": 2}}
+    run = run_of("load", 30)
+    story.events[-1] |= {"type": "run.retrying", "to": "retrying"}
+    story.rows[run] |= {"state": "retrying", "attempt_limit": 2}
+    story.rows[run]["attempt_list"][-1] |= {"outcome": "failed", "exit_code": 0}
+    story.ran(run, 31, 32, attempt=2)
+
+
 def a_process_without_a_row(story: Story) -> None:
     story.write(12, "start", run_of("load", 12))
 
@@ -171,6 +198,10 @@ def a_row_off_the_schedule(story: Story) -> None:
     story.ran(story.born("extract", 13), 13.1, 13.2)
 
 
+def an_attempt_of_an_old_edit(story: Story) -> None:
+    story.lines = [(*line[:6], "sheet-0-7") if line[1] == "start" else line for line in story.lines]
+
+
 def a_row_of_an_unknown_job(story: Story) -> None:
     story.left_out("stranger", 20, "skipped", "paused")
 
@@ -199,6 +230,11 @@ def a_row_without_an_event(story: Story) -> None:
     story.stopped = 41
 
 
+def a_command_that_left_no_event(story: Story) -> None:
+    run = run_of("load", 20)
+    story.verbs.append({"args": ["ack", run], "code": 0, "out": f"acknowledged {run}\n", "done": at(25).timestamp()})
+
+
 def a_pause_that_does_not_hold(story: Story) -> None:
     story.event(15, "job.paused")
     story.events[-1]["job"] = "extract"
@@ -221,6 +257,10 @@ STORIES: list[tuple[str, Callable[[Story], None]]] = [
     ("P5", a_success_that_was_told_to_end),
     ("P5", a_skipped_run_that_ran),
     ("P5", a_finished_attempt_called_lost),
+    ("P5", a_failure_that_was_told_to_end),
+    ("P5", a_living_attempt_called_lost),
+    ("P5", good_work_that_is_done_again),
+    ("P5", a_timeout_that_is_not_kept),
     ("P6", a_process_without_a_row),
     ("P6", a_process_before_its_row),
     ("P7", a_run_that_never_ends),
@@ -233,12 +273,14 @@ STORIES: list[tuple[str, Callable[[Story], None]]] = [
     ("P11", a_skip_beside_nobody),
     ("P11", a_newcomer_that_was_not_skipped),
     ("P12", a_row_off_the_schedule),
+    ("P12", an_attempt_of_an_old_edit),
     ("P12", a_row_of_an_unknown_job),
     ("P12", a_manual_row_that_nobody_wanted),
     ("P13", a_terminal_state_that_changes),
     ("P13", a_rerun_that_nobody_wanted),
     ("P14", an_event_that_skips_a_state),
     ("P14", a_row_without_an_event),
+    ("P14", a_command_that_left_no_event),
 ]
 
 
@@ -266,6 +308,12 @@ def test_a_gap_in_the_numbers_of_events_breaks_p14():
     assert "P14" in broken(evidence)
 
 
+def test_an_event_that_was_told_and_is_not_kept_breaks_p14():
+    evidence = honest().evidence()
+    evidence.told = [*evidence.told[:3], {**evidence.told[3], "to": "failed"}]
+    assert broken(evidence) == {"P14"}
+
+
 def test_a_row_that_was_seen_and_is_gone_breaks_p13():
     evidence = honest().evidence()
     evidence.snapshots = [[{"run": run_of("extract", 6), "job": "extract", "state": "success"}]]
@@ -291,6 +339,24 @@ def test_work_done_again_after_a_good_end_is_counted():
     story = honest()
     story.write(33, "start", run_of("load", 30), 2)
     assert repeated_work(story.evidence()) == [f"{run_of('load', 30)} attempt 1"]
+
+
+def test_a_timeout_under_a_frozen_spawner_may_be_kept_late():
+    story = honest({id: dict(body) for id, body in BOTH.items()})
+    a_timeout_that_is_not_kept(story)
+    evidence = story.evidence()
+    evidence.spawner_freezes = [(at(31).timestamp(), at(34).timestamp())]
+    assert audit(evidence) == []
+
+
+def test_work_repeated_after_the_death_of_its_spawner_is_told_and_no_breach():
+    story = honest({id: dict(body) for id, body in BOTH.items()})
+    good_work_that_is_done_again(story)
+    story.rows[run_of("load", 30)]["attempt_list"][0]["outcome"] = "lost"
+    evidence = story.evidence()
+    evidence.spawner_kills = [at(30.9).timestamp()]
+    assert repeated_work(evidence) == [f"{run_of('load', 30)} attempt 1"]
+    assert audit(evidence) == []
 
 
 def test_ticks_up_to_a_swap_belong_to_the_old_schedule_and_later_ones_to_the_new():

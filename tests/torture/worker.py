@@ -8,10 +8,11 @@ with O_APPEND, so the order of the lines is the order of what happened, whicheve
 KIND is start, beat, term (a SIGTERM arrived), end (EXTRA: the exit code that follows) or born (a grandchild).
 PID and START (clock ticks since boot, /proc/PID/stat) are the process's identity. ROLE is main or child.
 
-    worker.py JOURNAL SECONDS FAIL_PERCENT HABITS EDIT
+    worker.py JOURNAL SECONDS FAIL_PERCENT HABITS [EDIT]
 
-HABITS, joined by +: stubborn (ignores TERM), session (leaves a child in a session of its own), orphan (leaves a
-grandchild by double fork), naked (what it leaves has an empty environment), loud (prints a lot), output.
+EDIT, which edit of the job this is, comes from the environment when it is not given. HABITS, joined by +: stubborn
+(ignores TERM), session (leaves a child in a session of its own), orphan (leaves a grandchild by double fork), naked
+(what it leaves has an empty environment), loud (prints a lot), output.
 """
 
 import os
@@ -29,21 +30,33 @@ def main() -> None:
     if sys.argv[1] == "--leftover":
         _linger(sys.argv[2], sys.argv[3], sys.argv[4])
         return
-    path, seconds, fail_percent, habits, edit = sys.argv[1:6]
+    path, seconds, fail_percent, habits, *edit = sys.argv[1:]
+    os._exit(live(path, seconds, fail_percent, habits, *edit))
+
+
+def called(path: str, seconds: str, fail_percent: str, habits: str) -> "dict[str, str]":
+    """Live as told inside a `handler: python`; a failure is an exception, which that handler makes exit code 1."""
+    if live(path, seconds, fail_percent, habits, failure=1):
+        raise RuntimeError("fails as told")
+    return {"result": "well"}
+
+
+def live(path: str, seconds: str, fail_percent: str, habits: str, edit: str = "", *, failure: int = 3) -> int:
+    """Write one attempt's life and return its exit code, `failure` if it is to fail."""
     run, attempt = os.environ["DAGSCHED_RUN"], os.environ["DAGSCHED_ATTEMPT"]
     journal = Journal(path, run, attempt, "main")
-    journal.write("start", edit)
+    journal.write("start", edit or os.environ["EDIT"])
     # Before the handler is set: what is forked here must not write in this process's name.
     _misbehave(path, run, attempt, habits)
     dies_by_term = "stubborn" not in habits
     signal.signal(signal.SIGTERM, lambda *_: _terminated(journal, dies_by_term))
     _live(journal, float(seconds))
-    code = 3 if zlib.crc32(f"{run}#{attempt}".encode()) % 100 < int(fail_percent) else 0
+    code = failure if zlib.crc32(f"{run}#{attempt}".encode()) % 100 < int(fail_percent) else 0
     if "output" in habits:
         with open(os.environ["DAGSCHED_OUTPUT"], "a") as file:
             file.write(f"attempt={attempt}\n")
     journal.write("end", str(code))
-    os._exit(code)
+    return code
 
 
 class Journal:

@@ -11,10 +11,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
 
 WORKER = Path(__file__).with_name("worker.py")
+QUICK = Path(__file__).with_name("quick.sh")
+MODULE = "tortured"
 SENTINEL = "sheet"
 SECOND = timedelta(seconds=1)
 RULES = ("all_success", "all_done", "all_failed", "one_success", "one_failed", "none_failed", "none_skipped", "always")
@@ -37,6 +40,7 @@ class Declared:
     depends_on: tuple[tuple[str, str], ...] = ()
     rule: str = "all_success"
     attempts_max: int = 1
+    timeout_s: float = inf
     catchup: str = "latest"
     overlap: str = "skip"
     active_max: int | None = 1
@@ -44,7 +48,7 @@ class Declared:
     slots: int = 1
     on_crash: str = "retry"
     enabled: bool = True
-    edit: str = ""
+    edit: str = "-"
 
     @property
     def is_scheduled(self) -> bool:
@@ -112,6 +116,7 @@ def read_job(id: str, body: Mapping[str, Any]) -> Declared:
         depends_on=tuple((edge["job"], edge["match"]) for edge in body.get("depends_on", ())),
         rule=body.get("trigger_rule", "all_success"),
         attempts_max=body.get("retry", {}).get("max_attempts", 1),
+        timeout_s=float(body["timeout"].removesuffix("s")) if "timeout" in body else inf,
         catchup=body.get("catchup", "latest"),
         overlap=overlap,
         active_max=body.get("max_active_runs", None if overlap == "allow" else 1),
@@ -119,7 +124,7 @@ def read_job(id: str, body: Mapping[str, Any]) -> Declared:
         slots=body.get("slots", 1),
         on_crash=body.get("on_crash", "retry"),
         enabled=body.get("enabled", True),
-        edit=body.get("env", {}).get("EDIT", ""),
+        edit=body.get("env", {}).get("EDIT", "-"),
     )
 
 
@@ -147,19 +152,26 @@ class Maker:
     _stamps: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)
 
     def first(self) -> dict[str, Sheet]:
-        """Return the first sheet of every file, 3 to 15 jobs in all."""
-        count = self.random.randint(3, 15)
-        ids = [f"j{number:02}" for number in range(count)]
-        bodies = {id: self._body(id, ids[:number]) for number, id in enumerate(ids)}
+        """Return the first sheet of every file: 3 to 15 jobs of all sorts, and perhaps a chain or a fan-out."""
+        dice = self.random
+        bodies: dict[str, dict[str, Any]] = {}
+        if dice.random() < 0.5:
+            bodies |= self._chain()
+        if dice.random() < 0.4:
+            bodies |= self._fan_out()
+        crowd = list(bodies)
+        ids = [f"j{number:02}" for number in range(dice.randint(3, 15))]
+        for number, id in enumerate(ids):
+            bodies[id] = self._body(id, [*dice.sample(crowd, min(len(crowd), 2)), *ids[:number]])
         return {name: self._sheet(name, bodies) for name in self.files}
 
     def changed(self, sheets: Mapping[str, Sheet], names: Sequence[str]) -> dict[str, Sheet]:
         """Return new sheets for the files `names`, a few of their jobs added, removed or changed."""
         bodies = {id: dict(body) for sheet in sheets.values() for id, body in sheet["jobs"].items()}
         bodies = {id: body for id, body in bodies.items() if not id.startswith(SENTINEL)}
-        mine = [id for id in bodies if self._home(id) in names]
+        mine = [id for id in bodies if self._home(id) in names and (id[0] == "j" or self.random.random() < 0.05)]
         for id in self.random.sample(mine, min(len(mine), self.random.randint(1, 3))):
-            if self.random.random() < 0.15 and len(bodies) > 3 and not self._is_needed(id, bodies, names):
+            if self.random.random() < 0.2 and len(bodies) > 3 and not self._is_needed(id, bodies, names):
                 del bodies[id]
             else:
                 self._change(id, bodies)
@@ -213,11 +225,40 @@ class Maker:
             self._stamps[id] = (plain, edit)
         return {**plain, "env": {"EDIT": self._stamps[id][1]}}
 
+    # ------------------------------------------------------------ crowds on the fast path
+
+    def _chain(self) -> dict[str, dict[str, Any]]:
+        """Return a chain of 5 to 10 quick jobs, each of which waits for the one before."""
+        bodies = {f"c{number:02}": {"run": self._quick()} for number in range(self.random.randint(5, 10))}
+        for above, (id, body) in zip(list(bodies), list(bodies.items())[1:], strict=False):
+            bodies[id] = body | {"depends_on": [{"job": above, "match": "latest"}]}
+        bodies["c00"]["schedule"] = {"every": f"{self.random.randint(2, 5)}s"}
+        return bodies
+
+    def _fan_out(self) -> dict[str, dict[str, Any]]:
+        """Return a quick job, 30 to 40 that start when it has succeeded, and one that waits for all of those."""
+        dice = self.random
+        pool = dice.choice(({}, {"pool": "wide", "slots": dice.choice((1, 2))}, {"pool": "narrow"}))
+        retry = {"retry": {"max_attempts": 3, "delay": "100ms"}}
+        leaves = [f"f{number:02}" for number in range(1, dice.randint(30, 40) + 1)]
+        above = {"depends_on": [{"job": "f00", "match": "latest"}]}
+        bodies: dict[str, dict[str, Any]] = {id: {"run": self._quick(), **above, **retry, **pool} for id in leaves}
+        root = {"run": self._quick("steady"), "schedule": {"every": f"{dice.randint(4, 7)}s"}}
+        join = {"run": self._quick(), "depends_on": [{"job": id, "match": "latest"} for id in leaves]}
+        return {"f00": root, **bodies, "f99": join}
+
+    def _quick(self, habit: str = "") -> str | list[str]:
+        """Return the quickest command, started directly (as text or as argv) or through a shell."""
+        habit = habit or self.random.choice(("steady", "steady", "steady", "flaky"))
+        argv = ["sh", str(QUICK), str(self.journal), habit]
+        text = " ".join(argv)
+        return self.random.choice((argv, text, text + " && true"))
+
     # ------------------------------------------------------------ one job
 
     def _body(self, id: str, above: Sequence[str]) -> dict[str, Any]:
         dice = self.random
-        body: dict[str, Any] = {"run": self._command(), "retry": self._retry()}
+        body: dict[str, Any] = {**self._work(), "retry": self._retry()}
         if above and dice.random() < 0.6:
             body["depends_on"] = self._edges(above)
             if dice.random() < 0.6:
@@ -225,7 +266,7 @@ class Maker:
         if not body.get("depends_on") or dice.random() < 0.5:
             body["schedule"] = self._schedule()
         if dice.random() < 0.4:
-            body["timeout"] = dice.choice(("1s", "2s", "5s"))
+            body["timeout"] = dice.choice(("1s", "1s", "2s", "5s"))
         if dice.random() < 0.35:
             body["pool"] = dice.choice(("narrow", "wide"))
             body["slots"] = dice.choice((1, 1, 2)) if body["pool"] == "wide" else 1
@@ -233,7 +274,7 @@ class Maker:
 
     def _policies(self) -> dict[str, Any]:
         dice = self.random
-        body: dict[str, Any] = {"overlap": dice.choice(("skip", "queue", "allow", "replace")), "max_queued": 20}
+        body: dict[str, Any] = {"overlap": dice.choice(("skip", "queue", "allow", "replace")), "max_queued": 10}
         if dice.random() < 0.4:
             body["max_active_runs"] = dice.choice((1, 2, 3))
         body["catchup"] = dice.choice(("none", "latest", "all"))
@@ -266,19 +307,33 @@ class Maker:
             "max_delay": "2s",
         }
 
-    def _command(self) -> str | list[str]:
+    def _work(self) -> dict[str, Any]:
+        """Return what a job does: a command run directly or through a shell, or a Python function."""
         dice = self.random
+        if dice.random() < 0.15:
+            return {"run": self._quick()}
         habits = [name for name in ("session", "orphan", "loud", "output") if dice.random() < 0.12]
         if dice.random() < 0.05:
             habits.append("stubborn")
         if not self.gentle and dice.random() < 0.3:
             habits.append("naked")
-        seconds = dice.choice(("0", "0.1", "0.3", "0.8", "1.5", "3"))
+        seconds = dice.choice(("0", "0.1", "0.3", "0.8", "1.5", "3", "3"))
         fails = dice.choice(("0", "0", "20", "50"))
-        argv = [sys.executable, "-I", "-S", str(WORKER), str(self.journal), seconds, fails, "+".join(habits) or "-"]
-        if dice.random() < 0.3:
-            return " ".join(argv) + ' "$EDIT" && true'
-        return ["sh", "-c", 'exec "$@" "$EDIT"', "sh", *argv]
+        words = [str(self.journal), seconds, fails, "+".join(habits) or "-"]
+        argv = [sys.executable, "-I", "-S", str(WORKER), *words]
+        text = " ".join(argv)
+        how = dice.choice(("text", "argv", "shell", "exec", "exec", "python"))
+        if how == "python":
+            return {"handler": "python", "with": self._function(words)}
+        run = {"text": text, "argv": argv, "shell": f'{text} "$EDIT" && true'}
+        return {"run": run.get(how, ["sh", "-c", 'exec "$@" "$EDIT"', "sh", *argv])}
+
+    def _function(self, words: Sequence[str]) -> dict[str, Any]:
+        folder = self.journal.parent / "modules"
+        folder.mkdir(exist_ok=True)
+        text = f"import sys\n\nsys.path.insert(0, {str(WORKER.parent)!r})\nfrom worker import called as work\n"
+        (folder / f"{MODULE}.py").write_text(text)
+        return {"function": f"{MODULE}:work", "path": str(folder), "args": list(words)}
 
     def _change(self, id: str, bodies: dict[str, Any]) -> None:
         body, dice = bodies[id], self.random
@@ -293,6 +348,7 @@ class Maker:
             plain = {key: value for key, value in body.items() if key not in ("enabled", "jitter")}
             bodies[id] = plain | self._policies()
         elif what == "command":
-            body["run"] = self._command()
+            plain = {key: value for key, value in body.items() if key not in ("run", "handler", "with")}
+            bodies[id] = plain | self._work()
         else:
             bodies[id] = self._body(id, above)

@@ -1,0 +1,41 @@
+"""The builds with a known defect are what they say, and the quickest of them are found; `--broken all` hunts all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.torture import broken
+from tests.torture.rounds import ROOT
+
+SECONDS = 3
+QUICKEST = ("double-start", "failure-taken-for-success", "gaps-in-the-log")
+
+
+@pytest.mark.parametrize("build", broken.BUILDS, ids=lambda build: build.name)
+def test_every_patch_fits_and_leaves_a_program(build: broken.Build):
+    for file, text in broken.patched(build).items():
+        compile(text, file, "exec")
+
+
+def test_every_promise_has_a_build_that_breaks_it():
+    assert {build.promise for build in broken.BUILDS} == {f"P{number}" for number in range(1, 16)}
+
+
+def test_the_page_tells_of_every_build():
+    page = (ROOT / "docs" / "torture.md").read_text()
+    assert [build.name for build in broken.BUILDS if f"| `{build.name}` | {build.promise} |" not in page] == []
+
+
+def test_a_patch_whose_place_has_moved_is_refused():
+    patch = broken.Patch("model.py", "a line that nobody has written", "")
+    with pytest.raises(ValueError, match=r"0 places in model\.py"):
+        broken.patched(broken.Build("lost", "P1", (patch,)))
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what is left of a run is looked for in /proc")
+def test_the_quickest_defects_are_found_by_the_promise_they_break(tmp_path: Path):
+    builds = [broken.build_named(name) for name in QUICKEST]
+    hunts = broken.hunt(builds, tmp_path, tries=1, jobs=len(builds), seconds=SECONDS)
+    assert [hunt.line() for hunt in hunts if not hunt.is_caught] == []

@@ -24,7 +24,11 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--seconds", type=float, default=WINDOW_S, metavar="S", help=f"one window ({WINDOW_S})")
     args = parser.parse_args()
-    with scratch() as folder, running(folder / "full", hourly()) as full, running(folder / "empty", "jobs: {}\n") as none:
+    with (
+        scratch() as folder,
+        running(folder / "full", hourly()) as full,
+        running(folder / "empty", "jobs: {}\n") as none,
+    ):
         time.sleep(SETTLE_S)
         windows = [watch([full, none], args.seconds) for _ in range(args.runs)]
     report = Report(f"idle: a daemon of {SCHEDULES:,} hourly schedules beside an empty one, {args.seconds:g} s windows")

@@ -9,16 +9,15 @@ A peer is measured once it has been quiet for two seconds. Reads /proc, so Linux
 
 from __future__ import annotations
 
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from yard import ENV, PART, Report, daemon, family, is_part, memory_mb, options, scratch, spent
+from yard import ENV, Report, daemon, family, memory_mb, options, scratch, spent
+from yard.peers import look_for, peer_program, peer_python
 
 SCHEDULES = 10_000
 WINDOW_S = 20
@@ -30,23 +29,29 @@ GOALS = {"cpu": 0.2, "memory": 60 + SCHEDULES * 2 / 1000}
 
 
 def main() -> None:
-    if is_part():
-        serve_apscheduler()
-        return
     parser = options(__doc__)
     parser.add_argument("--seconds", type=float, default=WINDOW_S, metavar="S", help=f"one window ({WINDOW_S})")
     args = parser.parse_args()
+    report = Report(f"idle: a daemon of {SCHEDULES:,} hourly schedules beside others, {args.seconds:g} s windows")
+    commands = {
+        "cronstable": look_for(report, "cronstable", lambda: [peer_python("cronstable"), "-m", "cronstable"]),
+        "APScheduler": look_for(report, "APScheduler", lambda: peer_program("apscheduler")),
+    }
     with ExitStack() as stack:
         folder = stack.enter_context(scratch())
         pids = {
             f"{SCHEDULES:,} schedules": stack.enter_context(running(folder / "full", hourly())),
             "no jobs": stack.enter_context(running(folder / "empty", "jobs: {}\n")),
-            "cronstable": stack.enter_context(peer(cronstable(folder))),
-            "APScheduler": stack.enter_context(peer([sys.executable, __file__, PART, "apscheduler"])),
         }
+        arguments = {
+            "cronstable": ["-c", str(cronstable_file(folder))],
+            "APScheduler": [str(SCHEDULES), *map(str, minutes())],
+        }
+        for name, command in commands.items():
+            if command:
+                pids[name] = stack.enter_context(peer([*command, *arguments[name]]))
         time.sleep(SETTLE_S)
         windows = [watch(list(pids.values()), args.seconds) for _ in range(args.runs)]
-    report = Report(f"idle: a daemon of {SCHEDULES:,} hourly schedules beside others, {args.seconds:g} s windows")
     for key, unit in (("cpu", "% of a core"), ("wakeups", "1/s"), ("memory", "MB")):
         found = [
             report.add(f"{label}: {key}", unit, [window[place][key] for window in windows])
@@ -84,29 +89,13 @@ def running(folder: Path, text: str) -> Iterator[int]:
 # ---------------------------------------------------------------- the peers
 
 
-def cronstable(folder: Path) -> list[str]:
-    """Return the command that runs cronstable on the same schedules."""
-    due, path = minutes(), folder / "cronstable.yaml"
-    lines = ["jobs:"]
+def cronstable_file(folder: Path) -> Path:
+    """Return a file with the same schedules as cronstable reads them."""
+    due, path, lines = minutes(), folder / "cronstable.yaml", ["jobs:"]
     for number in range(SCHEDULES):
         lines += [f"  - name: hourly-{number:05}", '    command: "true"', f'    schedule: "{due[number % 5]} * * * *"']
     path.write_text("\n".join([*lines, ""]))
-    return [sys.executable, "-m", "cronstable", "-c", str(path)]
-
-
-def serve_apscheduler() -> None:
-    """Be a process with the same schedules in APScheduler, until it is ended."""
-    from apscheduler.schedulers.background import BackgroundScheduler
-
-    scheduler, due = BackgroundScheduler(timezone="UTC"), minutes()
-    for number in range(SCHEDULES):
-        scheduler.add_job(nothing, "cron", minute=due[number % 5], id=f"hourly-{number:05}")
-    scheduler.start()
-    signal.pause()
-
-
-def nothing() -> None:
-    """Be what a schedule would run."""
+    return path
 
 
 @contextmanager

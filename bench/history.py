@@ -71,7 +71,7 @@ def made(jobs: Path, state: Path, rows: int) -> Path:
     with run_daemon(jobs, state):
         pass
     with closing(sqlite3.connect(state / "dagsched.db", isolation_level=None)) as connection:
-        for setting in ("journal_mode = off", "synchronous = off", "cache_size = -400000"):
+        for setting in ("synchronous = off", "journal_mode = off", "cache_size = -400000"):
             connection.execute(f"PRAGMA {setting}").fetchall()
         connection.execute("BEGIN")
         ((last_event,),) = connection.execute("SELECT last_event FROM ledger").fetchall()
@@ -88,7 +88,8 @@ def write(connection: sqlite3.Connection, runs: list[Run], last_event: int) -> i
     connection.executemany(SQL["put_run"], map(codec.run_columns, runs))
     attempts = (attempt_of(run) for run in runs)
     connection.executemany(SQL["new_attempt"], map(codec.attempt_columns, attempts))
-    events = (event for number, run in enumerate(runs) for event in events_of(run, last_event + number * EVENTS_PER_RUN))
+    numbered = zip(runs, range(last_event, last_event + EVENTS_PER_RUN * len(runs), EVENTS_PER_RUN), strict=True)
+    events = (event for run, before in numbered for event in events_of(run, before))
     connection.executemany(SQL["new_event"], map(codec.event_columns, events))
     return last_event + len(runs) * EVENTS_PER_RUN
 

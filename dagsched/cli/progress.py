@@ -45,11 +45,14 @@ class View(Protocol):
 
 
 class Lines:
-    """One line per event, for pipes, logs and the daemon; with `as_json` one JSON object per line."""
+    """One line per event, for pipes, logs and the daemon; with `as_json` one JSON object per line.
 
-    def __init__(self, *, as_json: bool = False) -> None:
+    `keeps_board`: whether anybody will ask the board; a daemon that runs for months must not remember every run.
+    """
+
+    def __init__(self, *, as_json: bool = False, keeps_board: bool = True) -> None:
         self.board = Board()
-        self._as_json = as_json
+        self._as_json, self._keeps_board = as_json, keeps_board
 
     def __enter__(self) -> Self:
         return self
@@ -58,10 +61,12 @@ class Lines:
         sys.stdout.flush()
 
     def on_config(self, config: Config) -> None:
-        self.board.on_config(config)
+        if self._keeps_board:
+            self.board.on_config(config)
 
     def on_events(self, events: Sequence[EventRow]) -> None:
-        self.board.on_events(events)
+        if self._keeps_board:
+            self.board.on_events(events)
         if self._as_json:
             print_rows(event_row(event) for event in events)
         else:

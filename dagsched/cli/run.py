@@ -83,8 +83,11 @@ async def _run_daemon(args: argparse.Namespace, files: Sequence[Path], home: Pat
         code = await daemon.run_once(args.once)
     else:
         code = await daemon.run(until_idle=args.until_idle)
-    ends_by_itself = args.once is not None or args.until_idle
-    return code or (view.board.exit_code() if ends_by_itself else 0)
+    return code or (view.board.exit_code() if _ends_by_itself(args) else 0)
+
+
+def _ends_by_itself(args: argparse.Namespace) -> bool:
+    return args.once is not None or args.until_idle
 
 
 def _view(args: argparse.Namespace, clock: Clock) -> View:
@@ -92,7 +95,7 @@ def _view(args: argparse.Namespace, clock: Clock) -> View:
 
     if args.once is not None and is_watched() and not args.json:
         return Live(clock.now)
-    return Lines(as_json=args.json)
+    return Lines(as_json=args.json, keeps_board=_ends_by_itself(args))
 
 
 def _log_to_stderr() -> None:

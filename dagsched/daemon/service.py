@@ -26,6 +26,7 @@ from dagsched.config import Problem, load, rows
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
+from dagsched.daemon.memory import settle
 from dagsched.daemon.restoring import restored, rows_for_edit
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
@@ -238,6 +239,7 @@ class Daemon:
 
     async def _serve(self, until_idle: bool) -> None:
         self._is_up = True
+        settle()
         self._heed_early_signals()
         self._soon(self._beat())
         self._soon(self._watch_files())

@@ -74,6 +74,13 @@ def test_lines_are_printed_as_they_come_and_kept_on_the_board(capsys):
     assert [line.job for line in view.board] == ["extract"]
 
 
+def test_a_daemon_s_lines_remember_no_run(capsys):
+    with Lines(keeps_board=False) as view:
+        happened(view, ("extract", "running"), ("extract", "success"))
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert list(view.board) == []
+
+
 def test_lines_as_json_are_event_rows(capsys):
     with Lines(as_json=True) as view:
         happened(view, ("extract", "queued"), ("extract", "running"))

@@ -46,14 +46,27 @@ class Document:
     """One file's data, and where each part of it stands.
 
     `data` is made of dict, list, str, int, float, bool and None; keys are text. Aliases share one object,
-    whose place is that of its anchor.
+    whose place is that of its anchor. Both weigh several times what the text does: after `let_go` the text alone
+    is kept, and read again when somebody asks.
     """
 
     def __init__(self, source: Source, data: dict[str, Any], marks: dict[int, list[int]]) -> None:
         self.source = source
-        self.data = data
+        self._data: dict[str, Any] | None = data
         self._marks = marks
         self._numbers: dict[int, dict[str, int]] = {}
+
+    @property
+    def data(self) -> dict[str, Any]:
+        if self._data is None:
+            again, _, _ = read(self.source.name, self.source.text)
+            assert again is not None, "the same text was understood before"
+            self._data, self._marks = again.data, again._marks
+        return self._data
+
+    def let_go(self) -> None:
+        """Free everything but the text."""
+        self._data, self._marks, self._numbers = None, {}, {}
 
     def value_at(self, path: Path) -> Any:
         """Return the value at that path; raises KeyError, IndexError or TypeError when there is none."""
@@ -65,7 +78,7 @@ class Document:
     def index(self, path: Path, *, key: bool = False) -> int:
         """Return the offset of the value at `path`, or of its key; of the nearest outer part if there is none."""
         at = 0
-        container: Any = self.data
+        container: Any = self.data  # before the marks, which are read with it
         for number, step in enumerate(path):
             marks = self._marks.get(id(container))
             place = self._number(container, step)

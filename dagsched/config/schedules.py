@@ -8,7 +8,6 @@ first second, as `end` its last.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
 from dagsched.errors import InvalidSchedule, UnknownTimezone
 from dagsched.model import Schedule
-from dagsched.triggers import At, lint, trigger_of
+from dagsched.triggers import At, trigger_of
 from dagsched.triggers.zones import zone
 
 Place = tuple[Document, Path]
@@ -213,23 +212,3 @@ def _inner(place: Place, key: str) -> Path:
 def _refused(report: Report, place: Place, code: str, path: Path, message: str, why: str, fix: str) -> _Refused:
     report.complain(place[0], Complaint(code, path, message, why, fix))
     return _Refused()
-
-
-def remarks(schedule: Schedule, raw: Any, place: Place, timezone_path: Path, now: datetime, report: Report) -> None:
-    """Report what `lint` finds, each remark at the expression, length or zone it is about."""
-    document, path = place
-    for each in expressions(raw, path):
-        for remark in lint(replace(schedule, cron=(each.text,)), now):
-            at = timezone_path if remark.code == "W307" else each.path
-            said = Complaint(remark.code, at, remark.message, remark.why, remark.fix)
-            report.complain_inside(document, said, remark.offset, _word(each.text, remark.offset))
-    if not schedule.cron:
-        key = "every" if schedule.every is not None else "at"
-        for remark in lint(schedule, now):
-            at = timezone_path if remark.code == "W307" else (*path, key)
-            report.complain(document, Complaint(remark.code, at, remark.message, remark.why, remark.fix))
-
-
-def _word(text: str, offset: int | None) -> int | None:
-    """Return the length of the list item of a cron field that starts at `offset`."""
-    return None if offset is None else len(text[offset:].split(maxsplit=1)[0].partition(",")[0])

@@ -102,6 +102,7 @@ class Builder:
     timezone: str | None = None
     _retries: dict[str, RetryPolicy] = field(default_factory=dict)
     _made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _places: dict[str, int] = field(default_factory=dict)
     _id: str = ""
     _raw: Mapping[str, Any] = field(default_factory=dict)
 
@@ -111,7 +112,9 @@ class Builder:
         own = raw if dropped is _NOTHING else _kept(raw, dropped)
         self._id, self._raw = id, own
         said = self._merged(own)
-        line, column = self.document.source.place(self.document.index(("jobs", id), key=True))
+        if not self._places:
+            self._places = self.document.key_indexes(("jobs",))
+        line, column = self.document.source.place(self._places[id])
         values: dict[str, Any] = {"position": Position(self.document.source.name, line, column)}
         for key, value in said.items():
             make = _MAKERS.get(key)

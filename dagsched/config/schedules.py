@@ -8,6 +8,7 @@ first second, as `end` its last.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ class Schedules:
     """Makes schedules; the same text in the same zone gives the same object, checked once."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, str, str], Schedule] = {}
+        self._made: dict[tuple[str | tuple[str], str, str], Schedule] = {}
         self._zones: dict[str, UnknownTimezone | None] = {}
 
     def is_zone(self, name: str, document: Document, path: Path, report: Report) -> bool:
@@ -58,7 +59,7 @@ class Schedules:
         self, raw: Any, timezone: str, dst: Mapping[str, str], place: Place, report: Report
     ) -> Schedule | None:
         """Return the schedule that `raw` (text or mapping) stands for, None after reporting why it cannot be."""
-        key = (repr(raw), timezone, repr(dst))
+        key = (raw if isinstance(raw, str) else (repr(raw),), timezone, repr(dst) if dst else "")
         made = self._made.get(key)
         if made is None:
             try:
@@ -111,21 +112,15 @@ def _usable(raw: Any, schedule: Schedule, place: Place, report: Report) -> None:
     refused = False
     for each in expressions(raw, path):
         try:
-            trigger_of(
-                Schedule(
-                    cron=(each.text,),
-                    timezone=schedule.timezone,
-                    gap=schedule.gap,
-                    fold=schedule.fold,
-                    days=schedule.days,
-                )
-            )
+            trigger_of(replace(schedule, cron=(each.text,), start=None, end=None, max_runs=None))
         except InvalidSchedule as error:
             said = Complaint("E301", each.path, error.message, error.why, error.fix)
             report.complain_inside(document, said, error.offset, error.length)
             refused = True
     if refused:
         raise _Refused
+    if len(schedule.cron) == 1 and schedule.start is None and schedule.end is None:
+        return  # that was all of it
     try:
         trigger_of(schedule)
     except InvalidSchedule as error:

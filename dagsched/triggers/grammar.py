@@ -127,7 +127,7 @@ def _check_characters(text: str) -> None:
             why=f"at most {LENGTH_MAX} are read",
             fix="split it into a list of expressions",
         )
-    for offset, character in enumerate(text):
+    for offset, character in enumerate(text) if not text.isascii() else ():
         if not character.isascii():
             raise InvalidSchedule(
                 f"the cron expression holds {character!r}, which is not ASCII",

@@ -266,9 +266,14 @@ class Book:
 
     def use(self, config: Config, number: int) -> None:
         """Make `config` the one in force, without judging anything by it."""
-        self.jobs, self.pools, self.config_number = config.jobs, config.pools, number
-        self.graph = Graph(config.jobs)
-        self._digests = {}
+        before, self.jobs = self.jobs, config.jobs
+        self.pools, self.config_number = config.pools, number
+        others = [id for id, job in config.jobs.items() if before.get(id) is not job]
+        for id in others:
+            self._digests.pop(id, None)
+        edges = any(id not in before or before[id].depends_on != config.jobs[id].depends_on for id in others)
+        if edges or list(before) != list(config.jobs):
+            self.graph = Graph(config.jobs)
 
     def save_config(self, version: ConfigVersion) -> None:
         """Keep the configuration that came into force."""

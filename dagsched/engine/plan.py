@@ -106,11 +106,14 @@ class Plan:
                 self.seats.hold_as(row, definitions[attempt.definition])
         self._rebuild()
 
-    def _rebuild(self) -> None:
-        """Make everything that is derived from the ledger and the configuration anew."""
+    def _rebuild(self, before: Mapping[str, Job] = EMPTY) -> None:
+        """Make everything that is derived from the ledger and the configuration anew.
+
+        `before`: the jobs of the configuration that was in force until now.
+        """
         self.waiting = WaitingRoom(self.book)
-        self.ticks = Ticks(self.book, self.waiting)
         self.ticks.frozen = self.once
+        self.ticks = self.ticks.successor(self.waiting, before)
         self.seats = self.seats.successor()
         for run in list(self.book.ledger.all_live()):
             if run.job not in self.book.jobs or (self.once and run.state is not RunState.RUNNING):
@@ -119,7 +122,6 @@ class Plan:
                 self.waiting.enter(run)
             else:
                 self.seats.restore(run)
-        self.ticks.watch_all()
 
     # ------------------------------------------------------------ events
 
@@ -221,8 +223,9 @@ class Plan:
         self.ticks.make_due(event.config.jobs)
         self._judge()
         self._remember(event.rows)
+        before = self.book.jobs
         swap(self.book, event.config, event.number)
-        self._rebuild()
+        self._rebuild(before)
         self._hold(_NO_CONFIG, False)
         self.seats.stir_all()
 

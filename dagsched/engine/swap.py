@@ -27,8 +27,10 @@ def swap(book: Book, config: Config, number: int) -> None:
     diff = _diff(old, config.jobs)
     _cancel_removed(book, config.jobs)
     book.use(config, number)
-    for job in config.jobs.values():
-        _mark(book, job, old.get(job.id))
+    for id, job in config.jobs.items():
+        before = old.get(id)
+        if before is not job or id not in book.marks:
+            _mark(book, job, before)
     for run in list(book.ledger.all_live()):
         if run.job in config.jobs:
             _take_definition(book, run, config.jobs[run.job], old.get(run.job))
@@ -40,9 +42,11 @@ def swap(book: Book, config: Config, number: int) -> None:
 
 
 def _diff(old: Mapping[str, Job], new: Mapping[str, Job]) -> dict[str, list[str]]:
+    # A reload hands on the jobs of the files that did not change, so most are the very same.
+    others = [id for id, job in new.items() if old.get(id) is not job]
     return {
-        "added": [id for id in new if id not in old],
-        "changed": [id for id in new if id in old and new[id] != old[id] and digest(new[id]) != digest(old[id])],
+        "added": [id for id in others if id not in old],
+        "changed": [id for id in others if id in old and new[id] != old[id] and digest(new[id]) != digest(old[id])],
         "removed": [id for id in old if id not in new],
     }
 

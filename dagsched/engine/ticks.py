@@ -29,6 +29,7 @@ from dagsched.triggers import jitter, trigger_of
 
 MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
+STALE_MAX = 1000  # places in the heap that edits may leave behind
 
 
 class Ticks:
@@ -44,19 +45,25 @@ class Ticks:
 
     # ------------------------------------------------------------ when
 
-    def watch_all(self) -> None:
-        """Look at every schedule anew, from each job's cursor."""
-        self._next = {}
-        for job in self._book.jobs.values():
-            if job.schedule is None:
-                continue
-            cursor = self._book.marks[job.id].cursor
-            found = None if self._is_used_up(job) else self._following(job, cursor)
-            if found is not None:
-                self._next[job.id] = found
-        self._coming.clear()
-        self._heap = [(tick, job) for job, tick in self._next.items()]
-        heapify(self._heap)
+    def successor(self, waiting: WaitingRoom, before: Mapping[str, Job]) -> Ticks:
+        """Return what makes ticks after another configuration; `before`: the jobs until then.
+
+        A schedule that is the same goes on from where it is, so that only those that changed cost anything.
+        """
+        after = Ticks(self._book, waiting)
+        after.frozen = self.frozen
+        after._next, after._heap = dict(self._next), list(self._heap)
+        jobs = self._book.jobs
+        for id in before.keys() - jobs.keys():
+            after._next.pop(id, None)
+        for id, job in jobs.items():
+            # Which run is the last of `max_runs` hangs on the runs there are.
+            if before.get(id) is not job or (job.schedule is not None and job.schedule.max_runs is not None):
+                after.watch(id)
+        if len(after._heap) > 2 * len(after._next) + STALE_MAX:
+            after._heap = [(tick, id) for id, tick in after._next.items()]
+            heapify(after._heap)
+        return after
 
     def watch(self, id: str) -> None:
         """Look at one schedule anew."""

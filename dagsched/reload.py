@@ -31,7 +31,7 @@ from dagsched.model import Config
 REMOVAL_DELAY = timedelta(seconds=2)
 # A save is a burst of events: a signal comes after a quiet step, or after the debounce at the latest, so that
 # endless edits delay it but never hold it back.
-QUIET_STEP_MS = 100
+QUIET_STEP_MS = 50
 DEBOUNCE_MAX_MS = 400
 STABLE_READS_MAX = 5
 LINKS_MAX = 40  # as Linux: more on the way to a file are a loop

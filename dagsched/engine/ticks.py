@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
-from dagsched.engine.book import Book
+from dagsched.engine.book import Book, Edit
 from dagsched.engine.due import Due, dues, is_on_time
 from dagsched.engine.joins import links_of
 from dagsched.engine.waiting import WaitingRoom
@@ -45,21 +45,13 @@ class Ticks:
 
     # ------------------------------------------------------------ when
 
-    def successor(self, waiting: WaitingRoom, before: Mapping[str, Job]) -> Ticks:
-        """Return what makes ticks after another configuration; `before`: the jobs until then.
-
-        A schedule that is the same goes on from where it is, so that only those that changed cost anything.
-        """
+    def successor(self, waiting: WaitingRoom, edit: Edit) -> Ticks:
+        """Return what makes ticks after an edit; jobs that are the very same go on from where they are."""
         after = Ticks(self._book, waiting)
         after.frozen = self.frozen
         after._next, after._heap = dict(self._next), list(self._heap)
-        jobs = self._book.jobs
-        for id in before.keys() - jobs.keys():
-            after._next.pop(id, None)
-        for id, job in jobs.items():
-            # Which run is the last of `max_runs` hangs on the runs there are.
-            if before.get(id) is not job or (job.schedule is not None and job.schedule.max_runs is not None):
-                after.watch(id)
+        for id in (*edit.removed, *edit.fresh):
+            after.watch(id)
         if len(after._heap) > 2 * len(after._next) + STALE_MAX:
             after._heap = [(tick, id) for id, tick in after._next.items()]
             heapify(after._heap)

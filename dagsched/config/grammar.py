@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from jsonschema_rs import Draft202012Validator, RegexOptions
 
@@ -21,24 +21,19 @@ from dagsched.config.files import schema
 _PARTS = {"jobs": "job", "pools": "capacity"}
 
 
-class _Grammar(NamedTuple):
-    whole: Draft202012Validator
-    parts: dict[str, Draft202012Validator]
-
-
 def check(data: dict[str, Any]) -> list[Complaint]:
     """Return what the grammar says against a file's data; empty when it has the right form."""
-    grammar = _compiled()
-    if grammar.whole.is_valid(data):
+    whole = _compiled("")
+    if whole.is_valid(data):
         return []
     found = complaints(_explainer(""), _outline(data), ())
     for key, part in _PARTS.items():
         inner = data.get(key)
         if isinstance(inner, dict):
             for name, value in inner.items():
-                if not grammar.parts[part].is_valid(value):
+                if not _compiled(part).is_valid(value):
                     found += complaints(_explainer(part), value, (key, name))
-    return found or [_unexplained(grammar.whole, data)]
+    return found or [_unexplained(whole, data)]
 
 
 def _outline(data: dict[str, Any]) -> dict[str, Any]:
@@ -50,16 +45,11 @@ def _outline(data: dict[str, Any]) -> dict[str, Any]:
     return outline
 
 
-@lru_cache(maxsize=1)
-def _compiled() -> _Grammar:
-    whole = schema()
+@lru_cache(maxsize=4)
+def _compiled(part: str) -> Draft202012Validator:
+    """Return the validator of a part, of the whole file for ""."""
     # Linear-time patterns, and no schema is ever looked for elsewhere.
-    parts = {part: _compile(_part(part)) for part in _PARTS.values()}
-    return _Grammar(_compile(whole), parts)
-
-
-def _compile(of: dict[str, Any]) -> Draft202012Validator:
-    return Draft202012Validator(of, offline=True, pattern_options=RegexOptions())
+    return Draft202012Validator(_part(part) if part else schema(), offline=True, pattern_options=RegexOptions())
 
 
 def _part(name: str) -> dict[str, Any]:

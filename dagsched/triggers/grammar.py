@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Literal, NoReturn
 
@@ -142,6 +141,8 @@ def _macro(tokens: Sequence[Token]) -> str:
     name = tokens[0].text.lower()
     if name in MACROS and len(tokens) == 1:
         return MACROS[name]
+    from difflib import get_close_matches  # only those who err wait for it
+
     why, fix = "the macros are " + ", ".join(MACROS), "write one of them, or five fields"
     if name in MACROS:
         why, fix = "a macro stands alone", f"write '{name}'"

@@ -21,7 +21,7 @@ from dagsched.config.schedules import Schedules
 class Part:
     """One file's share of a configuration.
 
-    `entries`: its jobs as built. `broken`: ids that stand for no mapping. `pools`: capacity by name, None where it
+    `entries`: its jobs as built. `broken`: ids of those that could not be. `pools`: capacity by name, None where it
     was refused. `is_whole`: nothing of the file was lost. `is_timed`: an instant is named after which a schedule has
     no tick. `document`: None when the file cannot be understood. `name` is what problems call the file.
     """
@@ -58,7 +58,7 @@ class Part:
             self.document.let_go()
 
     def _declare(self, document: Document, folder: str, schedules: Schedules, report: Report) -> None:
-        refused = grammar.check(document.data)
+        refused, unexplained = grammar.check(document.data)
         for complaint in refused:
             report.complain(document, complaint)
         top = {str(complaint.path[0]) for complaint in refused if len(complaint.path) == 1}
@@ -76,7 +76,7 @@ class Part:
             timezone,
         )
         self._declare_pools(document.data, _refused_names(refused, "pools"))
-        self._declare_jobs(document.data, builder)
+        self._declare_jobs(document.data, builder, unexplained)
 
     def _declare_pools(self, data: Mapping[str, Any], refused: set[str]) -> None:
         pools = data.get("pools")
@@ -85,13 +85,13 @@ class Part:
         elif "pools" in data:
             self.is_whole = False
 
-    def _declare_jobs(self, data: Mapping[str, Any], builder: Builder) -> None:
+    def _declare_jobs(self, data: Mapping[str, Any], builder: Builder, unexplained: frozenset[str]) -> None:
         jobs = data.get("jobs")
         if not isinstance(jobs, dict):
             self.is_whole = False
             return
         for id, raw in jobs.items():
-            if isinstance(raw, dict):
+            if isinstance(raw, dict) and id not in unexplained:
                 self.entries[id] = builder.job(id, raw)
             else:
                 self.broken.add(id)

@@ -51,7 +51,15 @@ class Ticks:
         after.frozen = self.frozen
         after._next, after._heap = dict(self._next), list(self._heap)
         for id in (*edit.removed, *edit.fresh):
-            after.watch(id)
+            after._next.pop(id, None)
+        for job in (self._book.jobs[id] for id in edit.fresh):
+            if job.schedule is None or after._is_used_up(job):
+                continue
+            found = after._following(job, self._book.marks[job.id].cursor)
+            if found is not None:
+                after._next[job.id] = found
+                heappush(after._heap, (found, job.id))
+        after._coming.clear()
         if len(after._heap) > 2 * len(after._next) + STALE_MAX:
             after._heap = [(tick, id) for id, tick in after._next.items()]
             heapify(after._heap)

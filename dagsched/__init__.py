@@ -7,8 +7,7 @@ Cron('0 2 * * *', 'Europe/Berlin')
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # to type checkers it is True by its name; importing `typing` takes as long as the rest
 if TYPE_CHECKING:
     from dagsched.triggers.cron import Cron
 

@@ -29,8 +29,10 @@ carry the parts as attributes, so that a program need not read the sentence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+TYPE_CHECKING = False  # to type checkers it is True by its name; `dagsched --version` imports this and no `typing`
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 
 class DagschedError(Exception):

@@ -59,13 +59,16 @@ class Graph:
 
 def _order(upstream: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     place = {id: number for number, id in enumerate(upstream)}
-    sorter = TopologicalSorter(upstream)
+    # Jobs that wait for nobody come first anyway, and are most of them.
+    free = [id for id, above in upstream.items() if not above]
+    waiting = {id: [each for each in above if upstream[each]] for id, above in upstream.items() if above}
+    sorter = TopologicalSorter(waiting)
     try:
         sorter.prepare()
     except CycleError as error:
         # graphlib walks from a node to what it waits for, last to first.
         raise CycleFound(tuple(reversed(error.args[1]))) from None
-    order: list[str] = []
+    order = free
     while sorter.is_active():
         ready = sorted(sorter.get_ready(), key=place.__getitem__)
         order.extend(ready)

@@ -24,14 +24,14 @@ from typing import NamedTuple
 
 from watchfiles import Change, awatch
 
-from dagsched.config import Loaded, Problem, load_texts
+from dagsched.config import Loaded, Loader, Problem
 from dagsched.config.files import SUFFIXES, job_files, read_file, unreadable
 from dagsched.model import Config
 
 REMOVAL_DELAY = timedelta(seconds=2)
 # A save is a burst of events: a signal comes after a quiet step, or after the debounce at the latest, so that
 # endless edits delay it but never hold it back.
-QUIET_STEP_MS = 100
+QUIET_STEP_MS = 50
 DEBOUNCE_MAX_MS = 400
 STABLE_READS_MAX = 5
 LINKS_MAX = 40  # as Linux: more on the way to a file are a loop
@@ -66,6 +66,7 @@ class Sources:
         self._paths = [Path(os.path.abspath(path)) for path in paths]
         self._last_good = {file: text for file, text in last_good.items() if self._owner(file) is not None}
         self._missing_since: dict[str, datetime] = {}
+        self._loader = Loader()
 
     def read(self, now: datetime) -> Reading:
         """Read all files as they are at `now` (aware) and return the newest valid set of them."""
@@ -74,7 +75,7 @@ class Sources:
         waiting = self._waiting(fresh, bad, now)
         stand_ins = {file for file in self._last_good if self._is_lost(file, bad, fresh)}
         texts = {**fresh, **{file: self._last_good[file] for file in (*waiting, *stand_ins)}}
-        loaded = load_texts(_ordered(texts), now)
+        loaded = self._loader.load(_ordered(texts), now)
         said = tuple(sorted((*unread, *loaded.problems), key=lambda problem: problem.order))
         config, reverted = self._valid(loaded, texts, now)
         if bad and not self._last_good:
@@ -127,7 +128,7 @@ class Sources:
                     texts[file] = self._last_good[file]
                 else:
                     del texts[file]
-            loaded = load_texts(_ordered(texts), now)
+            loaded = self._loader.load(_ordered(texts), now)
         return loaded.config, reverted
 
     def _differs(self, file: str, texts: Mapping[str, bytes | str]) -> bool:

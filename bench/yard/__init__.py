@@ -7,7 +7,18 @@ falls on both, and tells the ratio of the medians.
 
 from yard.daemons import READY_S, Spent, daemon, family, spent, wait_for_socket
 from yard.jobfiles import ZONES, expressions, realistic_jobs
-from yard.processes import ENV, PART, SCRATCH, Took, answer_apart, is_part, memory_mb, scratch, time_process
+from yard.processes import (
+    ENV,
+    PART,
+    SCRATCH,
+    Took,
+    answer_apart,
+    is_part,
+    memory_mb,
+    scratch,
+    threads_cpu_s,
+    time_process,
+)
 from yard.report import Figure, Report, options, quantile
 from yard.yardsticks import sync_seconds, write_and_sync
 
@@ -33,6 +44,7 @@ __all__ = [
     "scratch",
     "spent",
     "sync_seconds",
+    "threads_cpu_s",
     "time_process",
     "wait_for_socket",
     "write_and_sync",

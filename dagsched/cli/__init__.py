@@ -16,16 +16,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, cast
 
 import dagsched
 from dagsched.errors import ConfigInvalid, DagschedError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-
-    from dagsched.cli.parser import Parser
+    from collections.abc import Sequence
+    from types import ModuleType
 
 COMMANDS = {
     "init": "write a small jobs.yaml that runs",
@@ -57,18 +56,6 @@ COMMANDS = {
 """Name → one line of help, in the order in which `dagsched --help` lists them."""
 
 
-class Command(Protocol):
-    """What every module of this package that is a command offers."""
-
-    def arguments(self, parser: Parser) -> None:
-        """Declare options and arguments."""
-        ...
-
-    def run(self, args: argparse.Namespace) -> int:
-        """Do it and return the exit code; raises DagschedError."""
-        ...
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says (default: this process's) and return the exit code; raises nothing."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -92,13 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def load(name: str) -> Command:
+def load(name: str) -> ModuleType:
     """Return the module of a command of the table."""
-    return cast(Command, importlib.import_module(f"dagsched.cli.{name}"))
+    return importlib.import_module(f"dagsched.cli.{name}")
 
 
-def parse(name: str, words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
+def parse(name: str, words: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
     """Return a command and its parsed arguments; raises UsageError, or SystemExit after `--help`."""
+
     from dagsched.cli.parser import Parser
 
     command = load(name)
@@ -120,7 +108,8 @@ def _dispatch(words: Sequence[str]) -> int:
         command, args = parse(first, words[1:])
     except SystemExit as exit:  # argparse has printed the help
         return int(exit.code or 0)
-    return command.run(args)
+    code: int = command.run(args)
+    return code
 
 
 def _help(words: Sequence[str]) -> int:

@@ -4,15 +4,16 @@ files.py      opens files; everything after it is pure
 reader.py     bytes → plain data and the place of each part, over libyaml's events, behind caps
 grammar.py    is it a job file? `jobs.schema.json` says, `explain.py` tells why not
 build.py      data → `Job`s; `schedules.py` and `lengths.py` for what they say about time
-checks.py     what only all jobs together can tell
-load.py       all of it in order
+part.py       what one file says by itself
+checks.py     what only all jobs together can tell; `looks.py` what is right and will still surprise
+load.py       all of it in order, and again only where something changed
 render.py     problems as text, JSON, GitHub annotations, SARIF
 """
 
 from dagsched.config.codes import CODES
 from dagsched.config.files import schema
 from dagsched.config.lengths import BadLength, parse_length
-from dagsched.config.load import Loaded, load, load_texts
+from dagsched.config.load import Loaded, Loader, load, load_texts
 from dagsched.config.problem import Problem
 from dagsched.config.render import render, rows
 
@@ -20,6 +21,7 @@ __all__ = [
     "CODES",
     "BadLength",
     "Loaded",
+    "Loader",
     "Problem",
     "load",
     "load_texts",

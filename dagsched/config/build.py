@@ -59,15 +59,26 @@ class Entry:
     """A job as built, and where it came from.
 
     `dropped`: keys left out because the grammar refused them. `edges`: for each of the job's dependencies,
-    its place in the file's `depends_on`, from 0.
+    its place in the file's `depends_on`, from 0; None when all of them are there.
     """
 
     job: Job
     document: Document
     dropped: frozenset[str]
-    edges: tuple[int, ...] = ()
-    schedule_path: Path = ()
-    timezone_path: Path = ()
+    edges: tuple[int, ...] | None = None
+
+    @property
+    def schedule_path(self) -> Path:
+        return ("jobs", self.job.id, "schedule")
+
+    @property
+    def timezone_path(self) -> Path:
+        """Return where the time zone of the schedule is said; of all jobs of the file if nowhere else."""
+        raw = self.document.data["jobs"][self.job.id]
+        if isinstance(raw["schedule"], dict) and "timezone" in raw["schedule"]:
+            return (*self.schedule_path, "timezone")
+        path = self.path("timezone")
+        return path if path[0] == "defaults" or "timezone" in raw else ("timezone",)
 
     def path(self, *steps: str | int) -> Path:
         """Return the path of a part of this job; of the defaults when the job itself does not say it."""
@@ -91,6 +102,7 @@ class Builder:
     timezone: str | None = None
     _retries: dict[str, RetryPolicy] = field(default_factory=dict)
     _made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _places: dict[str, int] = field(default_factory=dict)
     _id: str = ""
     _raw: Mapping[str, Any] = field(default_factory=dict)
 
@@ -100,7 +112,9 @@ class Builder:
         own = raw if dropped is _NOTHING else _kept(raw, dropped)
         self._id, self._raw = id, own
         said = self._merged(own)
-        line, column = self.document.source.place(self.document.index(("jobs", id), key=True))
+        if not self._places:
+            self._places = self.document.key_indexes(("jobs",))
+        line, column = self.document.source.place(self._places[id])
         values: dict[str, Any] = {"position": Position(self.document.source.name, line, column)}
         for key, value in said.items():
             make = _MAKERS.get(key)
@@ -108,10 +122,10 @@ class Builder:
                 values[_FIELDS.get(key, key)] = make(self, key, value)
         self._fill(values, said)
         entry = Entry(None, self.document, dropped.keys)  # type: ignore[arg-type]
-        if "depends_on" in own:
+        if dropped.parts and "depends_on" in own:
             numbers = range(len(raw["depends_on"]))
             entry.edges = tuple(each for each in numbers if ("depends_on", each) not in dropped.parts)
-        values["timezone"], values["schedule"] = self._times(said, entry)
+        values["timezone"], values["schedule"] = self._times(said)
         entry.job = Job(id=id, **values)
         return entry
 
@@ -141,16 +155,15 @@ class Builder:
             self._made["cwd", cwd or ""] = made
         return str(made)
 
-    def _times(self, said: Mapping[str, Any], entry: Entry) -> tuple[str, Schedule | None]:
+    def _times(self, said: Mapping[str, Any]) -> tuple[str, Schedule | None]:
         """Return the job's time zone and its schedule, if it has one."""
         raw = said.get("schedule")
-        entry.schedule_path = ("jobs", self._id, "schedule")
-        entry.timezone_path, timezone = self._zone_of(raw, said)
-        if not self.schedules.is_zone(timezone, self.document, entry.timezone_path, self.report):
+        timezone_path, timezone = self._zone_of(raw, said)
+        if not self.schedules.is_zone(timezone, self.document, timezone_path, self.report):
             timezone = "UTC"  # so that what else is wrong with the schedule is told as well
         if raw is None:
             return timezone, None
-        place = (self.document, entry.schedule_path)
+        place = (self.document, ("jobs", self._id, "schedule"))
         return timezone, self.schedules.schedule(raw, timezone, said.get("dst") or {}, place, self.report)
 
     def _zone_of(self, raw: Any, said: Mapping[str, Any]) -> tuple[Path, str]:

@@ -1,14 +1,17 @@
 """What only the whole configuration can tell: jobs and pools that name each other.
 
-Each check is a function over `View`; `all_checks` runs them in the order a reader expects. A check stays
-silent where its subject was already refused or could not be read: one mistake, one complaint.
+Each check is a function over `View`; `check_part` runs those about the jobs of one file, `check_cycles` looks at all
+of them. A check stays silent where its subject was already refused or could not be read: one mistake, one complaint.
+
+Of other files a job's checks may look at what `Part` notes and `load.py` compares, and at nothing else: whether an
+upstream is there, whether it is enabled and when it fires, and how large a pool is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -17,9 +20,10 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
 from dagsched.config.build import Entry
 from dagsched.config.explain import Complaint, short, shown_value
+from dagsched.config.looks import Looks
 from dagsched.config.meeting import ever_meet
+from dagsched.config.part import Part
 from dagsched.config.report import Report, where
-from dagsched.config.schedules import remarks
 from dagsched.errors import CycleFound
 from dagsched.graph import Graph
 from dagsched.model import Catchup, Job, Match, OutputRef, Param
@@ -44,9 +48,17 @@ class View:
     now: datetime
 
 
-def all_checks(view: View, report: Report) -> None:
-    """Report everything that is wrong between jobs, and what is right but doubtful."""
-    for entry in view.entries.values():
+def day_of(now: datetime) -> date:
+    """Return the day on which checks look ahead; within it they find the same, but for ends that pass."""
+    return now.astimezone(UTC).date()
+
+
+def check_part(part: Part, view: View, report: Report) -> None:
+    """Report what is wrong between the file's jobs and others, and what is right but doubtful."""
+    looks = Looks(view.now)
+    for id, entry in part.entries.items():
+        if view.entries[id] is not entry:
+            continue  # declared elsewhere as well, which has been told
         job = entry.job
         if job.depends_on:
             _check_upstreams(entry, view, report)
@@ -68,9 +80,8 @@ def all_checks(view: View, report: Report) -> None:
                 "no missed tick is run, whatever its age",
                 "remove it, or choose catchup: latest or all",
             )
-    _check_cycles(view, report)
-    for entry in view.entries.values():
-        _check_schedule(entry, view.now, report)
+        if job.schedule is not None:
+            looks.tell(entry, report)
 
 
 def _say(
@@ -93,12 +104,18 @@ def _say(
 def _edges(entry: Entry) -> Iterator[tuple[str, Match, tuple[str | int, ...]]]:
     """Yield (upstream, match, path of its name) for each item of depends_on."""
     raw = entry.document.data["jobs"][entry.job.id]["depends_on"]
-    for number, edge in zip(entry.edges, entry.job.depends_on, strict=True):
+    for number, edge in zip(_places(entry), entry.job.depends_on, strict=True):
         yield edge.job, edge.match, ("depends_on", number, *(("job",) if isinstance(raw[number], dict) else ()))
+
+
+def _places(entry: Entry) -> Collection[int]:
+    return range(len(entry.job.depends_on)) if entry.edges is None else entry.edges
 
 
 def _check_upstreams(entry: Entry, view: View, report: Report) -> None:
     job = entry.job
+    if _is_plain(entry, view):
+        return
     seen = set()
     for upstream, match, path in _edges(entry):
         if upstream in seen:
@@ -128,6 +145,17 @@ def _check_upstreams(entry: Entry, view: View, report: Report) -> None:
                 _unknown_upstream(entry, upstream, path, view, report)
         else:
             _check_edge(entry, view.entries[upstream], match, path, view, report)
+
+
+def _is_plain(entry: Entry, view: View) -> bool:
+    """Whether there is surely nothing to say about the job's upstreams, as of most jobs."""
+    names = {edge.job for edge in entry.job.depends_on}
+    if len(names) < len(entry.job.depends_on) or entry.job.id in names:
+        return False
+    upstreams = [view.entries.get(name) for name in names]
+    return all(each is not None and each.job.enabled for each in upstreams) and all(
+        edge.match is Match.LATEST for edge in entry.job.depends_on
+    )
 
 
 def _unknown_upstream(entry: Entry, name: str, path: tuple[str | int, ...], view: View, report: Report) -> None:
@@ -186,19 +214,47 @@ def _check_edge(
 
 def _never_meet(entry: Entry, other: Entry, view: View) -> bool:
     first, second = entry.job.schedule, other.job.schedule
-    return first is not None and second is not None and not ever_meet(first, second, view.now)
+    midnight = datetime.combine(day_of(view.now), time(), UTC)
+    return first is not None and second is not None and not ever_meet(first, second, midnight)
 
 
 def _had_schedule(entry: Entry) -> bool:
     return "schedule" in entry.document.data["jobs"][entry.job.id]
 
 
-def _check_cycles(view: View, report: Report) -> None:
+def may_close_a_cycle(changed: Collection[str], before: Mapping[str, Entry], now: Mapping[str, Entry]) -> bool:
+    """Whether jobs that had no cycle may have one, now that the `changed` ones are different.
+
+    A new cycle leads through a job with a new edge, so only what lies above those is looked at.
+    """
+    pairs = [(before.get(id), now[id]) for id in changed if id in now]
+    return any(
+        _is_above_itself(entry.job.id, now)
+        for old, entry in pairs
+        if entry.job.depends_on and (old is None or old.job.depends_on != entry.job.depends_on)
+    )
+
+
+def _is_above_itself(id: str, entries: Mapping[str, Entry]) -> bool:
+    found, frontier = {id}, [id]
+    while frontier:
+        at = frontier.pop()
+        for edge in entries[at].job.depends_on if at in entries else ():
+            if edge.job == id and at != id:
+                return True
+            if edge.job not in found:
+                found.add(edge.job)
+                frontier.append(edge.job)
+    return False
+
+
+def check_cycles(view: View, report: Report) -> None:
     """Report cycles, each with the place of its edges, up to CYCLES_MAX of them.
 
     A job that waits for itself has been told already; its edge is left out here.
     """
-    jobs = {id: _without(entry.job, id) for id, entry in view.entries.items()}
+    # A job that waits for nobody is in none.
+    jobs = {id: _without(entry.job, id) for id, entry in view.entries.items() if entry.job.depends_on}
     for _ in range(CYCLES_MAX):
         try:
             Graph(jobs)
@@ -380,14 +436,3 @@ class _Schema(dict[str, Any]):
 @lru_cache(maxsize=1024)
 def _compiled(identity: str, schema: _Schema) -> Draft202012Validator:
     return Draft202012Validator(dict(schema), offline=True, pattern_options=RegexOptions())
-
-
-# ---------------------------------------------------------------- schedules
-
-
-def _check_schedule(entry: Entry, now: datetime, report: Report) -> None:
-    job = entry.job
-    if job.schedule is not None:
-        raw = entry.document.data["jobs"][job.id]["schedule"]
-        place = (entry.document, entry.schedule_path)
-        remarks(job.schedule, raw, place, entry.timezone_path, now, report)

@@ -5,7 +5,7 @@ libyaml scans as events are asked for, so nothing behind a refused place is ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from yaml import MarkedYAMLError
@@ -74,14 +74,12 @@ def _refused(name: str, code: str, message: str, why: str, fix: str) -> tuple[So
     return source, b"", source.problem(code, (0, 0), message, why, fix)
 
 
-def events_of(source: Source, encoded: bytes) -> Iterable[Any]:
-    """Yield libyaml's events; raises Refusal where the text is not YAML."""
+def scan(source: Source, encoded: bytes, take: Callable[[Iterable[Any]], None]) -> None:
+    """Give `take` libyaml's events, scanned as it asks for them; raises Refusal where the text is not YAML."""
     _few_directives(source, encoded)
     parser = CParser(encoded)
-    next_event = parser.get_event
     try:
-        while True:
-            yield next_event()
+        take(iter(parser.get_event, None))
     except ReaderError as error:
         raise Refusal(_bad_character(source, encoded, error)) from None
     except MarkedYAMLError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -34,19 +35,22 @@ def job_files(paths: Sequence[Path]) -> tuple[list[Path], list[Problem]]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    return sorted(
-        folder / name
-        for name in os.listdir(folder)
-        if name.endswith(SUFFIXES) and not name.startswith(".") and not (folder / name).is_dir()
-    )
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if entry.name.endswith(SUFFIXES) and not entry.name.startswith(".") and not entry.is_dir()
+        ]
+    return [folder / name for name in sorted(names)]
 
 
 def read_file(path: Path) -> bytes | Problem:
     """Return the file's bytes, at most one more than may be read, or what prevents it."""
     try:
-        if path.exists() and not path.is_file():
+        # Looked at first: to open a pipe would be to wait for whoever writes into it.
+        if not stat.S_ISREG(os.stat(path).st_mode):
             return _complaint(path, f"cannot read {path}: it is no regular file", "name a file or a folder")
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             return file.read(FILE_BYTES_MAX + 1)
     except (OSError, ValueError) as error:
         return unreadable(path, error)

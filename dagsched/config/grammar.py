@@ -19,26 +19,47 @@ from dagsched.config.files import schema
 # What each mapping of name → part is checked with, part by part, so that one bad job does not make
 # `jsonschema` walk all the good ones.
 _PARTS = {"jobs": "job", "pools": "capacity"}
+# So many wrong parts of one file are explained; a file of nothing else would take minutes and fill the memory.
+EXPLAINED_MAX = 1_000
 
 
-class _Grammar(NamedTuple):
-    whole: Draft202012Validator
-    parts: dict[str, Draft202012Validator]
+class Verdict(NamedTuple):
+    """What the grammar says against a file, and the ids of wrong jobs beyond EXPLAINED_MAX, which it only counts."""
+
+    complaints: list[Complaint]
+    unexplained: frozenset[str]
 
 
-def check(data: dict[str, Any]) -> list[Complaint]:
-    """Return what the grammar says against a file's data; empty when it has the right form."""
-    grammar = _compiled()
-    if grammar.whole.is_valid(data):
-        return []
+def check(data: dict[str, Any]) -> Verdict:
+    """Return what the grammar says against a file's data; nothing when it has the right form."""
+    whole = _compiled("")
+    if whole.is_valid(data):
+        return Verdict([], frozenset())
     found = complaints(_explainer(""), _outline(data), ())
+    unexplained: set[str] = set()
     for key, part in _PARTS.items():
         inner = data.get(key)
-        if isinstance(inner, dict):
-            for name, value in inner.items():
-                if not grammar.parts[part].is_valid(value):
-                    found += complaints(_explainer(part), value, (key, name))
-    return found or [_unexplained(grammar.whole, data)]
+        if not isinstance(inner, dict):
+            continue
+        wrong = [name for name, value in inner.items() if not _compiled(part).is_valid(value)]
+        for name in wrong[:EXPLAINED_MAX]:
+            found += complaints(_explainer(part), inner[name], (key, name))
+        if len(wrong) > EXPLAINED_MAX:
+            unexplained.update(wrong[EXPLAINED_MAX:] if key == "jobs" else ())
+            found.append(_more(key, wrong))
+    return Verdict(found or [_unexplained(whole, data)], frozenset(unexplained))
+
+
+def _more(key: str, wrong: list[str]) -> Complaint:
+    count = len(wrong) - EXPLAINED_MAX
+    return Complaint(
+        "E114",
+        (key, wrong[EXPLAINED_MAX]),
+        f"{count:,} more of these {key} are not right",
+        f"the first {EXPLAINED_MAX:,} are explained",
+        "correct those first",
+        True,
+    )
 
 
 def _outline(data: dict[str, Any]) -> dict[str, Any]:
@@ -50,16 +71,11 @@ def _outline(data: dict[str, Any]) -> dict[str, Any]:
     return outline
 
 
-@lru_cache(maxsize=1)
-def _compiled() -> _Grammar:
-    whole = schema()
+@lru_cache(maxsize=4)
+def _compiled(part: str) -> Draft202012Validator:
+    """Return the validator of a part, of the whole file for ""."""
     # Linear-time patterns, and no schema is ever looked for elsewhere.
-    parts = {part: _compile(_part(part)) for part in _PARTS.values()}
-    return _Grammar(_compile(whole), parts)
-
-
-def _compile(of: dict[str, Any]) -> Draft202012Validator:
-    return Draft202012Validator(of, offline=True, pattern_options=RegexOptions())
+    return Draft202012Validator(_part(part) if part else schema(), offline=True, pattern_options=RegexOptions())
 
 
 def _part(name: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 # Words of other schedulers' job files, and what dagsched calls the thing.
 PEER_WORDS: dict[str, str] = {
@@ -38,6 +37,8 @@ PEER_WORDS: dict[str, str] = {
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that looks most like `name`, None when none does."""
+    from difflib import get_close_matches  # only those who err wait for it
+
     wanted = name[:128]
     names = sorted(known)
     # Compared as written first; then without regard to case, - and _.

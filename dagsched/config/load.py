@@ -1,26 +1,31 @@
-"""From files to a configuration: read all, check all, and report everything that is wrong at once."""
+"""From files to a configuration: read all, check all, and report everything that is wrong at once.
+
+A `Loader` remembers the last good configuration file by file. When it loads again, a file with the same text is
+not read again, and its jobs are checked against other files' only where something they hang on has changed. What
+comes out is the same as from a load of everything: only where time is spent differs.
+"""
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-from dagsched.config import grammar
-from dagsched.config.build import Builder, Dropped, Entry
-from dagsched.config.checks import View, all_checks
+from dagsched.config.build import Entry
+from dagsched.config.checks import View, check_cycles, check_part, day_of, may_close_a_cycle
 from dagsched.config.explain import Complaint, short
 from dagsched.config.files import BUILT_IN_HANDLERS, installed_handlers, job_files, read_file, unreadable
+from dagsched.config.part import Part
 from dagsched.config.problem import Problem
-from dagsched.config.reader import Document, read
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
-from dagsched.model import Config
+from dagsched.model import EMPTY, Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ def load(paths: Sequence[Path], now: datetime) -> Loaded:
     if not files and not problems:
         for path in paths:
             problems.append(unreadable(path, OSError(0, "there is no *.yaml file in it")))
-    return _Loading(names, now, problems).run(contents)
+    return Loader()._load(contents, now, names, problems)
 
 
 def load_texts(files: Mapping[str, bytes | str], now: datetime) -> Loaded:
@@ -58,153 +63,200 @@ def load_texts(files: Mapping[str, bytes | str], now: datetime) -> Loaded:
 
     The same paths and contents give equal jobs, whatever the working directory.
     """
-    return _Loading({}, now, []).run(files)
+    return Loader().load(files, now)
+
+
+class Loader:
+    """Loads again and again; what has not changed since the last good load costs next to nothing."""
+
+    def __init__(self) -> None:
+        self._good: _Good | None = None
+
+    def load(self, files: Mapping[str, bytes | str], now: datetime) -> Loaded:
+        """Return what `load_texts` returns."""
+        return self._load(files, now, EMPTY, ())
+
+    def _load(
+        self,
+        files: Mapping[str, bytes | str],
+        now: datetime,
+        names: Mapping[str, str],
+        problems: Iterable[Problem],
+    ) -> Loaded:
+        with _collector_at_rest():
+            loading = _Loading(self._good, now, problems)
+            loaded = loading.run(files, names)
+            if loaded.config is not None:
+                self._good = loading.kept()
+            return loaded
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the cyclic collector from walking, again and again, the many objects that are only being made."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A configuration without errors, file by file. `remarks`: path → what the checks said of that file's jobs."""
+
+    parts: Mapping[str, Part]
+    entries: Mapping[str, Entry]
+    pools: Mapping[str, int | None]
+    remarks: Mapping[str, tuple[Problem, ...]]
+    day: date
+
+
+_NOTHING = _Good(EMPTY, EMPTY, EMPTY, EMPTY, date.min)
 
 
 class _Loading:
-    """One load: the files' documents, the jobs they declare, and the report."""
+    """One load: the files' parts, what they are together, and the report."""
 
-    def __init__(self, names: Mapping[str, str], now: datetime, problems: Iterable[Problem]) -> None:
-        self._names = names
+    def __init__(self, good: _Good | None, now: datetime, problems: Iterable[Problem]) -> None:
+        self._good = good or _NOTHING
         self._now = now
         self._report = Report()
-        self._schedules = Schedules()
+        self._parts: dict[str, Part] = {}
         self._entries: dict[str, Entry] = {}
         self._pools: dict[str, int | None] = {}
-        self._pool_places: dict[str, str] = {}
+        self._remarks: dict[str, tuple[Problem, ...]] = {}
         self._is_whole = True
-        self._broken: set[str] = set()
         for problem in problems:
             self._is_whole = False
             self._report.take(problem)
 
-    def run(self, files: Mapping[str, bytes | str]) -> Loaded:
-        texts: dict[str, str] = {}
+    def run(self, files: Mapping[str, bytes | str], names: Mapping[str, str]) -> Loaded:
+        schedules = Schedules()
         for path, content in files.items():
-            document, source, unread = read(self._names.get(path, path), content)
-            texts[path] = source.text
-            for problem in unread:
-                self._report.take(problem)
-            if document is None:
-                self._is_whole = False
-            else:
-                self._declare(document, os.path.dirname(path) or os.sep)
+            known = self._good.parts.get(path)
+            if known is None or not known.is_of(content):
+                known = Part(path, names.get(path, path), content, schedules)
+            self._parts[path] = known
+            self._join(known)
         self._check()
         problems = self._report.sorted()
+        for part in self._parts.values():
+            part.let_go()
         if any(problem.is_error for problem in problems):
             return Loaded(None, problems)
-        return Loaded(self._config(texts), problems)
+        return Loaded(self._config(), problems)
 
-    def _declare(self, document: Document, folder: str) -> None:
-        """Add one file's pools and jobs."""
-        refused = grammar.check(document.data)
-        for complaint in refused:
-            self._report.complain(document, complaint)
-        top = {str(complaint.path[0]) for complaint in refused if len(complaint.path) == 1}
-        defaults = document.data.get("defaults")
-        timezone = document.data.get("timezone") if "timezone" not in top else None
-        if timezone is not None:
-            self._schedules.is_zone(timezone, document, ("timezone",), self._report)
-        builder = Builder(
-            document,
-            folder,
-            self._report,
-            self._schedules,
-            _dropped(refused),
-            _without(defaults, _refused_names(refused, "defaults")) if isinstance(defaults, dict) else {},
-            timezone,
-        )
-        self._declare_pools(document, _refused_names(refused, "pools"))
-        self._declare_jobs(document, builder)
+    def kept(self) -> _Good:
+        """Return what the next load can use; only after a load without errors."""
+        return _Good(self._parts, self._entries, self._pools, self._remarks, day_of(self._now))
 
-    def _declare_pools(self, document: Document, refused: set[str]) -> None:
-        pools = document.data.get("pools")
-        if not isinstance(pools, dict):
-            self._is_whole = self._is_whole and pools is None and "pools" not in document.data
+    # ------------------------------------------------------------ all files are one namespace
+
+    def _join(self, part: Part) -> None:
+        for problem in part.problems:
+            self._report.take(problem)
+        self._is_whole = self._is_whole and part.is_whole
+        for name, slots in part.pools.items():
+            self._join_pool(part, name, slots)
+        if self._entries.keys().isdisjoint(part.entries):
+            self._entries.update(part.entries)
             return
-        for name, slots in pools.items():
-            capacity = None if name in refused else slots
-            if self._pools.setdefault(name, capacity) not in (capacity, None):
-                said = f"the pool '{short(name)}' is declared with {self._pools[name]} slots and with {slots}"
-                self._report.complain(
-                    document,
-                    Complaint(
-                        "E209",
-                        ("pools", name),
-                        said,
-                        f"the other declaration is {self._pool_places[name]}",
-                        "declare it once, or with the same capacity",
-                        True,
-                    ),
-                )
-            self._pool_places.setdefault(name, where(document, ("pools", name)))
-
-    def _declare_jobs(self, document: Document, builder: Builder) -> None:
-        jobs = document.data.get("jobs")
-        if not isinstance(jobs, dict):
-            self._is_whole = False
-            return
-        for id, raw in jobs.items():
-            other = self._entries.get(id)
-            if other is not None:
-                place = where(other.document, ("jobs", id))
-                self._report.complain(
-                    document,
-                    Complaint(
-                        "E203",
-                        ("jobs", id),
-                        f"the job '{short(id)}' is declared twice",
-                        f"the other one is {place}",
-                        "rename or remove one; all files together are one namespace",
-                        True,
-                    ),
-                )
-            elif isinstance(raw, dict):
-                self._entries[id] = builder.job(id, raw)
+        for id, entry in part.entries.items():
+            if id in self._entries:
+                self._twice(part, id)
             else:
-                self._broken.add(id)
+                self._entries[id] = entry
+
+    def _join_pool(self, part: Part, name: str, slots: int | None) -> None:
+        before = self._pools.setdefault(name, slots)
+        if before == slots or before is None or slots is None:
+            return
+        first = next(each for each in self._parts.values() if name in each.pools)
+        assert part.document is not None, "what declares a pool was understood"
+        assert first.document is not None, "what declares a pool was understood"
+        said = Complaint(
+            "E209",
+            ("pools", name),
+            f"the pool '{short(name)}' is declared with {before} slots and with {slots}",
+            f"the other declaration is {where(first.document, ('pools', name))}",
+            "declare it once, or with the same capacity",
+            True,
+        )
+        self._report.complain(part.document, said)
+
+    def _twice(self, part: Part, id: str) -> None:
+        assert part.document is not None, "what declares a job was understood"
+        said = Complaint(
+            "E203",
+            ("jobs", id),
+            f"the job '{short(id)}' is declared twice",
+            f"the other one is {where(self._entries[id].document, ('jobs', id))}",
+            "rename or remove one; all files together are one namespace",
+            True,
+        )
+        self._report.complain(part.document, said)
+
+    # ------------------------------------------------------------ between jobs
 
     def _check(self) -> None:
-        used = {entry.job.handler for entry in self._entries.values()}
+        parts = self._parts.values()
+        used = set().union(*(part.handlers for part in parts))
         # Looking for plug-ins takes longer than all the rest for a small file, so only if one may be meant.
         handlers = frozenset(BUILT_IN_HANDLERS if used <= {"shell", *BUILT_IN_HANDLERS} else installed_handlers())
-        all_checks(
-            View(self._entries, frozenset(self._broken), self._pools, handlers, self._is_whole, self._now), self._report
+        broken = frozenset().union(*(part.broken for part in parts))
+        view = View(self._entries, broken, self._pools, handlers, self._is_whole, self._now)
+        changed = self._changed_ids()
+        for path, part in self._parts.items():
+            if not self._is_settled(path, part, changed, handlers):
+                report = self._report.beside()
+                check_part(part, view, report)
+                self._remarks[path] = report.sorted()
+            else:
+                self._remarks[path] = self._good.remarks[path]
+            for problem in self._remarks[path]:
+                self._report.take(problem)
+        if not self._good.entries or may_close_a_cycle(changed, self._good.entries, self._entries):
+            check_cycles(view, self._report)
+
+    def _changed_ids(self) -> set[str]:
+        """Return the ids that a file declares which is not, in both loads, the very same."""
+        found: set[str] = set()
+        for path in self._parts.keys() | self._good.parts.keys():
+            now, before = self._parts.get(path), self._good.parts.get(path)
+            if now is not before:
+                for part in (now, before):
+                    found.update(*((part.entries, part.broken) if part else ()))
+        return found
+
+    def _is_settled(self, path: str, part: Part, changed: set[str], handlers: frozenset[str]) -> bool:
+        """Whether what the checks said of this file before is what they would say now."""
+        good = self._good
+        return (
+            good.parts.get(path) is part
+            and not part.is_timed
+            and good.day == day_of(self._now)
+            and changed.isdisjoint(part.entries)
+            and not any(self._matters(id) for id in part.upstreams & changed)
+            and all(good.pools.get(name) == self._pools.get(name) for name in part.used_pools)
+            and part.handlers - {"shell"} <= handlers
         )
 
-    def _config(self, texts: Mapping[str, str]) -> Config:
+    def _matters(self, upstream: str) -> bool:
+        """Whether a job's checks may read differently because this upstream of it has changed."""
+        before, now = self._good.entries.get(upstream), self._entries.get(upstream)
+        if before is None or now is None:
+            return True
+        old, new = before.job, now.job
+        return old.enabled != new.enabled or old.schedule != new.schedule
+
+    def _config(self) -> Config:
         jobs = {id: entry.job for id, entry in self._entries.items()}
         pools = {name: slots for name, slots in self._pools.items() if slots is not None}
-        return Config(MappingProxyType(jobs), MappingProxyType(pools), MappingProxyType(dict(texts)), _digest(texts))
-
-
-def _dropped(refused: Iterable[Complaint]) -> dict[str, Dropped]:
-    """Return by job what the grammar refused of it, as little as possible, so that the rest is checked too."""
-    keys: dict[str, set[str]] = {}
-    parts: dict[str, set[tuple[str, str | int]]] = {}
-    for complaint in refused:
-        path = complaint.path
-        if len(path) > 2 and path[0] == "jobs":
-            id, key = str(path[1]), str(path[2])
-            keys.setdefault(id, set())
-            if key in ("depends_on", "env", "params") and len(path) > 3:
-                parts.setdefault(id, set()).add((key, path[3]))
-            else:
-                keys[id].add(key)
-    # What is refused as a whole loses its parts with it.
-    return {
-        id: Dropped(frozenset(found), frozenset(part for part in parts.get(id, ()) if part[0] not in found))
-        for id, found in keys.items()
-    }
-
-
-def _refused_names(refused: Iterable[Complaint], section: str) -> set[str]:
-    """Return the names in that top-level mapping which the grammar refused."""
-    return {str(each.path[1]) for each in refused if len(each.path) > 1 and each.path[0] == section}
-
-
-def _without(mapping: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
-    return {key: value for key, value in mapping.items() if key not in keys}
+        texts = {path: part.text for path, part in self._parts.items()}
+        return Config(MappingProxyType(jobs), MappingProxyType(pools), MappingProxyType(texts), _digest(texts))
 
 
 def _digest(texts: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from dagsched.config.events import Refusal, decoded, events_of
+from dagsched.config.events import Refusal, decoded, scan
 from dagsched.config.problem import Problem
 from dagsched.config.scalars import SPECIAL_FIRST, resolve
 from dagsched.config.source import Source
@@ -46,14 +46,27 @@ class Document:
     """One file's data, and where each part of it stands.
 
     `data` is made of dict, list, str, int, float, bool and None; keys are text. Aliases share one object,
-    whose place is that of its anchor.
+    whose place is that of its anchor. Both weigh several times what the text does: after `let_go` the text alone
+    is kept, and read again when somebody asks.
     """
 
     def __init__(self, source: Source, data: dict[str, Any], marks: dict[int, list[int]]) -> None:
         self.source = source
-        self.data = data
+        self._data: dict[str, Any] | None = data
         self._marks = marks
         self._numbers: dict[int, dict[str, int]] = {}
+
+    @property
+    def data(self) -> dict[str, Any]:
+        if self._data is None:
+            again, _, _ = read(self.source.name, self.source.text)
+            assert again is not None, "the same text was understood before"
+            self._data, self._marks = again.data, again._marks
+        return self._data
+
+    def let_go(self) -> None:
+        """Free everything but the text."""
+        self._data, self._marks, self._numbers = None, {}, {}
 
     def value_at(self, path: Path) -> Any:
         """Return the value at that path; raises KeyError, IndexError or TypeError when there is none."""
@@ -65,7 +78,7 @@ class Document:
     def index(self, path: Path, *, key: bool = False) -> int:
         """Return the offset of the value at `path`, or of its key; of the nearest outer part if there is none."""
         at = 0
-        container: Any = self.data
+        container: Any = self.data  # before the marks, which are read with it
         for number, step in enumerate(path):
             marks = self._marks.get(id(container))
             place = self._number(container, step)
@@ -77,6 +90,11 @@ class Document:
                 at = marks[2 * place + (0 if key and number == len(path) - 1 else 1)]
             container = container[step]
         return at
+
+    def key_indexes(self, path: Path) -> dict[str, int]:
+        """Return key → its offset for the mapping at `path`."""
+        mapping = self.value_at(path)
+        return dict(zip(mapping, self._marks[id(mapping)][::2], strict=True))
 
     def span(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """Return the span of the value at `path`, or of its key."""
@@ -107,7 +125,7 @@ def read(name: str, content: bytes | str) -> tuple[Document | None, Source, list
         return None, source, [problem]
     builder = _Builder(source)
     try:
-        builder.consume(events_of(source, encoded))
+        scan(source, encoded, builder.consume)
         data = builder.finished()
     except Refusal as refusal:
         return None, source, [*builder.problems, refusal.problem]
@@ -117,10 +135,11 @@ def read(name: str, content: bytes | str) -> tuple[Document | None, Source, list
 class _Frame:
     """A collection that is still open."""
 
-    __slots__ = ("anchor", "extra", "height", "items", "key", "key_mark", "marks", "nodes_before", "seen")
+    __slots__ = ("anchor", "extra", "height", "is_mapping", "items", "key", "key_mark", "marks", "nodes_before")
 
     def __init__(self, items: Any, marks: list[int], anchor: str | None, nodes_before: int) -> None:
         self.items = items
+        self.is_mapping = items.__class__ is dict
         self.marks = marks
         self.key: str | None = None
         self.key_mark = 0
@@ -158,17 +177,36 @@ class _Builder:
     def consume(self, events: Iterable[Any]) -> None:
         """Take all events of the stream; raises Refusal."""
         documents = 0
-        scalar, special = self._scalar, SPECIAL_FIRST
+        stack, special = self._stack, SPECIAL_FIRST
         for event in events:
             kind = event.__class__
             if kind is ScalarEvent:
-                value = event.value
-                plain = event.implicit[0]
-                if plain and (not value or value[0] in special) and (not self._wants_key()):
+                # Most events are these; what can be told of them at a glance is not handed on.
+                value, plain = event.value, event.implicit[0]
+                frame = stack[-1] if stack else None
+                is_key = frame is not None and frame.key is None and frame.is_mapping
+                if plain and not is_key and (not value or value[0] in special):
                     value = resolve(value)
-                if event.tag is not None or event.anchor is not None or not plain:
+                if not plain or event.anchor is not None or event.tag is not None:
                     self._marked_scalar(event, value)
-                scalar(value, event)
+                self._nodes += 1
+                if self._nodes > NODES_MAX:
+                    self._too_many(event)
+                mark = event.start_mark.index
+                if frame is None:
+                    self.root, self.root_mark = value, mark
+                elif not frame.is_mapping:
+                    frame.items.append(value)
+                    frame.marks.append(mark)
+                elif is_key:
+                    if value in frame.items or value == "<<":
+                        self._doubtful_key(frame, value, mark, plain)
+                    frame.key, frame.key_mark = value, mark
+                else:
+                    if frame.key not in frame.items:  # of a key given twice the first value stays
+                        frame.items[frame.key] = value
+                        frame.marks += (frame.key_mark, mark)
+                    frame.key = None
             elif kind is MappingStartEvent or kind is SequenceStartEvent:
                 self._open(event, {} if kind is MappingStartEvent else [])
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
@@ -218,33 +256,20 @@ class _Builder:
 
     def _wants_key(self) -> bool:
         stack = self._stack
-        return bool(stack) and stack[-1].key is None and stack[-1].items.__class__ is dict
+        return bool(stack) and stack[-1].key is None and stack[-1].is_mapping
 
-    def _scalar(self, value: Any, event: Any) -> None:
-        self._nodes += 1
-        if self._nodes > NODES_MAX:
-            self._too_many(event)
-        mark = event.start_mark.index
-        stack = self._stack
-        if not stack:
-            self.root, self.root_mark = value, mark
-            return
-        frame = stack[-1]
-        items = frame.items
-        if items.__class__ is list:
-            items.append(value)
-            frame.marks.append(mark)
-        elif frame.key is None:
-            if value == "<<" and event.implicit[0]:
-                self._merge_key(mark)
-            elif value in items:
-                self._twice(frame, value, mark)
-            frame.key, frame.key_mark = value, mark
-        else:
-            self._put(frame, value, mark)
+    def _doubtful_key(self, frame: _Frame, name: str, mark: int, plain: bool) -> None:
+        if name in frame.items:
+            self._twice(frame, name, mark)
+        elif plain:
+            self._merge_key(mark)
 
     def _put(self, frame: _Frame, value: Any, mark: int) -> None:
-        """Set the value of the open key; of a key given twice the first value stays."""
+        """Add a value to the open list, or set that of the open key; of a key given twice the first value stays."""
+        if not frame.is_mapping:
+            frame.items.append(value)
+            frame.marks.append(mark)
+            return
         key = frame.key
         assert key is not None, "a value follows its key"
         if key not in frame.items:
@@ -292,9 +317,6 @@ class _Builder:
         # Attached before it is filled: what stands in it is reached from the root at any time.
         if not stack:
             self.root, self.root_mark = items, mark
-        elif stack[-1].items.__class__ is list:
-            stack[-1].items.append(items)
-            stack[-1].marks.append(mark)
         else:
             self._put(stack[-1], items, mark)
         self.marks[id(items)] = marks
@@ -358,11 +380,7 @@ class _Builder:
         frame = self._stack[-1]
         frame.extra += anchored.size
         frame.height = max(frame.height, anchored.height)
-        if frame.items.__class__ is list:
-            frame.items.append(anchored.value)
-            frame.marks.append(mark)
-        else:
-            self._put(frame, anchored.value, mark)
+        self._put(frame, anchored.value, mark)
 
     # ------------------------------------------------------------ complaints
 

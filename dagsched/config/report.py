@@ -12,12 +12,24 @@ from dagsched.config.reader import Document, Path
 GUESSED_NAMES_MAX = 200_000
 
 
+class Guessed:
+    """How many names have been looked at to find the nearest one."""
+
+    names = 0
+
+
 class Report:
     """The problems found so far. The same complaint about the same place counts once."""
 
     def __init__(self) -> None:
         self._problems: dict[tuple[str, int, int, str, str], Problem] = {}
-        self._guesses = 0
+        self._guessed = Guessed()
+
+    def beside(self) -> Report:
+        """Return an empty report that guesses on the same account."""
+        other = Report()
+        other._guessed = self._guessed
+        return other
 
     def take(self, problem: Problem) -> None:
         self._problems.setdefault(problem.order, problem)
@@ -27,8 +39,8 @@ class Report:
 
         One rename can make ten thousand edges wrong, and each guess looks at every name there is.
         """
-        self._guesses += len(known)
-        return nearest(name, known) if self._guesses <= GUESSED_NAMES_MAX else None
+        self._guessed.names += len(known)
+        return nearest(name, known) if self._guessed.names <= GUESSED_NAMES_MAX else None
 
     def complain(self, document: Document, complaint: Complaint) -> None:
         """Add a complaint at its place."""

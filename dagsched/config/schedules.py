@@ -18,7 +18,7 @@ from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
 from dagsched.errors import InvalidSchedule, UnknownTimezone
 from dagsched.model import Schedule
-from dagsched.triggers import At, lint, trigger_of
+from dagsched.triggers import At, trigger_of
 from dagsched.triggers.zones import zone
 
 Place = tuple[Document, Path]
@@ -39,7 +39,7 @@ class Schedules:
     """Makes schedules; the same text in the same zone gives the same object, checked once."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, str, str], Schedule] = {}
+        self._made: dict[tuple[str | tuple[str], str, str], Schedule] = {}
         self._zones: dict[str, UnknownTimezone | None] = {}
 
     def is_zone(self, name: str, document: Document, path: Path, report: Report) -> bool:
@@ -59,7 +59,7 @@ class Schedules:
         self, raw: Any, timezone: str, dst: Mapping[str, str], place: Place, report: Report
     ) -> Schedule | None:
         """Return the schedule that `raw` (text or mapping) stands for, None after reporting why it cannot be."""
-        key = (repr(raw), timezone, repr(dst))
+        key = (raw if isinstance(raw, str) else (repr(raw),), timezone, repr(dst) if dst else "")
         made = self._made.get(key)
         if made is None:
             try:
@@ -112,21 +112,15 @@ def _usable(raw: Any, schedule: Schedule, place: Place, report: Report) -> None:
     refused = False
     for each in expressions(raw, path):
         try:
-            trigger_of(
-                Schedule(
-                    cron=(each.text,),
-                    timezone=schedule.timezone,
-                    gap=schedule.gap,
-                    fold=schedule.fold,
-                    days=schedule.days,
-                )
-            )
+            trigger_of(replace(schedule, cron=(each.text,), start=None, end=None, max_runs=None))
         except InvalidSchedule as error:
             said = Complaint("E301", each.path, error.message, error.why, error.fix)
             report.complain_inside(document, said, error.offset, error.length)
             refused = True
     if refused:
         raise _Refused
+    if len(schedule.cron) == 1 and schedule.start is None and schedule.end is None:
+        return  # that was all of it
     try:
         trigger_of(schedule)
     except InvalidSchedule as error:
@@ -213,23 +207,3 @@ def _inner(place: Place, key: str) -> Path:
 def _refused(report: Report, place: Place, code: str, path: Path, message: str, why: str, fix: str) -> _Refused:
     report.complain(place[0], Complaint(code, path, message, why, fix))
     return _Refused()
-
-
-def remarks(schedule: Schedule, raw: Any, place: Place, timezone_path: Path, now: datetime, report: Report) -> None:
-    """Report what `lint` finds, each remark at the expression, length or zone it is about."""
-    document, path = place
-    for each in expressions(raw, path):
-        for remark in lint(replace(schedule, cron=(each.text,)), now):
-            at = timezone_path if remark.code == "W307" else each.path
-            said = Complaint(remark.code, at, remark.message, remark.why, remark.fix)
-            report.complain_inside(document, said, remark.offset, _word(each.text, remark.offset))
-    if not schedule.cron:
-        key = "every" if schedule.every is not None else "at"
-        for remark in lint(schedule, now):
-            at = timezone_path if remark.code == "W307" else (*path, key)
-            report.complain(document, Complaint(remark.code, at, remark.message, remark.why, remark.fix))
-
-
-def _word(text: str, offset: int | None) -> int | None:
-    """Return the length of the list item of a cron field that starts at `offset`."""
-    return None if offset is None else len(text[offset:].split(maxsplit=1)[0].partition(",")[0])

@@ -26,13 +26,20 @@ class Source:
         self.name = name
         self.text = text
         self._breaks: list[int] = []  # line breaks before each block of the text
+        self._latest = (0, 1)  # the place asked for last, as (index, line)
 
     def place(self, index: int) -> tuple[int, int]:
         """Return (line, column), both from 1, of the character at `index`."""
-        if not self._breaks:
-            self._breaks = _breaks_before_blocks(self.text)
-        block = min(index // BLOCK_CHARACTERS, len(self._breaks) - 1)
-        line = self._breaks[block] + self.text.count("\n", block * BLOCK_CHARACTERS, index) + 1
+        before, line = self._latest
+        if before <= index < before + BLOCK_CHARACTERS:
+            # Most are asked for from the first on.
+            line += self.text.count("\n", before, index)
+        else:
+            if not self._breaks:
+                self._breaks = _breaks_before_blocks(self.text)
+            block = min(index // BLOCK_CHARACTERS, len(self._breaks) - 1)
+            line = self._breaks[block] + self.text.count("\n", block * BLOCK_CHARACTERS, index) + 1
+        self._latest = (index, line)
         return line, index - self.text.rfind("\n", 0, index)
 
     def problem(self, code: str, span: tuple[int, int], message: str, why: str = "", fix: str = "") -> Problem:

@@ -56,6 +56,8 @@ async def rows_for_edit(store: Store, plan: Plan, new: Config, now: datetime) ->
     old = plan.book.jobs
     for job in new.jobs.values():
         known = old.get(job.id)
+        if known is job:
+            continue
         added = [edge for edge in job.depends_on if known is None or edge not in known.depends_on]
         for edge in added:
             found.update({row.key: row for row in await _rows_of_edge(store, plan, job, edge, now)})

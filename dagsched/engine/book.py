@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from dagsched.definition import digest_of, to_json
 from dagsched.engine.commands import (
@@ -55,6 +55,22 @@ class _Draft:
     from_state: str = ""
     reason: str = ""
     detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+
+class Edit(NamedTuple):
+    """What sets two configurations apart: ids whose job is new or not the very same, and ids that are gone."""
+
+    fresh: list[str]
+    removed: list[str]
+
+
+def edit_of(old: Mapping[str, Job], new: Mapping[str, Job]) -> Edit:
+    """Return what leads from one configuration's jobs to another's.
+
+    A reload hands on the jobs of the files that did not change, so most are the very same, and cost only this look.
+    """
+    fresh = [id for id, job in new.items() if old.get(id) is not job]
+    return Edit(fresh, [id for id in old if id not in new])
 
 
 class Book:
@@ -264,11 +280,16 @@ class Book:
         """Add a line to the event log that belongs to no run."""
         self._drafts.append(_Draft(type, None, job, reason=reason, detail=detail))
 
-    def use(self, config: Config, number: int) -> None:
-        """Make `config` the one in force, without judging anything by it."""
-        self.jobs, self.pools, self.config_number = config.jobs, config.pools, number
-        self.graph = Graph(config.jobs)
-        self._digests = {}
+    def use(self, config: Config, number: int, edit: Edit | None = None) -> None:
+        """Make `config` the one in force, without judging anything by it; `edit`: what leads to it, if known."""
+        before, self.jobs = self.jobs, config.jobs
+        self.pools, self.config_number = config.pools, number
+        fresh = (edit or edit_of(before, config.jobs)).fresh
+        for id in fresh:
+            self._digests.pop(id, None)
+        edges = any(id not in before or before[id].depends_on != config.jobs[id].depends_on for id in fresh)
+        if edges or list(before) != list(config.jobs):
+            self.graph = Graph(config.jobs)
 
     def save_config(self, version: ConfigVersion) -> None:
         """Keep the configuration that came into force."""

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from dagsched.engine import events
-from dagsched.engine.book import Book
+from dagsched.engine.book import Book, Edit
 from dagsched.engine.commands import Command
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, Change, Failed, LeftOut, Retried, Succeeded
@@ -106,11 +106,11 @@ class Plan:
                 self.seats.hold_as(row, definitions[attempt.definition])
         self._rebuild()
 
-    def _rebuild(self) -> None:
-        """Make everything that is derived from the ledger and the configuration anew."""
+    def _rebuild(self, edit: Edit | None = None) -> None:
+        """Make what is derived from the ledger and the configuration anew; `edit`: all that changed, if known."""
         self.waiting = WaitingRoom(self.book)
-        self.ticks = Ticks(self.book, self.waiting)
         self.ticks.frozen = self.once
+        self.ticks = self.ticks.successor(self.waiting, edit or Edit(list(self.book.jobs), []))
         self.seats = self.seats.successor()
         for run in list(self.book.ledger.all_live()):
             if run.job not in self.book.jobs or (self.once and run.state is not RunState.RUNNING):
@@ -119,7 +119,6 @@ class Plan:
                 self.waiting.enter(run)
             else:
                 self.seats.restore(run)
-        self.ticks.watch_all()
 
     # ------------------------------------------------------------ events
 
@@ -221,8 +220,7 @@ class Plan:
         self.ticks.make_due(event.config.jobs)
         self._judge()
         self._remember(event.rows)
-        swap(self.book, event.config, event.number)
-        self._rebuild()
+        self._rebuild(swap(self.book, event.config, event.number))
         self._hold(_NO_CONFIG, False)
         self.seats.stir_all()
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagsched.definition import digest
-from dagsched.engine.book import Book
+from dagsched.engine.book import Book, Edit, edit_of
 from dagsched.engine.joins import link_edge
 from dagsched.engine.lifecycle import Cancelled
 from dagsched.engine.ticks import start_of
@@ -20,15 +20,19 @@ from dagsched.model import Config, ConfigVersion, Job, JobMark, Link, Run, RunSt
 SHOWN_MAX = 50
 
 
-def swap(book: Book, config: Config, number: int) -> None:
-    """Put `config` in force as version `number`; the same number as before only renews what is derived."""
+def swap(book: Book, config: Config, number: int) -> Edit:
+    """Put `config` in force as version `number`, and return what that edits.
+
+    The same number as before only renews what is derived.
+    """
     old = book.jobs
     is_new = number != book.config_number
-    diff = _diff(old, config.jobs)
+    edit = edit_of(old, config.jobs)
+    diff = _diff(edit, old, config.jobs)
     _cancel_removed(book, config.jobs)
-    book.use(config, number)
-    for job in config.jobs.values():
-        _mark(book, job, old.get(job.id))
+    book.use(config, number, edit)
+    for id in edit.fresh:
+        _mark(book, config.jobs[id], old.get(id))
     for run in list(book.ledger.all_live()):
         if run.job in config.jobs:
             _take_definition(book, run, config.jobs[run.job], old.get(run.job))
@@ -37,13 +41,15 @@ def swap(book: Book, config: Config, number: int) -> None:
         book.save_config(ConfigVersion(number, book.now, config.digest, config.files, summary))
         shown: dict[str, Any] = {word: list(ids[:SHOWN_MAX]) for word, ids in diff.items()}
         book.note("config.applied", reason=f"configuration {number}: {summary}", detail={"number": number, **shown})
+    return edit
 
 
-def _diff(old: Mapping[str, Job], new: Mapping[str, Job]) -> dict[str, list[str]]:
+def _diff(edit: Edit, old: Mapping[str, Job], new: Mapping[str, Job]) -> dict[str, list[str]]:
+    known = [id for id in edit.fresh if id in old]
     return {
-        "added": [id for id in new if id not in old],
-        "changed": [id for id in new if id in old and new[id] != old[id] and digest(new[id]) != digest(old[id])],
-        "removed": [id for id in old if id not in new],
+        "added": [id for id in edit.fresh if id not in old],
+        "changed": [id for id in known if new[id] != old[id] and digest(new[id]) != digest(old[id])],
+        "removed": edit.removed,
     }
 
 

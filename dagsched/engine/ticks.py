@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
-from dagsched.engine.book import Book
+from dagsched.engine.book import Book, Edit
 from dagsched.engine.due import Due, dues, is_on_time
 from dagsched.engine.joins import links_of
 from dagsched.engine.waiting import WaitingRoom
@@ -29,6 +29,7 @@ from dagsched.triggers import jitter, trigger_of
 
 MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
+STALE_MAX = 1000  # places in the heap that edits may leave behind
 
 
 class Ticks:
@@ -44,19 +45,25 @@ class Ticks:
 
     # ------------------------------------------------------------ when
 
-    def watch_all(self) -> None:
-        """Look at every schedule anew, from each job's cursor."""
-        self._next = {}
-        for job in self._book.jobs.values():
-            if job.schedule is None:
+    def successor(self, waiting: WaitingRoom, edit: Edit) -> Ticks:
+        """Return what makes ticks after an edit; jobs that are the very same go on from where they are."""
+        after = Ticks(self._book, waiting)
+        after.frozen = self.frozen
+        after._next, after._heap = dict(self._next), list(self._heap)
+        for id in (*edit.removed, *edit.fresh):
+            after._next.pop(id, None)
+        for job in (self._book.jobs[id] for id in edit.fresh):
+            if job.schedule is None or after._is_used_up(job):
                 continue
-            cursor = self._book.marks[job.id].cursor
-            found = None if self._is_used_up(job) else self._following(job, cursor)
+            found = after._following(job, self._book.marks[job.id].cursor)
             if found is not None:
-                self._next[job.id] = found
-        self._coming.clear()
-        self._heap = [(tick, job) for job, tick in self._next.items()]
-        heapify(self._heap)
+                after._next[job.id] = found
+                heappush(after._heap, (found, job.id))
+        after._coming.clear()
+        if len(after._heap) > 2 * len(after._next) + STALE_MAX:
+            after._heap = [(tick, id) for id, tick in after._next.items()]
+            heapify(after._heap)
+        return after
 
     def watch(self, id: str) -> None:
         """Look at one schedule anew."""

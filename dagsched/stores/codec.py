@@ -10,8 +10,9 @@ takes ten times as long as binding it, and most columns of a young run are empty
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -203,19 +204,27 @@ def mark_of(row: Row) -> JobMark:
     return JobMark(job, instant(cursor), instant_or_none(paused), started_runs, instant_or_none(since))
 
 
-def config_columns(config: ConfigVersion) -> Row:
+def digest_of(text: str) -> str:
+    """Return what a job file's text is stored under, the hex SHA-256 of it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def config_columns(config: ConfigVersion, digests: Mapping[str, str]) -> Row:
+    """Return the row of a configuration; `digests`: path → what its text is stored under."""
     return (
         config.number,
         ms_of(config.applied),
         config.digest,
-        json_of(config.files),
+        json_of({path: [digest] for path, digest in digests.items()}),
         storable(config.summary),
     )
 
 
-def config_of(row: Row) -> ConfigVersion:
-    number, applied, digest, files, summary = row
-    return ConfigVersion(number, instant(applied), digest, mapping_of(files), summary)
+def config_of(row: Row, text_of: Callable[[str], str]) -> ConfigVersion:
+    """Return a configuration; `text_of` gives the text of a digest."""
+    number, applied, digest, said, summary = row
+    files = {path: text if isinstance(text, str) else text_of(*text) for path, text in mapping_of(said).items()}
+    return ConfigVersion(number, instant(applied), digest, files, summary)
 
 
 def request_of(row: Row) -> Request:

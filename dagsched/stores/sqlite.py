@@ -158,7 +158,7 @@ class SqliteStore:
 
     async def configs(self, *, limit: int | None = None, at: datetime | None = None) -> Sequence[ConfigVersion]:
         bounds = {"at": EVER_MS if at is None else codec.ms_of(at), "limit": -1 if limit is None else limit}
-        return await self._ask(codec.config_of, "configs", bounds)
+        return await self._opened_reader().read(lambda connection: sqlite_read.configs(connection, bounds))
 
     async def definition(self, digest: str) -> Mapping[str, Any] | None:
         found = await self._ask(_body_of, "definition", (digest,))

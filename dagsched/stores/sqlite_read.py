@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from dagsched.model import LIVE, Run, RunState
+from dagsched.model import LIVE, ConfigVersion, Run, RunState
 from dagsched.stores import codec
 from dagsched.stores.contract import Snapshot
 from dagsched.stores.needed import last_tick, with_needed
@@ -25,7 +25,6 @@ def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapsh
         rows += runs_of(connection, "runs_after", {"job": job, "after": codec.ms_of(horizon)})
     found = with_needed(rows, lambda job, tick: row_at(connection, job, tick))
     attempts = decoded(codec.attempt_of, connection.ask("open_attempts"))
-    configs = connection.ask("configs", {"at": EVER_MS, "limit": 1})
     ((last_event, last_seen),) = connection.ask("log_position")
     return Snapshot(
         runs=sorted(found.values(), key=lambda run: (run.tick, run.job)),
@@ -33,9 +32,20 @@ def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapsh
         marks=decoded(codec.mark_of, connection.ask("marks")),
         last_event=last_event,
         last_seen=codec.instant_or_none(last_seen),
-        config=decoded(codec.config_of, configs)[0] if configs else None,
+        config=next(iter(configs(connection, {"at": EVER_MS, "limit": 1})), None),
         requests=decoded(codec.request_of, connection.ask("requests")),
     )
+
+
+def configs(connection: Procedures, bounds: Mapping[str, int]) -> list[ConfigVersion]:
+    known: dict[str, str] = {}
+
+    def text_of(digest: str) -> str:
+        if digest not in known:
+            ((known[digest],),) = connection.ask("text", (digest,))
+        return known[digest]
+
+    return decoded(lambda row: codec.config_of(row, text_of), connection.ask("configs", bounds))
 
 
 def live_runs(connection: Procedures) -> list[Run]:

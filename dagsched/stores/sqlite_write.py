@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagsched.errors import FencedOut, IntegrityBroken
-from dagsched.model import EventRow, RunState
+from dagsched.model import ConfigVersion, EventRow, RunState
 from dagsched.stores import codec
 from dagsched.stores.contract import Batch
 from dagsched.stores.needed import Key
@@ -44,8 +44,17 @@ def write(connection: Procedures, batch: Batch, epoch: int) -> None:
     bodies = [(digest, codec.json_of(body)) for digest, body in batch.definitions.items()]
     connection.change("put_definition", bodies)
     if batch.config is not None:
-        connection.change("new_config", [codec.config_columns(batch.config)])
+        _new_config(connection, batch.config)
     connection.change("done_request", [(number,) for number in batch.done_requests])
+
+
+def _new_config(connection: Procedures, config: ConfigVersion) -> None:
+    digests = {path: codec.digest_of(text) for path, text in config.files.items()}
+    # Most are there from an earlier version, and all together may be long.
+    missing = [path for path, digest in digests.items() if not connection.ask("has_text", (digest,))]
+    new = [(digests[path], config.files[path]) for path in missing]
+    connection.change("put_text", new)
+    connection.change("new_config", [codec.config_columns(config, digests)])
 
 
 def _fenced(connection: Procedures, epoch: int) -> int:

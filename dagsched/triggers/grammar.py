@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Literal, NoReturn
 
@@ -127,7 +126,7 @@ def _check_characters(text: str) -> None:
             why=f"at most {LENGTH_MAX} are read",
             fix="split it into a list of expressions",
         )
-    for offset, character in enumerate(text):
+    for offset, character in enumerate(text) if not text.isascii() else ():
         if not character.isascii():
             raise InvalidSchedule(
                 f"the cron expression holds {character!r}, which is not ASCII",
@@ -142,6 +141,8 @@ def _macro(tokens: Sequence[Token]) -> str:
     name = tokens[0].text.lower()
     if name in MACROS and len(tokens) == 1:
         return MACROS[name]
+    from difflib import get_close_matches  # only those who err wait for it
+
     why, fix = "the macros are " + ", ".join(MACROS), "write one of them, or five fields"
     if name in MACROS:
         why, fix = "a macro stands alone", f"write '{name}'"

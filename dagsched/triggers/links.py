@@ -35,7 +35,7 @@ def replacement_of(name: str) -> str | None:
     >>> replacement_of("US/Eastern"), replacement_of("Zulu"), replacement_of("Europe/Oslo")
     ('America/New_York', 'UTC', None)
     """
-    if name in _IN_GOOD_USE or name.startswith("Etc/"):
+    if name in _IN_GOOD_USE or name.startswith("Etc/") or name in _listed():
         return None
     target = _SAME_PLACE.get(name) or _old_names().get(name)
     return target.removeprefix("Etc/") if target in ("Etc/UTC", "Etc/GMT") else target
@@ -44,15 +44,26 @@ def replacement_of(name: str) -> str | None:
 @lru_cache(maxsize=1)
 def _old_names() -> dict[str, str]:
     """Return old name → name in use; empty when the package holds no such tables."""
-    package = find_spec("tzdata")
-    if package is None or not package.submodule_search_locations:
+    links, listed = _table("tzdata.zi"), _listed()
+    if not links or not listed:
         return {}
-    folder = Path(package.submodule_search_locations[0]) / "zoneinfo"
-    try:
-        links = (folder / "tzdata.zi").read_text(encoding="utf-8")
-        places = (folder / "zone.tab").read_text(encoding="utf-8")
-    except OSError:  # a distribution's repackaged tzdata; the remark is left out, nothing else
-        return {}
-    listed = {line.split("\t")[2] for line in places.splitlines() if line and not line.startswith("#")}
     found = dict(line.split()[2:0:-1] for line in links.splitlines() if line.startswith("L "))
     return {name: found.get(target, target) for name, target in found.items() if name not in listed}
+
+
+@lru_cache(maxsize=1)
+def _listed() -> frozenset[str]:
+    """Return the names that zone.tab gives to places: most schedules use these, and the longer table is not read."""
+    rows = [line for line in _table("zone.tab").splitlines() if line and not line.startswith("#")]
+    return frozenset(row.split("\t")[2] for row in rows)
+
+
+def _table(name: str) -> str:
+    """Return a table of the package; "" when it holds none: the remark is left out, nothing else."""
+    package = find_spec("tzdata")
+    if package is None or not package.submodule_search_locations:
+        return ""
+    try:
+        return (Path(package.submodule_search_locations[0]) / "zoneinfo" / name).read_text(encoding="utf-8")
+    except OSError:  # a distribution's repackaged tzdata
+        return ""

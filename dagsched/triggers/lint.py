@@ -68,15 +68,19 @@ def lint(schedule: Schedule, now: datetime, months: int = 24) -> tuple[Remark, .
 
 def _window(schedule: Schedule, now: int, months: int) -> tuple[int, int]:
     """Return the seconds to look at, cut to whole days so that a later look finds the same answer stored."""
-    low = now - now % DAY_S
-    start = EPOCH + timedelta(seconds=low)
-    years, month = divmod(start.month - 1 + months, 12)
-    high = floor_s(datetime(start.year + years, month + 1, min(start.day, 28), tzinfo=UTC))
+    low, high = _days_ahead(now // DAY_S, months)
     if schedule.start is not None:
         low = max(low, floor_s(schedule.start))
     if schedule.end is not None:
         high = min(high, floor_s(schedule.end) + 1)
     return low, max(low, high)
+
+
+@lru_cache(maxsize=64)
+def _days_ahead(day: int, months: int) -> tuple[int, int]:
+    start = EPOCH + timedelta(days=day)
+    years, month = divmod(start.month - 1 + months, 12)
+    return day * DAY_S, floor_s(datetime(start.year + years, month + 1, min(start.day, 28), tzinfo=UTC))
 
 
 # ---------------------------------------------------------------- clock changes
@@ -90,6 +94,8 @@ def _clock_remarks(cron: Cron, low: int, high: int) -> tuple[Remark, ...]:
     doubled: list[str] = []
     causes = set()
     for span in clock_changes(cron.timezone, low, high) if low < high else ():
+        if _hours_jumped(span).isdisjoint(cron.parsed.hours):
+            continue
         if span.start + span.offset > span.shown:
             walls, into = (list(cron.skipped(span)) if cron.gap is None else []), dropped
             if cron.runs_gap:
@@ -106,6 +112,13 @@ def _clock_remarks(cron: Cron, low: int, high: int) -> tuple[Remark, ...]:
         if dates
         for remark in [make(cron, _capped(dates), cause)]
     )
+
+
+@lru_cache(maxsize=4096)
+def _hours_jumped(span: Span) -> frozenset[int]:
+    """Return the hours of the day of all wall times that the jump skips or repeats; most schedules name none."""
+    first, last = sorted((span.shown, span.start + span.offset))
+    return frozenset(hour % 24 for hour in range(first // 3600, (last - 1) // 3600 + 1))
 
 
 def _flows_through(expression: Expression, span: Span) -> bool:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
@@ -151,6 +150,8 @@ def _first_with(where: ZoneInfo, offset: int, low: int, high: int) -> int:
 
 def _nearest(name: str) -> list[str]:
     """Return up to three zone names that look like `name`, or that end with it as `London` does."""
+    from difflib import get_close_matches  # only those who err wait for it
+
     known = sorted(key for key in available_timezones() if not _NOT_ZONES.fullmatch(key))
     wanted = name[:64].strip().replace(" ", "_").casefold()
     folded = {key.casefold(): key for key in known}

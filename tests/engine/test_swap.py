@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagsched.engine import events
+from dagsched.graph import Graph
 from dagsched.model import Dependency, Match, Schedule, TriggerRule, utc
+from dagsched.triggers import trigger_of
 from tests.engine.bench_of_one import copy_of, job, plan_of
 
 
@@ -255,3 +257,44 @@ def _config(bench):
     from dagsched.model import Config
 
     return Config(bench.plan.book.jobs, digest=str(bench.number))
+
+
+CRONS = st.sampled_from(["0 * * * *", "30 2 * * *", "*/20 * * * *"])
+VERSIONS = st.lists(
+    st.dictionaries(
+        st.sampled_from("abcd"), st.tuples(st.none() | CRONS, st.sets(st.sampled_from("abcd")), st.booleans())
+    ),
+    min_size=2,
+    max_size=5,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(VERSIONS, st.lists(st.integers(1, 200), min_size=5, max_size=5))
+def test_after_any_edits_the_plan_stands_where_one_made_anew_would(versions, minutes):
+    bench, known = plan_of(), {}
+    for version, length in zip(versions, minutes, strict=False):
+        # As after a reload: a job of a file that did not change is the very same.
+        made = {}
+        for id, (cron, above, is_counted) in sorted(version.items()):
+            schedule = None if cron is None else Schedule(cron=(cron,), max_runs=2 if is_counted else None)
+            edges = tuple(Dependency(name) for name in sorted(above) if name in version and name < id)
+            one = job(id, schedule=schedule, depends_on=edges)
+            made[id] = known[id] if known.get(id) == one else one
+        known = made
+        bench.configure(*made.values())
+        bench.to(timedelta(minutes=length))
+        book = bench.plan.book
+        assert book.graph.order == Graph(book.jobs).order
+        for each in made.values():
+            if each.schedule is not None and each.schedule.max_runs is None:
+                due = trigger_of(each.schedule).next(book.marks[each.id].cursor)
+                assert bench.plan.ticks.next_of(each.id) == due
+        assert bench.plan.wake_at() == min(filter(None, map(bench.plan.ticks.next_of, made)), default=None)
+
+
+def test_many_edits_of_one_job_leave_nothing_behind():
+    bench = plan_of("a at 0 0 1 1 *")
+    for number in range(3000):
+        bench.configure(f"a at {number % 60} 0 1 1 *")
+    assert len(bench.plan.ticks._heap) < 1200

@@ -136,6 +136,18 @@ INSERT INTO events ({event_columns}) VALUES (
 -- Keep a job's definition once.
 INSERT OR IGNORE INTO definitions (digest, body) VALUES (?, ?)
 
+-- name: put_text
+-- Keep a job file's text under its hash.
+INSERT OR IGNORE INTO texts (digest, body) VALUES (?, ?)
+
+-- name: text
+-- The text stored under this hash.
+SELECT body FROM texts WHERE digest = ?
+
+-- name: has_text
+-- Whether a text is stored under this hash.
+SELECT 1 FROM texts WHERE digest = ?
+
 -- name: new_config
 -- Keep a configuration that is put in force.
 INSERT INTO configs (number, applied, digest, files, summary) VALUES (?, ?, ?, ?, ?)

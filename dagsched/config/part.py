@@ -1,0 +1,134 @@
+"""What one file says by itself: its jobs and pools, and what is wrong with it whatever the others say.
+
+A part is a function of the file's path and text alone, so one whose text did not change is used again. What
+only all parts together can tell is in `checks.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dagsched.config import grammar
+from dagsched.config.build import Builder, Dropped, Entry
+from dagsched.config.explain import Complaint
+from dagsched.config.reader import Document, read
+from dagsched.config.report import Report
+from dagsched.config.schedules import Schedules
+
+
+class Part:
+    """One file's share of a configuration.
+
+    `entries`: its jobs as built. `broken`: ids of those that could not be. `pools`: capacity by name, None where it
+    was refused. `is_whole`: nothing of the file was lost. `is_timed`: an instant is named after which a schedule has
+    no tick. `document`: None when the file cannot be understood. `name` is what problems call the file.
+    """
+
+    __slots__ = (
+        "broken", "document", "entries", "handlers", "is_timed", "is_whole", "name", "pools", "problems", "text",
+        "upstreams", "used_pools",
+    )  # fmt: skip
+
+    def __init__(self, path: str, name: str, content: bytes | str, schedules: Schedules) -> None:
+        report = Report()
+        document, source, unread = read(name, content)
+        self.name, self.text, self.document = name, source.text, document
+        self.entries: dict[str, Entry] = {}
+        self.broken: set[str] = set()
+        self.pools: dict[str, int | None] = {}
+        self.is_whole = document is not None
+        for problem in unread:
+            report.take(problem)
+        if document is not None:
+            self._declare(document, os.path.dirname(path) or os.sep, schedules, report)
+        self.problems = report.sorted()
+        self._outline()
+
+    def is_of(self, content: bytes | str) -> bool:
+        """Whether this is the part that the content makes."""
+        if isinstance(content, str):
+            return content.removeprefix("\ufeff") == self.text
+        return content.removeprefix(b"\xef\xbb\xbf") == self.text.encode(errors="surrogatepass")
+
+    def let_go(self) -> None:
+        """Free what is only needed to say where things stand; it is read again when somebody asks."""
+        if self.document is not None:
+            self.document.let_go()
+
+    def _declare(self, document: Document, folder: str, schedules: Schedules, report: Report) -> None:
+        refused, unexplained = grammar.check(document.data)
+        for complaint in refused:
+            report.complain(document, complaint)
+        top = {str(complaint.path[0]) for complaint in refused if len(complaint.path) == 1}
+        defaults = document.data.get("defaults")
+        timezone = document.data.get("timezone") if "timezone" not in top else None
+        if timezone is not None:
+            schedules.is_zone(timezone, document, ("timezone",), report)
+        builder = Builder(
+            document,
+            folder,
+            report,
+            schedules,
+            _dropped(refused),
+            _without(defaults, _refused_names(refused, "defaults")) if isinstance(defaults, dict) else {},
+            timezone,
+        )
+        self._declare_pools(document.data, _refused_names(refused, "pools"))
+        self._declare_jobs(document.data, builder, unexplained)
+
+    def _declare_pools(self, data: Mapping[str, Any], refused: set[str]) -> None:
+        pools = data.get("pools")
+        if isinstance(pools, dict):
+            self.pools = {name: None if name in refused else slots for name, slots in pools.items()}
+        elif "pools" in data:
+            self.is_whole = False
+
+    def _declare_jobs(self, data: Mapping[str, Any], builder: Builder, unexplained: frozenset[str]) -> None:
+        jobs = data.get("jobs")
+        if not isinstance(jobs, dict):
+            self.is_whole = False
+            return
+        for id, raw in jobs.items():
+            if isinstance(raw, dict) and id not in unexplained:
+                self.entries[id] = builder.job(id, raw)
+            else:
+                self.broken.add(id)
+
+    def _outline(self) -> None:
+        """Note what the checks between jobs look at, so that a change elsewhere is known not to matter."""
+        jobs = [entry.job for entry in self.entries.values()]
+        self.upstreams = {edge.job for job in jobs for edge in job.depends_on}
+        self.used_pools = {job.pool for job in jobs if job.pool is not None}
+        self.handlers = {job.handler for job in jobs}
+        self.is_timed = any(job.schedule is not None and (job.schedule.end or job.schedule.at) for job in jobs)
+
+
+def _dropped(refused: Iterable[Complaint]) -> dict[str, Dropped]:
+    """Return by job what the grammar refused of it, as little as possible, so that the rest is checked too."""
+    keys: dict[str, set[str]] = {}
+    parts: dict[str, set[tuple[str, str | int]]] = {}
+    for complaint in refused:
+        path = complaint.path
+        if len(path) > 2 and path[0] == "jobs":
+            id, key = str(path[1]), str(path[2])
+            keys.setdefault(id, set())
+            if key in ("depends_on", "env", "params") and len(path) > 3:
+                parts.setdefault(id, set()).add((key, path[3]))
+            else:
+                keys[id].add(key)
+    # What is refused as a whole loses its parts with it.
+    return {
+        id: Dropped(frozenset(found), frozenset(part for part in parts.get(id, ()) if part[0] not in found))
+        for id, found in keys.items()
+    }
+
+
+def _refused_names(refused: Iterable[Complaint], section: str) -> set[str]:
+    """Return the names in that top-level mapping which the grammar refused."""
+    return {str(each.path[1]) for each in refused if len(each.path) > 1 and each.path[0] == section}
+
+
+def _without(mapping: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key not in keys}

@@ -1,0 +1,123 @@
+"""Bad job files, put under a daemon that runs: the last good one stays, and what is due still starts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from dagsched.model import parse_instant
+from tests.daemon.served import Served, environment
+from tests.faults.job_files import GOOD, HOSTILE
+
+CPU_S_MAX = 3.0  # the goal is one second; other tests share the processor and slow its memory down
+MEMORY_MB_MAX = 100
+
+MEASURED = """
+import resource, sys
+from dagsched.cli import main
+code = main(sys.argv[1:])
+peak_kb = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(code, peak_kb, used.ru_utime + used.ru_stime, file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory as Linux tells it")
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "100,000 jobs of nothing"])
+def test_a_hostile_file_is_refused_soon_and_in_little_memory(name: str, tmp_path: Path):
+    content, code = HOSTILE[name]
+    (tmp_path / "jobs.yaml").write_bytes(content)
+    command = [sys.executable, "-c", MEASURED, "validate", "--json", "jobs.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment(), check=True)
+    exit_code, peak_kb, cpu_s = done.stderr.split()
+    assert json.loads(done.stdout.splitlines()[0])["code"] == code
+    assert exit_code == "3"
+    assert int(peak_kb) * 1024 / 1e6 < MEMORY_MB_MAX
+    assert float(cpu_s) < CPU_S_MAX
+
+
+def test_a_file_of_nothing_but_mistakes_does_not_fill_the_memory(tmp_path: Path):
+    content, _ = HOSTILE["100,000 jobs of nothing"]
+    (tmp_path / "jobs.yaml").write_bytes(content)
+    command = [sys.executable, "-c", MEASURED, "validate", "--json", "jobs.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment(), check=True)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(told) == 1001
+    assert told[-1]["message"] == "99,000 more of these jobs are not right"
+    assert int(done.stderr.split()[1]) * 1024 / 1e6 < 2 * MEMORY_MB_MAX
+
+
+def in_place(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+
+def by_rename(file: Path, content: bytes) -> None:
+    beside = file.with_suffix(".new")
+    beside.write_bytes(content)
+    beside.replace(file)
+
+
+def by_link(file: Path, content: bytes) -> None:
+    target = file.with_name("elsewhere.txt")
+    target.write_bytes(content)
+    link = file.with_suffix(".link")
+    link.symlink_to(target)
+    link.replace(file)
+
+
+WAYS: list[Callable[[Path, bytes], None]] = [in_place, by_rename, by_link]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_what_was_good_stays_in_force_under_bad_files(way: Callable[[Path, bytes], None], tmp_path: Path):
+    file = tmp_path / "jobs.yaml"
+    file.write_text(GOOD)
+    with Served(tmp_path) as served:
+        served.until_type("run.succeeded", "beat")
+        for content, _ in HOSTILE.values():
+            way(file, content)
+            served.until_type("config.rejected")
+            served.until_type("run.started", "beat")
+        file.unlink()
+        served.until_type("config.rejected")
+        served.until_type("run.started", "beat")
+        way(file, b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").replace("beat", "pulse").encode())
+        served.until_type("config.applied")
+        served.until_type("run.started", "pulse")
+    applied = [event["reason"] for event in served.seen if event["type"] == "config.applied"]
+    assert applied[1:] == ["configuration 2: 1 added, 1 removed"]
+
+
+def test_what_is_due_starts_while_its_file_is_rewritten_a_thousand_times_a_second(tmp_path: Path):
+    file = tmp_path / "jobs.yaml"
+    file.write_text(GOOD)
+    over = threading.Event()
+
+    def scribble() -> None:
+        number = 0
+        while not over.wait(0.001):
+            number += 1
+            file.write_text(f"jobs: [{number}" if number % 2 else f"{GOOD}# {number}\n")
+
+    with Served(tmp_path) as served:
+        served.until_type("run.succeeded", "beat")
+        writer = threading.Thread(target=scribble)
+        writer.start()
+        try:
+            starts = [served.until_type("run.started", "beat") for _ in range(6)]
+        finally:
+            over.set()
+            writer.join()
+    ticks = [parse_instant(event["run"].split(":", 2)[2]) for event in starts]
+    late = [parse_instant(event["time"]) - tick for event, tick in zip(starts, ticks, strict=True)]
+    assert {after - before for before, after in pairwise(ticks)} == {timedelta(seconds=1)}
+    assert median(late) < timedelta(seconds=1)

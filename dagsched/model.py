@@ -431,6 +431,15 @@ def format_instant(instant: datetime) -> str:
     return f"{text}.{millisecond:03}Z" if millisecond else f"{text}Z"
 
 
+def format_step(by: timedelta) -> str:
+    """Return by how much a clock was set, with its sign, to the second.
+
+    >>> format_step(timedelta(hours=1)), format_step(timedelta(seconds=-3599.6))
+    ('+1:00:00', '-1:00:00')
+    """
+    return f"{'-' if by < timedelta(0) else '+'}{timedelta(seconds=round(abs(by).total_seconds()))}"
+
+
 def parse_instant(text: str) -> datetime:
     """Return the aware UTC instant of RFC 3339 text, cut to milliseconds; naive text raises ValueError."""
     moment = datetime.fromisoformat(text)

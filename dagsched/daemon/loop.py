@@ -24,7 +24,7 @@ from dagsched.engine.commands import Command, StartAttempt, StopAttempt
 from dagsched.errors import DagschedError, HandlerError, Refused, StoreError, StoreUnavailable
 from dagsched.executor import Exited, Inventory, Remark, Report, SpawnerGone, Started
 from dagsched.handlers import Launch, launch
-from dagsched.model import Config, EventRow, Exit, Job, Outcome, OutputRef, Run
+from dagsched.model import Config, EventRow, Exit, Job, Outcome, OutputRef, Run, format_step
 from dagsched.stores.contract import Batch, Store
 
 log = logging.getLogger("dagsched.daemon")
@@ -257,7 +257,7 @@ class Loop:
         by, self._offset = offset - self._offset, offset
         if abs(by) > STEP:
             by = timedelta(milliseconds=round(by.total_seconds() * 1000))
-            log.warning("the wall clock was set by %s", by)
+            log.warning("the wall clock was set by %s", format_step(by))
             self._take(turn, self._applied(events.ClockStepped(self._clock.now(), by)))
 
     def _apply(self, turn: _Turn, item: events.Event | Ask) -> None:

@@ -38,6 +38,7 @@ from dagsched.model import (
     Outcome,
     Run,
     RunState,
+    format_step,
     parse_run_name,
     run_name,
 )
@@ -208,7 +209,7 @@ class Plan:
         for run in list(self.book.ledger.all_live()):
             if run.state is RunState.RETRYING and run.not_before is not None:
                 self.book.amend(run, not_before=run.not_before + event.by)
-        self.book.note("clock.stepped", reason=f"by {event.by}")
+        self.book.note("clock.stepped", reason=f"by {format_step(event.by)}")
         self.seats.rewind_timers()
 
     # ------------------------------------------------------------ configuration

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,22 +22,26 @@ Event = Mapping[str, Any]
 
 
 class Served:
-    """`dagsched run --json` on a folder's jobs.yaml; a context that leaves no process behind."""
+    """`dagsched run --json` on a folder's jobs.yaml; a context that leaves no process behind.
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    `wrap`: a program that is given the command and becomes it, such as `prlimit`. `env`: more of an environment.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, wrap: Sequence[str] = (), env: Mapping[str, str] = {}) -> None:
         self.folder, self._arguments = folder, arguments
+        self._wrap, self._env = wrap, env
         self.seen: list[Event] = []
         self._lines: queue.Queue[Event | None] = queue.Queue()
 
     def __enter__(self) -> Self:
         with (self.folder / "stderr").open("a") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dagsched", "run", "--json", *self._arguments],
+                [*self._wrap, sys.executable, "-m", "dagsched", "run", "--json", *self._arguments],
                 cwd=self.folder,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-                env=environment(),
+                env={**environment(), **self._env},
             )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -79,6 +83,15 @@ class Served:
     def until_type(self, type: str, job: str | None = None) -> Event:
         """Return the next event of a type, and of a job if one is named."""
         return self.until(lambda event: event["type"] == type and job in (None, event["job"]), f"{type} of {job}")
+
+    def drain(self) -> None:
+        """Take in what the daemon, which is dead or killed now, had printed before."""
+        if self.process.poll() is None:
+            return
+        self._reader.join()
+        while not self._lines.empty():
+            if (event := self._lines.get()) is not None:
+                self.seen.append(event)
 
     def signal(self, number: int) -> None:
         """Send a signal to the daemon."""

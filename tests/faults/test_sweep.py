@@ -1,0 +1,102 @@
+"""kill -9 at every write, clone and sync of one run's life, of the daemon and of the spawner in turn.
+
+A first life is only watched: which thread makes which calls, and how many. Then each of these calls is the one at which
+the process is killed, and the next daemon or spawner has to make good what was cut short. Between two kills nothing is
+reset: the state that one leaves is the one that the next has to live with. The ordinary tests take every so many calls;
+`DAGSCHED_SWEEP=all` takes each one, and goes on in each thread until a life has no more such call.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.executor.harness import is_alive
+from tests.faults.hands import spawner_of, wait_until
+from tests.faults.injecting import CLONES, NAMES, SYNCS, WRITES, counted, injected, threads
+from tests.faults.lives import Lives
+from tests.faults.machine import at_most
+
+CALLS = (*WRITES, *CLONES, *SYNCS, *NAMES)
+TAKES_ALL = os.environ.get("DAGSCHED_SWEEP") == "all"
+CALLS_OF_A_SHORT_SWEEP = 12
+KILLS_MIN = 12 if TAKES_ALL else 6
+# What the record shows is durable; what the daemon and the spawner still say of it comes a moment later.
+SETTLED_S = 0.05
+
+Call = tuple[int, str, int]
+
+
+@pytest.fixture
+def lives(tmp_path: Path) -> Iterator[Lives]:
+    lives = Lives(tmp_path, attempts=5)
+    try:
+        lives.trigger("long")
+        yield lives
+    finally:
+        lives.close()
+
+
+def test_a_daemon_killed_at_any_call_of_a_runs_life_loses_nothing_and_repeats_nothing(lives: Lives) -> None:
+    kills = 0
+    for thread, name, number in calls_of_a_life(lives, lambda: lives.daemon.process.pid):
+        if is_killed_at(lives, lives.daemon.process.pid, thread, name, number):
+            kills += 1
+            lives.restart()
+            assert ("attempt.adopted", "long") in [(event["type"], event["job"]) for event in lives.daemon.seen]
+        lives.come_to_rest()
+    lives.stop()
+    print(f"{kills} kills, restarts {statistics.median(lives.restart_s):.2f} s, at most {max(lives.restart_s):.2f} s")
+    assert kills >= KILLS_MIN
+    assert lives.verdict() == []
+    assert statistics.median(lives.restart_s) < at_most(2)
+
+
+def test_a_spawner_killed_at_any_call_of_a_runs_life_leaves_a_true_record(lives: Lives) -> None:
+    kills = 0
+    for thread, name, number in calls_of_a_life(lives, lambda: spawner_of(lives.state)):
+        if is_killed_at(lives, spawner_of(lives.state), thread, name, number):
+            kills += 1
+            lives.spawner_kills.append(time.time())
+            lives.daemon.until_type("run.started", "long")
+        lives.come_to_rest()
+    lives.stop()
+    print(f"{kills} kills")
+    assert kills >= KILLS_MIN
+    assert lives.verdict() == []
+
+
+def calls_of_a_life(lives: Lives, pid: Callable[[], int]) -> Iterator[Call]:
+    """Yield the calls at which to kill: (thread, name, which one of it)."""
+    for _ in range(3):
+        # The first lives pay for what was before them: the database's log, which is long, goes into the database.
+        lives.trigger("work")
+        lives.come_to_rest()
+    with counted(pid(), *CALLS) as found:
+        lives.trigger("work")
+        lives.come_to_rest()
+    every = [(thread, name, n) for (thread, name), count in sorted(found.items()) for n in range(1, count + 1)]
+    print(f"calls of a life: {dict(found)}")
+    if not TAKES_ALL:
+        yield from every[:: -(-len(every) // CALLS_OF_A_SHORT_SWEEP)]
+        return
+    for (thread, name), count in sorted(found.items()):
+        # One life may need a call or two more than another.
+        yield from ((thread, name, number) for number in range(1, count + 3))
+
+
+def is_killed_at(lives: Lives, pid: int, thread: int, name: str, number: int) -> bool:
+    """Trigger a run and let it live, unless the process is killed at that call before."""
+    order = threads(pid)
+    if thread >= len(order):
+        return False  # threads that read files for the daemon come when there are some to read, and were there before
+    with injected(order[thread], f"{name}:signal=SIGKILL:when={number}", all_threads=False):
+        lives.trigger("work")
+        wait_until(lambda: not is_alive(pid) or lives.is_at_rest(), "the end of a life")
+        time.sleep(SETTLED_S)
+    return not is_alive(pid)

@@ -24,6 +24,9 @@ SYNCS = ("fsync", "fdatasync")
 NAMES = ("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "ftruncate")
 PATIENCE_S = 10.0
 
+# Long versions of what the ordinary tests do in part.
+TAKES_ALL = os.environ.get("DAGSCHED_FAULTS") == "all"
+
 
 def needed(tool: str, package: str) -> str:
     """Return where a tool is; without it the test is skipped, but fails in CI, where it must be there."""

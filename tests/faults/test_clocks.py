@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def tick_of(event: Any) -> datetime:
 
 @pytest.mark.parametrize("how", ["set", "suspend"])
 def test_an_hour_forward_is_downtime_and_lengths_do_not_notice(tmp_path: Path, how: str) -> None:
-    """What a suspend looks like from inside: nothing runs, and then the wall clock is far ahead of the monotonic one."""
+    """A suspend looks like this from inside: nothing runs, then the wall clock is far ahead of the monotonic one."""
     wall = WallClock(tmp_path)
     write_jobs(
         tmp_path,
@@ -152,7 +153,7 @@ def test_an_hour_back_makes_no_tick_twice_and_delays_nothing_that_is_a_length(tm
         daemon.until_type("run.succeeded", "often")
     made = ticks(tmp_path, "often")
     spans = [(first, last) for first, last, *_ in made]
-    assert all(last < first for (_, last), (first, _) in zip(spans, spans[1:], strict=False))
+    assert all(last < first for (_, last), (first, _) in pairwise(spans))
     (attempt,) = json.loads(ask(tmp_path, "show", "slow", "--json"))["attempt_list"]
     assert attempt["outcome"] == "timed_out"
 

@@ -3,12 +3,11 @@
 A first life is only watched: which thread makes which calls, and how many. Then each of these calls is the one at which
 the process is killed, and the next daemon or spawner has to make good what was cut short. Between two kills nothing is
 reset: the state that one leaves is the one that the next has to live with. The ordinary tests take every so many calls;
-`DAGSCHED_SWEEP=all` takes each one, and goes on in each thread until a life has no more such call.
+`DAGSCHED_FAULTS=all` takes each one, and goes on in each thread until a life has no more such call.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +17,11 @@ import pytest
 
 from tests.executor.harness import is_alive
 from tests.faults.hands import spawner_of, wait_until
-from tests.faults.injecting import CLONES, NAMES, SYNCS, WRITES, counted, injected, threads
+from tests.faults.injecting import CLONES, NAMES, SYNCS, TAKES_ALL, WRITES, counted, injected, threads
 from tests.faults.lives import Lives
 from tests.faults.machine import at_most
 
 CALLS = (*WRITES, *CLONES, *SYNCS, *NAMES)
-TAKES_ALL = os.environ.get("DAGSCHED_SWEEP") == "all"
 CALLS_OF_A_SHORT_SWEEP = 12
 KILLS_MIN = 12 if TAKES_ALL else 6
 # What the record shows is durable; what the daemon and the spawner still say of it comes a moment later.

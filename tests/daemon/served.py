@@ -84,6 +84,16 @@ class Served:
         """Return the next event of a type, and of a job if one is named."""
         return self.until(lambda event: event["type"] == type and job in (None, event["job"]), f"{type} of {job}")
 
+    def has(self, wanted: Callable[[Event], bool]) -> bool:
+        """Whether an event that `wanted` likes has come, without waiting for one."""
+        while not self._lines.empty():
+            event = self._lines.get()
+            assert event is not None, f"the daemon ended; {self.words()}"
+            self.seen.append(event)
+            if wanted(event):
+                return True
+        return False
+
     def drain(self) -> None:
         """Take in what the daemon, which is dead or killed now, had printed before."""
         if self.process.poll() is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dagsched.api.client import call
-from tests.daemon.served import PATIENCE_S
+from tests.daemon.served import PATIENCE_S, ask
 from tests.torture.processes import spawners
 
 
@@ -26,6 +26,12 @@ def tell(state: Path, verb: str, **body: str) -> dict[str, Any]:
     answer = asyncio.run(call(state, verb, body))
     assert answer is not None, "no daemon is running"
     return answer
+
+
+def attempts_of(folder: Path, run: str) -> list[dict[str, Any]]:
+    """Return the attempts of a run, or of a job's newest, as `show` has them."""
+    found: list[dict[str, Any]] = json.loads(ask(folder, "show", run, "--json"))["attempt_list"]
+    return found
 
 
 def spawner_of(state: Path) -> int:

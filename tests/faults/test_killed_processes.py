@@ -6,7 +6,6 @@ nets catch what a killed spawner left: a cgroup where one may be made, marks and
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
@@ -22,7 +21,7 @@ import pytest
 from dagsched.spawner import cgroups
 from tests.daemon.served import Served, ask, rows
 from tests.executor.harness import is_alive
-from tests.faults.hands import spawner_of, tell, wait_until, write_jobs
+from tests.faults.hands import attempts_of, spawner_of, tell, wait_until, write_jobs
 from tests.faults.machine import at_most
 
 STATE = ".dagsched"
@@ -56,11 +55,6 @@ def end(pids: Sequence[int]) -> None:
 def pids_in(path: Path, count: int) -> list[int]:
     wait_until(lambda: path.exists() and len(path.read_text().split()) >= count, f"{count} processes")
     return [int(word) for word in path.read_text().split()]
-
-
-def attempts_of(folder: Path, job: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(ask(folder, "show", job, "--json"))["attempt_list"]
-    return found
 
 
 def test_a_killed_child_is_a_failure_by_that_signal_within_a_second(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from dagsched.clock import ManualClock
@@ -89,8 +90,8 @@ async def live(folder: Path, hours: float) -> dict[str, list[int]]:
         if clock.now() >= next_edit:
             edition, next_edit = edition + 1, next_edit + EDIT
             config, number = Config(jobs(edition), digest=str(edition)), edition
-            await _granted(loop, lambda now, config=config, number=number: events.ConfigApplied(now, config, number))
-        await _granted(loop, lambda now: events.TriggerRequested(now, "below-5"))
+            await _granted(loop, partial(events.ConfigApplied, config=config, number=number))
+        await _granted(loop, partial(events.TriggerRequested, job="below-5"))
         while hand.end_all(loop, clock) or not loop.has_nothing_to_do():
             await loop.turn()
         runs = hand.seq
@@ -107,19 +108,19 @@ async def live(folder: Path, hours: float) -> dict[str, list[int]]:
     return samples
 
 
-async def _granted(loop: Loop, make: object) -> None:
-    assert callable(make)
+async def _granted(loop: Loop, make: Callable[[datetime], events.Event]) -> None:
     wish = asyncio.ensure_future(loop.ask(make))
     await asyncio.sleep(0)
-    while not wish.done():
-        await loop.turn()
+    await loop.turn()
     await wish
 
 
 def main() -> None:
     """Run the command line."""
     hours = float(sys.argv[1]) if len(sys.argv) > 1 else 24.0
-    with tempfile.TemporaryDirectory(prefix="dagsched-day-") as folder:
+    # In memory where there is such a file system: a day has thousands of syncs, and they are not what is looked at.
+    shared = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(prefix="dagsched-day-", dir=shared) as folder:
         print(json.dumps(asyncio.run(live(Path(folder), hours))))
 
 

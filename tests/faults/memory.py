@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 GROWTH_MAX = 0.05
+WARM_UP = 0.2
 
 
 def resident_kb(pid: int) -> int:
@@ -15,6 +16,11 @@ def resident_kb(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
     raise ProcessLookupError(f"process {pid} has no memory any more")
+
+
+def warm(samples: Sequence[int]) -> Sequence[int]:
+    """Return the samples without the first fifth, in which caches fill and modules load."""
+    return samples[int(len(samples) * WARM_UP) :]
 
 
 def growth(samples: Sequence[float]) -> float:

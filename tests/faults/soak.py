@@ -27,11 +27,10 @@ from typing import Any
 from dagsched.api.client import call
 from dagsched.errors import Refused
 from tests.daemon.served import ask, environment, rows
-from tests.faults.memory import GROWTH_MAX, growth, resident_kb
+from tests.faults.memory import GROWTH_MAX, growth, resident_kb, warm
 from tests.torture.processes import spawners
 
 SAMPLES = 240
-WARM_UP = 0.2
 CHAINS = 5
 DEED_S = 5.0
 
@@ -161,10 +160,10 @@ class Soak:
 
 def verdict(name: str, samples: Sequence[int]) -> bool:
     """Print the figures of one process and return whether its memory stayed within 5 %."""
-    warm = samples[int(len(samples) * WARM_UP) :]
-    grown = growth(warm)
+    after = warm(samples)
+    grown = growth(after)
     print(
-        f"{name}: {samples[0]} kB at first, {warm[0]} kB after the warm-up, {warm[-1]} kB at the end, "
+        f"{name}: {samples[0]} kB at first, {after[0]} kB after the warm-up, {after[-1]} kB at the end, "
         f"at most {max(samples)} kB; {grown:+.1%} ({len(samples)} samples)"
     )
     return grown <= GROWTH_MAX

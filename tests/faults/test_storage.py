@@ -24,7 +24,7 @@ from tests.faults.hands import spawner_of, tell, wait_until, write_jobs
 from tests.faults.injecting import TAKES_ALL, injected, needed
 
 STATE = ".dagsched"
-QUIET_S = 2.5
+QUIET_S = 1.5
 
 Fault = Callable[[], AbstractContextManager[None]]
 HELD = "until [ -e go ]; do sleep 0.05; done"

@@ -44,8 +44,9 @@ PRAGMA synchronous = full
 PRAGMA fullfsync = on
 
 -- name: cache_pages
--- Keep up to 32 MB of pages in memory: history is written and read all over the file.
-PRAGMA cache_size = -32768
+-- Keep up to 2 MB of pages in memory: the live part of a large history fits, and the kernel keeps the rest at hand.
+-- More would fill up over hours and days, and look to whoever watches the daemon like a leak.
+PRAGMA cache_size = -2048
 
 -- name: limit_log
 -- Give disk space back when a long reader had let the log grow beyond 64 MB.

@@ -7,7 +7,7 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 LINK = re.compile(r'\[test\]\((\S+) "(\w+)"\)')
-LINKS = [(page, *link) for page in ("rules.md", "joins.md") for link in LINK.findall((DOCS / page).read_text())]
+LINKS = [(page, *link) for page in ("rules.md", "joins.md", "faults.md") for link in LINK.findall((DOCS / page).read_text())]
 
 
 @pytest.mark.parametrize(("page", "path", "name"), LINKS, ids=[f"{page}-{name}" for page, _, name in LINKS])

@@ -7,7 +7,8 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 LINK = re.compile(r'\[test\]\((\S+) "(\w+)"\)')
-LINKS = [(page, *link) for page in ("rules.md", "joins.md", "faults.md") for link in LINK.findall((DOCS / page).read_text())]
+PAGES = ("rules.md", "joins.md", "faults.md")
+LINKS = [(page, *link) for page in PAGES for link in LINK.findall((DOCS / page).read_text())]
 
 
 @pytest.mark.parametrize(("page", "path", "name"), LINKS, ids=[f"{page}-{name}" for page, _, name in LINKS])

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -45,46 +45,52 @@ def threads(pid: int) -> list[int]:
 
 
 @contextmanager
-def injected(target: int, *injections: str, all_threads: bool = True) -> Iterator[None]:
-    """Spoil calls of a process, or (not `all_threads`) of one of its threads, as long as the context lasts.
+def injected(targets: int | Sequence[int], *injections: str) -> Iterator[None]:
+    """Spoil calls as long as the context lasts: of a process in all its threads, or of the threads that are listed.
 
-    Each injection is what stands behind strace's `-e inject=`, such as `pwrite64,fdatasync:error=ENOSPC`.
+    Each injection is what stands behind strace's `-e inject=`, such as `pwrite64,fdatasync:error=ENOSPC`. What it
+    counts (`when=`), it counts in each thread for itself.
     """
     names = ",".join(injection.partition(":")[0] for injection in injections)
     options = [f"--trace={names}", *(f"--inject={injection}" for injection in injections)]
-    with _attached(target, options, Path(os.devnull), all_threads):
+    with _attached(targets, options, Path(os.devnull)):
         yield
 
 
 @contextmanager
-def counted(target: int, *names: str) -> Iterator[Counter[tuple[int, str]]]:
-    """Count the calls of these names; afterwards there is a number for each (thread as `threads` has it, name)."""
+def counted(target: int, *names: str) -> Iterator[Counter[tuple[bool, str]]]:
+    """Count the calls of these names, afterwards: (whether by the main thread, name) → the most by any one thread."""
     found: Counter[tuple[int, str]] = Counter()
-    order = threads(target)
+    most: Counter[tuple[bool, str]] = Counter()
+    known = threads(target)
     listing = Path(f"/tmp/{os.getpid()}.calls")
     try:
         # Not every machine has each of these calls, which is what the question mark is for.
-        with _attached(target, [f"--trace={','.join(f'?{name}' for name in names)}"], listing, True):
-            yield found
+        with _attached(target, [f"--trace={','.join(f'?{name}' for name in names)}"], listing):
+            yield most
         for line in listing.read_text(errors="replace").splitlines():
             call = re.match(r"(\d+) +(\w+)\(", line)
-            if call is not None and int(call[1]) in order:
-                found[order.index(int(call[1])), call[2]] += 1
+            if call is not None and int(call[1]) in known:
+                found[int(call[1]), call[2]] += 1
+        for (thread, name), count in found.items():
+            most[thread == target, name] = max(most[thread == target, name], count)
     finally:
         listing.unlink(missing_ok=True)
 
 
 @contextmanager
-def _attached(target: int, options: list[str], listing: Path, all_threads: bool) -> Iterator[None]:
+def _attached(targets: int | Sequence[int], options: list[str], listing: Path) -> Iterator[None]:
     strace = needed("strace", "strace")
-    follow = ["-f"] if all_threads else []
+    chosen = ["-f", "-p", str(targets)] if isinstance(targets, int) else [f"-p{target}" for target in targets]
     with subprocess.Popen(
-        [strace, *follow, "-s", "0", *options, "-o", str(listing), "-p", str(target)],
+        [strace, "-s", "0", *options, "-o", str(listing), *chosen],
         stderr=subprocess.PIPE,
     ) as tracer:
         assert tracer.stderr is not None
-        told = tracer.stderr.readline()  # it says so once it has attached, or why it cannot
-        assert b" attached" in told, f"strace: {told.decode()}{tracer.stderr.read().decode()}"
+        # It says so whenever it has attached to one, or why it cannot.
+        for _ in [targets] if isinstance(targets, int) else targets:
+            told = tracer.stderr.readline()
+            assert b" attached" in told, f"strace: {told.decode()}{tracer.stderr.read().decode()}"
         try:
             yield
         finally:

@@ -22,6 +22,7 @@ from dagsched.errors import NoDaemon
 from tests.daemon.served import Event, Served, ask, environment, rows
 from tests.faults import past
 from tests.faults.hands import wait_until
+from tests.faults.machine import bare_start_s
 from tests.torture import shows
 from tests.torture.auditor import audit, repeated_work
 from tests.torture.evidence import Evidence, Version, instant, read_journal
@@ -35,7 +36,8 @@ ROWS = 10_000
 class Lives:
     """A folder with a job file, a state in which 10,000 runs are over, and one daemon after another.
 
-    `seen`: what all daemons have printed, which is what was durable by then. `restart_s`: how long each start took.
+    `seen`: what all daemons have printed, which is what was durable by then. `restart_s`: how long each start took,
+    and `bare_s` how long that of a bare interpreter took then.
     """
 
     def __init__(self, folder: Path, attempts: int) -> None:
@@ -43,6 +45,7 @@ class Lives:
         self.journal = folder / "journal.txt"
         self.seen: list[Event] = []
         self.restart_s: list[float] = []
+        self.bare_s: list[float] = []
         self.spawner_kills: list[float] = []
         self.verbs: list[dict[str, Any]] = []
         self._sheet = self._jobs(attempts)
@@ -78,6 +81,7 @@ class Lives:
         daemon.__enter__()
         daemon.until_type("daemon.started")
         self.restart_s.append(time.monotonic() - began)
+        self.bare_s.append(bare_start_s())
         return daemon
 
     def restart(self) -> None:

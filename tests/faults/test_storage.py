@@ -182,7 +182,7 @@ def test_a_spawner_whose_disk_fails_refuses_starts_and_says_so(tmp_path: Path) -
     write_jobs(tmp_path, {"a": {"run": "echo x >> journal", "retry": {"max_attempts": 20, "delay": "200ms"}}})
     with Served(tmp_path) as daemon:
         daemon.until_type("daemon.started")
-        with injected(spawner_of(tmp_path / STATE), "write:error=EIO", all_threads=False):
+        with injected([spawner_of(tmp_path / STATE)], "write:error=EIO"):
             tell(tmp_path / STATE, "trigger", job="a")
             refused = daemon.until_type("run.retrying", "a")
             assert "Input/output error" in refused["reason"]

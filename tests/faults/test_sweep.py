@@ -1,9 +1,10 @@
 """kill -9 at every write, clone and sync of one run's life, of the daemon and of the spawner in turn.
 
-A first life is only watched: which thread makes which calls, and how many. Then each of these calls is the one at which
-the process is killed, and the next daemon or spawner has to make good what was cut short. Between two kills nothing is
-reset: the state that one leaves is the one that the next has to live with. The ordinary tests take every so many calls;
-`DAGSCHED_FAULTS=all` takes each one, and goes on in each thread until a life has no more such call.
+A first life is only watched: which calls the main thread makes and which the others, and how many. Then each of these
+calls is the one at which the process is killed, and the next daemon or spawner has to make good what was cut short.
+Between two kills nothing is reset: the state that one leaves is the one that the next has to live with. The ordinary
+tests take every so many calls; `DAGSCHED_FAULTS=all` takes each one, and in each thread two more than the first life
+had.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from tests.faults.machine import at_most
 
 CALLS = (*WRITES, *CLONES, *SYNCS, *NAMES)
 CALLS_OF_A_SHORT_SWEEP = 12
-KILLS_MIN = 12 if TAKES_ALL else 6
+KILLS_MIN = 60 if TAKES_ALL else 6
 # What the record shows is durable; what the daemon and the spawner still say of it comes a moment later.
 SETTLED_S = 0.05
 
-Call = tuple[int, str, int]
+Call = tuple[bool, str, int]
 
 
 @pytest.fixture
@@ -42,8 +43,8 @@ def lives(tmp_path: Path) -> Iterator[Lives]:
 
 def test_a_daemon_killed_at_any_call_of_a_runs_life_loses_nothing_and_repeats_nothing(lives: Lives) -> None:
     kills = 0
-    for thread, name, number in calls_of_a_life(lives, lambda: lives.daemon.process.pid):
-        if is_killed_at(lives, lives.daemon.process.pid, thread, name, number):
+    for main, name, number in calls_of_a_life(lives, lambda: lives.daemon.process.pid):
+        if is_killed_at(lives, lives.daemon.process.pid, main, name, number):
             kills += 1
             lives.restart()
             assert ("attempt.adopted", "long") in [(event["type"], event["job"]) for event in lives.daemon.seen]
@@ -52,25 +53,25 @@ def test_a_daemon_killed_at_any_call_of_a_runs_life_loses_nothing_and_repeats_no
     print(f"{kills} kills, restarts {statistics.median(lives.restart_s):.2f} s, at most {max(lives.restart_s):.2f} s")
     assert kills >= KILLS_MIN
     assert lives.verdict() == []
-    assert statistics.median(lives.restart_s) < at_most(2)
+    assert statistics.median(lives.restart_s) < at_most(2, statistics.median(lives.bare_s))
 
 
 def test_a_spawner_killed_at_any_call_of_a_runs_life_leaves_a_true_record(lives: Lives) -> None:
     kills = 0
-    for thread, name, number in calls_of_a_life(lives, lambda: spawner_of(lives.state)):
-        if is_killed_at(lives, spawner_of(lives.state), thread, name, number):
+    for main, name, number in calls_of_a_life(lives, lambda: spawner_of(lives.state)):
+        if is_killed_at(lives, spawner_of(lives.state), main, name, number):
             kills += 1
             lives.spawner_kills.append(time.time())
             lives.daemon.until_type("run.started", "long")
         lives.come_to_rest()
     lives.stop()
     print(f"{kills} kills")
-    assert kills >= KILLS_MIN
+    assert kills >= 6
     assert lives.verdict() == []
 
 
 def calls_of_a_life(lives: Lives, pid: Callable[[], int]) -> Iterator[Call]:
-    """Yield the calls at which to kill: (thread, name, which one of it)."""
+    """Yield the calls at which to kill: (whether in the main thread, name, which one of it)."""
     for _ in range(3):
         # The first lives pay for what was before them: the database's log, which is long, goes into the database.
         lives.trigger("work")
@@ -78,22 +79,17 @@ def calls_of_a_life(lives: Lives, pid: Callable[[], int]) -> Iterator[Call]:
     with counted(pid(), *CALLS) as found:
         lives.trigger("work")
         lives.come_to_rest()
-    every = [(thread, name, n) for (thread, name), count in sorted(found.items()) for n in range(1, count + 1)]
     print(f"calls of a life: {dict(found)}")
-    if not TAKES_ALL:
-        yield from every[:: -(-len(every) // CALLS_OF_A_SHORT_SWEEP)]
-        return
-    for (thread, name), count in sorted(found.items()):
-        # One life may need a call or two more than another.
-        yield from ((thread, name, number) for number in range(1, count + 3))
+    # One life may need a call or two more than another.
+    more = 2 if TAKES_ALL else 0
+    every = [(main, name, n) for (main, name), count in sorted(found.items()) for n in range(1, count + more + 1)]
+    yield from every if TAKES_ALL else every[:: -(-len(every) // CALLS_OF_A_SHORT_SWEEP)]
 
 
-def is_killed_at(lives: Lives, pid: int, thread: int, name: str, number: int) -> bool:
-    """Trigger a run and let it live, unless the process is killed at that call before."""
-    order = threads(pid)
-    if thread >= len(order):
-        return False  # threads that read files for the daemon come when there are some to read, and were there before
-    with injected(order[thread], f"{name}:signal=SIGKILL:when={number}", all_threads=False):
+def is_killed_at(lives: Lives, pid: int, main: bool, name: str, number: int) -> bool:
+    """Trigger a run and let it live, unless the main thread, or one of the others, is killed at that call before."""
+    targets = [pid] if main else [each for each in threads(pid) if each != pid]
+    with injected(targets, f"{name}:signal=SIGKILL:when={number}"):
         lives.trigger("work")
         wait_until(lambda: not is_alive(pid) or lives.is_at_rest(), "the end of a life")
         time.sleep(SETTLED_S)

@@ -54,7 +54,7 @@ def test_a_daemon_frozen_for_seconds_loses_no_tick_and_finds_what_ended_meanwhil
     write_jobs(
         tmp_path,
         {
-            "often": {"schedule": {"every": "1s"}, "catchup": "all", "run": "true"},
+            "often": {"schedule": {"every": "1s"}, "catchup": "all", "overlap": "queue", "run": "true"},
             "held": {"run": f"{HELD}; touch done"},
         },
     )
@@ -92,9 +92,10 @@ def test_an_hour_forward_is_downtime_and_lengths_do_not_notice(tmp_path: Path, h
             "held": {"run": HELD, "timeout": "30m"},
         },
     )
+    wall.set(off := into_five_minutes())
     with Served(tmp_path, env=wall.env) as daemon:
         daemon.until_type("daemon.started")
-        began = datetime.now(UTC)
+        began = datetime.now(UTC) + off
         tell(tmp_path / STATE, "trigger", job="held")
         daemon.until_type("run.started", "held")
         if how == "suspend":
@@ -110,7 +111,7 @@ def test_an_hour_forward_is_downtime_and_lengths_do_not_notice(tmp_path: Path, h
         daemon.until_type("run.succeeded", "held")
     due = [first for first, *_ in ticks(tmp_path, "each")]
     assert len(due) == 6
-    assert all(began < tick <= datetime.now(UTC) + HOUR for tick in due)
+    assert all(began < tick <= datetime.now(UTC) + off + HOUR for tick in due)
     assert {state for _, _, state, _ in ticks(tmp_path, "each")} == {"success"}
     left_out, ran = ticks(tmp_path, "newest")
     assert ran[0] == due[-1]
@@ -120,6 +121,12 @@ def test_an_hour_forward_is_downtime_and_lengths_do_not_notice(tmp_path: Path, h
     (missed,) = ticks(tmp_path, "none")
     assert missed[:3] == (due[0], due[-1], "missed")
     assert "down" in missed[3]
+
+
+def into_five_minutes() -> timedelta:
+    """Return how to set a clock so that the last and the next tick of a job that is due every ten are far away."""
+    now = datetime.now(UTC)
+    return timedelta(minutes=5) - (now - now.replace(minute=now.minute // 10 * 10, second=0, microsecond=0))
 
 
 def test_an_hour_back_makes_no_tick_twice_and_delays_nothing_that_is_a_length(tmp_path: Path) -> None:

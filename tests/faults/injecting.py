@@ -26,6 +26,7 @@ PATIENCE_S = 10.0
 
 # Long versions of what the ordinary tests do in part.
 TAKES_ALL = os.environ.get("DAGSCHED_FAULTS") == "all"
+LONG = pytest.mark.skipif(not TAKES_ALL, reason="a variant of one that is tested; DAGSCHED_FAULTS=all has it too")
 
 
 def needed(tool: str, package: str) -> str:

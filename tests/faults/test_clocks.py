@@ -21,6 +21,7 @@ from dagsched.spawner import processes
 from tests.daemon.served import Served, ask, rows
 from tests.faults.faketime import WallClock
 from tests.faults.hands import spawner_of, tell, wait_until, write_jobs
+from tests.faults.injecting import LONG
 
 STATE = ".dagsched"
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
@@ -79,7 +80,7 @@ def tick_of(event: Any) -> datetime:
     return datetime.fromisoformat(event["run"].split(":", 2)[2])
 
 
-@pytest.mark.parametrize("how", ["set", "suspend"])
+@pytest.mark.parametrize("how", [pytest.param("set", marks=LONG), "suspend"])
 def test_an_hour_forward_is_downtime_and_lengths_do_not_notice(tmp_path: Path, how: str) -> None:
     """A suspend looks like this from inside: nothing runs, then the wall clock is far ahead of the monotonic one."""
     wall = WallClock(tmp_path)

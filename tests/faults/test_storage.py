@@ -21,7 +21,7 @@ import pytest
 
 from tests.daemon.served import Served, ask, environment, rows
 from tests.faults.hands import spawner_of, tell, wait_until, write_jobs
-from tests.faults.injecting import TAKES_ALL, injected, needed
+from tests.faults.injecting import LONG, TAKES_ALL, injected, needed
 
 STATE = ".dagsched"
 QUIET_S = 1.5
@@ -126,7 +126,10 @@ FAULTS: Mapping[str, Callable[[int], AbstractContextManager[None]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+OFTEN = ("ENOSPC at each write", "EIO at each sync")
+
+
+@pytest.mark.parametrize("fault", [name if name in OFTEN else pytest.param(name, marks=LONG) for name in FAULTS])
 def test_a_disk_that_fails_stops_starts_keeps_what_runs_and_recovers_by_itself(tmp_path: Path, fault: str) -> None:
     write_jobs(tmp_path, JOBS)
     with Served(tmp_path) as daemon:
@@ -247,7 +250,7 @@ def test_a_damaged_database_is_one_line_and_the_file_is_kept(tmp_path: Path, dam
         daemon.until_type("run.succeeded", "often")
 
 
-@pytest.mark.parametrize("damage", [truncated, flipped])
+@pytest.mark.parametrize("damage", [truncated, pytest.param(flipped, marks=LONG)])
 def test_a_database_damaged_in_use_brings_no_start_that_is_not_on_record(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:

@@ -36,6 +36,7 @@ RETRY_MAX_S = 5.0
 # How much is done before others get a turn of the event loop: a slice takes a millisecond or two.
 EVENTS_AT_ONCE = 8
 STARTS_AT_ONCE = 32
+DUE_PER_COMMIT = 4
 SHOWN_AT_ONCE = 128
 # A commit of more than that gains nothing, and keeps the first of them waiting.
 EVENTS_PER_COMMIT = 1024
@@ -63,6 +64,8 @@ class Hand(Protocol):
     def acknowledge(self, seq: int) -> None: ...
 
     def settled(self) -> None: ...
+
+    def send(self) -> None: ...
 
 
 class PlanBroken(Exception):
@@ -208,7 +211,12 @@ class Loop:
             taken += 1
             if not taken % EVENTS_AT_ONCE:
                 await asyncio.sleep(0)
-        self._take(turn, self._applied(events.TimePassed(self._clock.now())))
+        for _ in range(DUE_PER_COMMIT):
+            now, at = self._clock.now(), self.plan.wake_at()
+            if at is None or at > now:
+                break
+            self._take(turn, self._applied(events.TimePassed(now)))
+            await asyncio.sleep(0)
 
     async def _keep(self, turn: _Turn) -> None:
         try:
@@ -329,6 +337,8 @@ class Loop:
             self._hand.acknowledge(seq)
         if turn.settled:
             self._hand.settled()
+        # At once: what follows is for eyes, and the next processes wait for nothing else.
+        self._hand.send()
         for future, answer in turn.answers:
             if not future.done():
                 future.set_result(answer)

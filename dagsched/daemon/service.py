@@ -26,7 +26,7 @@ from dagsched.config import Problem, load, rows
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
-from dagsched.daemon.memory import settle
+from dagsched.daemon.memory import rest, settle
 from dagsched.daemon.restoring import restored, rows_for_edit
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
@@ -178,6 +178,7 @@ class Daemon:
         if not await self._has_started(self._begin(loaded.config, last.number if last else 0, once=True)):
             self._interrupts = len(self._early_signals)
             return
+        rest()
         self._is_up = True
         self._heed_early_signals()
         await self._turning(self.loop.ask(lambda now: events.OnceRequested(now, tuple(wanted))))

@@ -226,6 +226,10 @@ class Executor:
             self._sending = True
             asyncio.get_running_loop().call_soon(self._send_later)
 
+    def send(self) -> None:
+        """Send what was ordered now and not at the end of this turn of the loop; of many orders, the first."""
+        self._send(ORDERS_PER_TURN)
+
     def _send_later(self) -> None:
         self._sending = False
         self._send(ORDERS_PER_TURN)

@@ -8,8 +8,10 @@ so that `dagsched/__init__.py` is never imported in it.
 
     __main__.py    arguments, the lock, the first connection
     server.py      the loop: orders in, processes started and reaped, exits out
+    work.py        every attempt from its order to its exit record
     attempt.py     one attempt while it is known here
     spawning.py    an order becomes a process
+    forks.py       attempts forked from a warm process
     family.py      whose process is that? Attribution, signals to everything an attempt left
     processes.py   what the kernel says about processes (/proc, prctl)
     cgroups.py     a cgroup (v2) around the spawner, where one may be made

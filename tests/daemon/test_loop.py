@@ -41,6 +41,9 @@ class FakeHand:
     def settled(self) -> None:
         self.settlements += 1
 
+    def send(self) -> None:
+        """Everything was carried out when it was ordered."""
+
 
 class Watcher:
     """Keeps what observers are told."""

@@ -80,6 +80,9 @@ class Hand:
         self._world.burn("before it is settled")
         self._machine.send(self._machine.settle)
 
+    def send(self) -> None:
+        """Everything was sent when it was ordered."""
+
 
 class Reply:
     """The future of a wish that nobody awaits."""

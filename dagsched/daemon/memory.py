@@ -10,7 +10,6 @@ import ctypes
 import gc
 from contextlib import suppress
 
-
 # Runs and events are freed when their last reference goes; a look for cycles among them after each 700 finds none.
 OBJECTS_BEFORE_A_LOOK = 20_000
 

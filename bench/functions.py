@@ -2,7 +2,8 @@
 
 Measured: 2,000 jobs of `handler: python` in 20 layers of 100 with 1-3 upstreams each, by
 `dagsched run --once --slots 8` on a new state: functions a second of the whole process and from the first start to the
-last end, and processor time a function.
+last end, and processor time a function. With `reuse: true`, as the workers of all these peers do many functions each,
+and with a process for each function, which none of them gives.
 
 Yardstick: Huey on SQLite with 2,000 tasks that wait for nothing, in turns: a process that enqueues them, then its
 consumer until the queue is empty. Both together, and the consumption from the first task taken to the last. `durable`
@@ -28,7 +29,8 @@ from yard.peers import PROGRAMS, look_for, peer_command, peer_program, peer_pyth
 from yard.processes import children_cpu_s
 from yard.whole import Ran, add_rates, run_dagsched, run_program
 
-NOOP = {"handler": "python", "with": {"function": "noop:noop", "path": str(PROGRAMS)}}
+NOOP = {"handler": "python", "with": {"function": "noop:noop", "path": str(PROGRAMS), "reuse": True}}
+ALONE = {"handler": "python", "with": {"function": "noop:noop", "path": str(PROGRAMS)}}
 GOALS = {"huey": 1, "dask": 5}
 WORKERS = (("thread", 1), ("thread", 4), ("process", 1), ("process", 2))
 FSYNC = {"durable": "1", "not durable": "0"}
@@ -46,11 +48,14 @@ def main() -> None:
     huey = look_for(report, "huey", lambda: (peer_python("huey"), peer_command("huey_consumer")))
     dask = look_for(report, "dask", lambda: (peer_python("distributed"), peer_program("dask"))[1])
     ours: list[Ran] = []
+    alone: list[Ran] = []
     hueys: dict[str, list[Ran]] = {}
     dasks: dict[str, list[Ran]] = {}
     for _ in range(args.runs):
         with scratch() as folder:
             ours.append(run_dagsched(folder, edges, dict.fromkeys(edges, NOOP)))
+        with scratch() as folder:
+            alone.append(run_dagsched(folder, edges, dict.fromkeys(edges, ALONE)))
         if huey:
             for durability, fsync in FSYNC.items():
                 for kind, workers in WORKERS:
@@ -61,6 +66,7 @@ def main() -> None:
             for scheduler in ("cluster", "threads"):
                 with scratch() as folder:
                     dasks.setdefault(f"dask, {scheduler}", []).append(run_program(dask, folder, edges, scheduler))
+    add_rates(report, "dagsched, a process for each function", len(edges), alone, "function")
     tell(report, len(edges), ours, hueys, dasks)
     report.print(as_json=args.json)
 

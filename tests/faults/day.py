@@ -28,6 +28,7 @@ from dagsched.executor import Exited, Started
 from dagsched.handlers import Launch
 from dagsched.model import Config, Exit, Job, Outcome, RetryPolicy, Schedule
 from dagsched.stores import open_store
+from dagsched.stores.contract import Store
 from tests.engine.bench_of_one import START, job
 from tests.faults.memory import resident_kb
 
@@ -51,6 +52,8 @@ class Straw:
     def acknowledge(self, seq: int) -> None: ...
 
     def settled(self) -> None: ...
+
+    def send(self) -> None: ...
 
     def end_all(self, loop: Loop, clock: ManualClock) -> bool:
         """Report the end of whatever was started; whether there was anything."""
@@ -78,6 +81,14 @@ async def live(folder: Path, hours: float) -> dict[str, list[int]]:
     store = open_store(folder)
     await store.open(write=True)
     await store.acquire("a day")
+    try:
+        return await _live(store, hours)
+    finally:
+        # Also when it fails: the thread of an open connection would keep this process for ever.
+        await store.close()
+
+
+async def _live(store: Store, hours: float) -> dict[str, list[int]]:
     clock, hand = ManualClock(START), Straw()
     samples: dict[str, list[int]] = {"blocks": [], "resident_kb": []}
     loop = Loop(Plan(), store, hand, clock, Nobody(), timedelta(seconds=10))
@@ -101,7 +112,6 @@ async def live(folder: Path, hours: float) -> dict[str, list[int]]:
         wake = loop.plan.wake_at()
         clock.advance(min(MINUTE, max(timedelta(milliseconds=1), (wake or end) - clock.now())))
         loop.wake()
-    await store.close()
     assert runs > 400 * hours, f"only {runs} attempts in {hours} hours"
     return samples
 

@@ -37,6 +37,7 @@ FSYNC = {"durable": "1", "not durable": "0"}
 # Between two looks whether the queue is empty; a look costs the consumer's database next to nothing.
 LOOK_S = 0.005
 END_S = 10
+SETTLED_S = 1
 
 
 def main() -> None:
@@ -103,7 +104,7 @@ def run_huey(huey: tuple[str, str], folder: Path, count: int, fsync: str, kind: 
     start, used = time.perf_counter(), children_cpu_s()
     subprocess.run([python, "-c", f"import huey_tasks; huey_tasks.enqueue({count})"], env=env, check=True)
     inner_s = consume(consumer, file, env, count, ["-k", kind, "-w", str(workers)])
-    return Ran(Took(time.perf_counter() - start, children_cpu_s() - used), inner_s)
+    return Ran(Took(time.perf_counter() - start - SETTLED_S, children_cpu_s() - used), inner_s)
 
 
 def consume(consumer: str, file: Path, env: dict[str, str], count: int, how: Sequence[str]) -> float:
@@ -126,6 +127,8 @@ def consume(consumer: str, file: Path, env: dict[str, str], count: int, how: Seq
                 first = time.perf_counter()
         assert first is not None
         seconds = time.perf_counter() - first
+        # One that is interrupted while it still starts its workers tells of that as of an error.
+        time.sleep(SETTLED_S)
     finally:
         queue.close()
         end(process)

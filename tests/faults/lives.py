@@ -55,7 +55,7 @@ class Lives:
 
     def _jobs(self, attempts: int) -> Mapping[str, Any]:
         def worker(seconds: str) -> list[str]:
-            return [sys.executable, "-I", "-S", str(WORKER), str(self.journal), seconds, "0", "-", "1"]
+            return [sys.executable, "-I", "-S", str(WORKER), str(self.journal), seconds, "0", "-", "-"]
 
         retry = {"max_attempts": attempts, "delay": "20ms", "backoff": "constant"}
         return {

@@ -238,6 +238,7 @@ def test_a_daemon_out_of_memory_leaves_a_sound_state_and_the_next_one_adopts(tmp
         daemon.until_type("daemon.started")
         tell(tmp_path / STATE, "trigger", job="held")
         daemon.until_type("run.started", "held")
+        daemon.until_type("run.succeeded", "often")
         pid = daemon.process.pid
         used = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         with limited(pid, resource.RLIMIT_AS, used // 2):

@@ -53,7 +53,7 @@ BUILDS: Sequence[Build] = (
         "intrude",
     ),
     _build(
-        "double-start", "P2", "spawner/server.py",
+        "double-start", "P2", "spawner/work.py",
         "            attempt.pid = self.starter.start(order, attempt.log.fd, attempt.output)\n",
         "            self.starter.start(order, attempt.log.fd, attempt.output)\n"
         "            attempt.pid = self.starter.start(order, attempt.log.fd, attempt.output)\n",
@@ -96,14 +96,14 @@ BUILDS: Sequence[Build] = (
         "kill",
     ),
     _build(
-        "timeouts-ignored", "P5", "spawner/server.py",
+        "timeouts-ignored", "P5", "spawner/work.py",
         '        if order["timeout_s"] is not None:\n',
         "        if False:\n",
     ),
     _build(
         "started-before-the-commit", "P6", "daemon/loop.py",
         "            await self._commit(turn.outbox.sealed())\n",
-        "            self._carry_out(turn.outbox.acts)\n"
+        "            await self._carry_out(turn.outbox.acts)\n"
         "            turn.outbox.acts = []\n"
         "            await asyncio.sleep(0.3)\n"
         "            await self._commit(turn.outbox.sealed())\n",
@@ -137,7 +137,7 @@ BUILDS: Sequence[Build] = (
         "kill",
     ),
     _build(
-        "leftovers-not-awaited", "P9", "spawner/server.py",
+        "leftovers-not-awaited", "P9", "spawner/work.py",
         "        if not attempt.strays:\n            self._finish(attempt)\n",
         "        if True:\n            self._finish(attempt)\n",
     ),
@@ -187,7 +187,7 @@ BUILDS: Sequence[Build] = (
     Build(
         "leftovers-survive-a-stop", "P15",
         (
-            Patch("spawner/server.py", "        if not attempt.strays:\n", "        if True:\n"),
+            Patch("spawner/work.py", "        if not attempt.strays:\n", "        if True:\n"),
             Patch("spawner/family.py", "not self.living and not self._strays", "not self.living"),
         ),
         ("terminate",),

@@ -33,6 +33,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from dagsched.handlers import child, python
@@ -90,7 +91,10 @@ class ForkServer:
             return
 
     def _take(self) -> bool:
-        data, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES_MAX, 2)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES_MAX, 2)
+        except OSError:
+            return False
         if not data:
             return False
         order = json.loads(data)
@@ -100,8 +104,9 @@ class ForkServer:
         try:
             pid = os.fork()
         except OSError as error:
-            self._tell({"key": order["key"], "error": error.strerror})
             pid = -1
+            with suppress(OSError):
+                self._tell({"key": order["key"], "error": error.strerror})
         if not pid:
             self._become(order, log, gate)
         os.close(log)
@@ -128,20 +133,26 @@ class ForkServer:
         """Be the attempt, from the gate to its end."""
         code = 1
         try:
-            global _BEGAN
-            _BEGAN = time.time()
-            os.setsid()
-            self._mark.write(order["mark"])
-            self._tell({"key": order["key"], "pid": os.getpid()})
-            self._leave_behind()
-            door = socket.socket(fileno=gate)
-            if door.recv(len(GO)) != GO:
-                os._exit(0)
-            code = _serve(order, log, door, self._mark)
+            door = self._wait_to_begin(order, gate)
+            code = 0 if door is None else _serve(order, log, door, self._mark)
         except BaseException:  # whatever it is, this process must not go on as a server
             traceback.print_exc()
         finally:
             _end(code)
+
+    def _wait_to_begin(self, order: dict[str, Any], gate: int) -> socket.socket | None:
+        """Return the gate once it is opened; None when it never will be: the spawner has other plans, or died."""
+        global _BEGAN
+        _BEGAN = time.time()
+        os.setsid()
+        self._mark.write(order["mark"])
+        door = socket.socket(fileno=gate)
+        try:
+            self._tell({"key": order["key"], "pid": os.getpid()})
+            self._leave_behind()
+            return door if door.recv(len(GO)) == GO else None
+        except OSError:
+            return None
 
     def _leave_behind(self) -> None:
         """Let go of what is the server's alone."""
@@ -184,8 +195,11 @@ def _serve(order: dict[str, Any], log: int, door: socket.socket, mark: Mark) -> 
         for number in (1, 2):
             os.dup2(0, number)
         mark.write("")
-        door.send(DONE)
-        data, descriptors, _, _ = socket.recv_fds(door, MESSAGE_BYTES_MAX, 1)
+        try:
+            door.send(DONE)
+            data, descriptors, _, _ = socket.recv_fds(door, MESSAGE_BYTES_MAX, 1)
+        except OSError:
+            return 0
         if not data:
             return 0
         order, log = json.loads(data), descriptors[0]

@@ -234,3 +234,19 @@ def test_a_killed_spawner_takes_its_forked_attempts_along(tmp_path, folder):
         assert not is_alive(started.pid)
 
     play(tmp_path, body)
+
+
+def test_a_spawner_that_dies_leaves_no_complaint_of_what_was_about_to_begin(tmp_path, folder):
+    async def body(hand):
+        await hand.run(call(folder, "first", "tells", reuse=True))
+        server = server_of(hand)
+        os.kill(server, signal.SIGSTOP)
+        hand.executor.start([call(folder, f"j{number}", "tells") for number in range(4)])
+        await eventually(lambda: "j3" in (hand.state_dir / "spawner-1.journal").read_text())
+        kill(hand.executor.spawner_pid or 0)
+        os.kill(server, signal.SIGCONT)
+        await hand.gone()
+        await dies(server)
+        assert "Traceback" not in (hand.state_dir / "spawner.log").read_text()
+
+    play(tmp_path, body)

@@ -333,7 +333,8 @@ class Maker:
         folder.mkdir(exist_ok=True)
         text = f"import sys\n\nsys.path.insert(0, {str(WORKER.parent)!r})\nfrom worker import called as work\n"
         (folder / f"{MODULE}.py").write_text(text)
-        return {"function": f"{MODULE}:work", "path": str(folder), "args": list(words)}
+        reuse = self.random.random() < 0.5
+        return {"function": f"{MODULE}:work", "path": str(folder), "args": list(words), "reuse": reuse}
 
     def _change(self, id: str, bodies: dict[str, Any]) -> None:
         body, dice = bodies[id], self.random

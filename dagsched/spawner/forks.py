@@ -244,12 +244,7 @@ class Forks:
 
     def retire(self) -> None:
         """End the server and the processes that wait for work; nothing is expected of them any more."""
-        for worker in self._spare:
-            self._close(worker)
-            processes.send(worker.pid, signal.SIGKILL)
-            self.old.add(worker.pid)
-            self.workers.pop(worker.pid, None)
-        self._spare.clear()
+        self._end_spare()
         if self._sock is not None:
             self._hang_up()
             self.old.add(self.pid)
@@ -278,16 +273,22 @@ class Forks:
         for worker in self.asked.values():
             worker.gate.close()
         unborn, self.asked = [worker.attempt for worker in self.asked.values()], {}
-        for worker in self._spare:
-            self._close(worker)
-            self.old.add(worker.pid)
+        # They have become our children, and are nobody's attempt until they are reaped.
+        self.old.update(worker.pid for worker in self._spare if _is_child(worker.pid))
+        self._end_spare()
         for worker in list(self.workers.values()):
             # It was reaped, so what it left has become ours; what is not has ended before, and it had told nobody.
-            if worker not in self._spare and not _is_child(worker.pid) and worker.attempt.status is None:
+            if not _is_child(worker.pid) and worker.attempt.status is None:
                 worker.attempt.is_lost = True
                 self.note_end(worker.pid, 0)
-        self._spare.clear()
         return unborn
+
+    def _end_spare(self) -> None:
+        for worker in self._spare:
+            self._close(worker)
+            processes.send(worker.pid, signal.SIGKILL)
+            self.workers.pop(worker.pid, None)
+        self._spare.clear()
 
 
 def _message(attempt: Attempt, env: dict[str, str], cwd: str) -> dict[str, Any]:

@@ -250,3 +250,17 @@ def test_a_spawner_that_dies_leaves_no_complaint_of_what_was_about_to_begin(tmp_
         assert "Traceback" not in (hand.state_dir / "spawner.log").read_text()
 
     play(tmp_path, body)
+
+
+def test_a_dead_server_takes_its_spare_processes_along_and_the_next_one_makes_its_own(tmp_path, folder):
+    async def body(hand):
+        one = await hand.run(call(folder, "a", "tells", reuse=True))
+        kill(server_of(hand))
+        await dies(one.pid)
+        two = await hand.run(call(folder, "b", "tells", reuse=True))
+        three = await hand.run(call(folder, "c", "tells", reuse=True))
+        assert one.pid != two.pid == three.pid
+        assert [two.outputs["calls"], three.outputs["calls"]] == ["1", "2"]
+        assert [two.leftovers, three.leftovers] == [0, 0]
+
+    play(tmp_path, body)

@@ -215,6 +215,19 @@ def test_memory_holds_no_more_than_a_week_of_a_daily_job():
     assert bench.plan.book.ledger.live_count == 0
 
 
+def test_a_definition_is_kept_when_it_is_new_and_no_earlier_one_stays_in_memory():
+    bench = plan_of("a")
+    for number in range(50):
+        bench.configure(job("a", run=f"echo {number // 2}"), f"b{number}")
+        bench.definitions.clear()
+        bench.trigger("a")
+        bench.trigger(f"b{number}")
+        assert sorted(kept["id"] for kept in bench.definitions.values()) == ["a"] * (1 - number % 2) + [f"b{number}"]
+        bench.run_to_end()
+    book = bench.plan.book
+    assert set(book._digests) == set(book._kept_digests) == {"a", "b49"}
+
+
 def test_a_range_row_covers_each_instant_inside_it_and_none_outside():
     ledger = Ledger()
     ledger.put(left_out(2, until=5))

@@ -418,7 +418,7 @@ def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second:
     return datetime(year, month, day, hour, minute, second, ms * 1000, tzinfo=UTC)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def format_instant(instant: datetime) -> str:
     """Return RFC 3339 in UTC with a `Z`, milliseconds only when there are any.
 

@@ -89,7 +89,7 @@ class Book:
         self.now = datetime.min
         self.on_change: Callable[[Run], None] = lambda run: None
         self._digests: dict[str, str] = {}
-        self._known_definitions: set[str] = set()
+        self._kept_digests: dict[str, str] = {}
         self._clear()
 
     # ------------------------------------------------------------ one event
@@ -284,9 +284,12 @@ class Book:
         """Make `config` the one in force, without judging anything by it; `edit`: what leads to it, if known."""
         before, self.jobs = self.jobs, config.jobs
         self.pools, self.config_number = config.pools, number
-        fresh = (edit or edit_of(before, config.jobs)).fresh
+        fresh, removed = edit or edit_of(before, config.jobs)
         for id in fresh:
             self._digests.pop(id, None)
+        for id in removed:
+            self._digests.pop(id, None)
+            self._kept_digests.pop(id, None)
         edges = any(id not in before or before[id].depends_on != config.jobs[id].depends_on for id in fresh)
         if edges or list(before) != list(config.jobs):
             self.graph = Graph(config.jobs)
@@ -301,8 +304,9 @@ class Book:
         if found is None:
             definition = to_json(job)
             found = self._digests[job.id] = digest_of(definition)
-            if found not in self._known_definitions:
-                self._known_definitions.add(found)
+            # An edit that leaves a job as it was makes it anew all the same, with the hash it had.
+            if found != self._kept_digests.get(job.id):
+                self._kept_digests[job.id] = found
                 self._definitions.append((found, definition))
         return found
 

@@ -14,6 +14,10 @@ from dagsched.model import LIVE, Run, is_schedule_tick
 
 Key = tuple[str, datetime]
 
+# Up to that many rows of a job are not worth a look. A row takes about 0.6 kB, so that with many more a job that
+# runs once a day would grow for months.
+ROWS_FEW = 8
+
 
 class Ledger:
     """Rows by (job, tick), each job's ticks in order; range rows stand under their first tick."""
@@ -124,7 +128,7 @@ class Ledger:
 
     def wants_pruning(self, job: str) -> bool:
         """Whether the job's rows have doubled since the last look (so that looking costs little per row)."""
-        return len(self._ticks.get(job, ())) >= self._prune_at.get(job, 64)
+        return len(self._ticks.get(job, ())) >= self._prune_at.get(job, ROWS_FEW)
 
     def forget(self, job: str, *, before: datetime | None, keep: Collection[datetime]) -> None:
         """Drop terminal rows that end at or before `before` (None: of any age).
@@ -145,7 +149,7 @@ class Ledger:
         self._add_stand_ins(job, stay)
         self._rows[job] = {tick: rows[tick] for tick in ticks if tick in stay}
         self._ticks[job] = list(self._rows[job])
-        self._prune_at[job] = max(64, 2 * len(self._ticks[job]))
+        self._prune_at[job] = max(ROWS_FEW, 2 * len(self._ticks[job]))
 
     def _add_stand_ins(self, job: str, stay: set[datetime]) -> None:
         frontier = list(stay)

@@ -44,7 +44,7 @@ def argv(text: str, shell: str | None = None) -> tuple[str, ...]:
     return words(text) or ("sh", "-c", text)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def words(text: str) -> tuple[str, ...] | None:
     """Return the words of a command that needs no shell, None when it may need one.
 

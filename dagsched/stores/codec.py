@@ -35,6 +35,7 @@ from dagsched.model import (
 Row = Sequence[Any]
 
 BLANK = ""
+LINKS_FEW = 8
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -246,13 +247,21 @@ def mapping_of(text: str) -> Mapping[str, Any]:
     return found
 
 
-@lru_cache(maxsize=4096)
 def json_of_links(links: tuple[Link, ...]) -> str:
     """Return `[[job, tick in ms, match, exact], …]`, "" for none."""
+    # A run is saved some four times in short order, always with the same links. Hundreds of wide joins kept at hand
+    # for that would cost more memory than the writing costs time.
+    return _json_of_few_links(links) if len(links) <= LINKS_FEW else _json_of_any_links(links)
+
+
+def _json_of_any_links(links: tuple[Link, ...]) -> str:
     if not links:
         return ""
     rows = [[link.job, ms_or_none(link.tick), link.match.value, int(link.exact)] for link in links]
     return _compact(rows)
+
+
+_json_of_few_links = lru_cache(maxsize=512)(_json_of_any_links)
 
 
 def links_of(text: str) -> tuple[Link, ...]:

@@ -205,14 +205,27 @@ def test_memory_keeps_a_whole_chain_of_stand_ins():
     assert [hour for hour in range(1, 9) if ledger.get(("a", utc(2026, 3, 2, hour)))] == [2, 3, 4, 5, 8]
 
 
-def test_memory_stays_small_over_thousands_of_ticks():
-    bench = plan_of(job("a", schedule=Schedule(every=timedelta(minutes=1))), "b after a")
-    for _ in range(2000):
-        bench.to(timedelta(minutes=1))
+def test_memory_holds_no_more_than_a_week_of_a_daily_job():
+    bench = plan_of(job("a", schedule=Schedule(every=timedelta(days=1))), "b after a")
+    for _ in range(500):
+        bench.to(timedelta(days=1))
         bench.run_to_end()
-    for id in ("a", "b"):
-        assert len(list(bench.plan.book.ledger.between(id, None, bench.now))) <= 130
+        for id in ("a", "b"):
+            assert len(list(bench.plan.book.ledger.between(id, None, bench.now))) <= 8
     assert bench.plan.book.ledger.live_count == 0
+
+
+def test_a_definition_is_kept_when_it_is_new_and_no_earlier_one_stays_in_memory():
+    bench = plan_of("a")
+    for number in range(50):
+        bench.configure(job("a", run=f"echo {number // 2}"), f"b{number}")
+        bench.definitions.clear()
+        bench.trigger("a")
+        bench.trigger(f"b{number}")
+        assert sorted(kept["id"] for kept in bench.definitions.values()) == ["a"] * (1 - number % 2) + [f"b{number}"]
+        bench.run_to_end()
+    book = bench.plan.book
+    assert set(book._digests) == set(book._kept_digests) == {"a", "b49"}
 
 
 def test_a_range_row_covers_each_instant_inside_it_and_none_outside():

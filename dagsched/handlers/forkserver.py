@@ -53,7 +53,11 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     os.close(nothing)
-    ForkServer(sock).serve()
+    server = ForkServer(sock)
+    try:
+        server.serve()
+    finally:
+        server.leave_behind()
 
 
 class ForkServer:
@@ -149,12 +153,12 @@ class ForkServer:
         door = socket.socket(fileno=gate)
         try:
             self._tell({"key": order["key"], "pid": os.getpid()})
-            self._leave_behind()
+            self.leave_behind()
             return door if door.recv(len(GO)) == GO else None
         except OSError:
             return None
 
-    def _leave_behind(self) -> None:
+    def leave_behind(self) -> None:
         """Let go of what is the server's alone."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -182,6 +186,7 @@ class Mark:
 
 def _serve(order: dict[str, Any], log: int, door: socket.socket, mark: Mark) -> int:
     """Do an attempt, and the next ones if the job lets this process be used again; return the last exit status."""
+    usual = {number: signal.getsignal(number) for number in signal.valid_signals()}
     while True:
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -194,6 +199,7 @@ def _serve(order: dict[str, Any], log: int, door: socket.socket, mark: Mark) -> 
             stream.flush()
         for number in (1, 2):
             os.dup2(0, number)
+        _restore(usual)
         mark.write("")
         try:
             door.send(DONE)
@@ -204,6 +210,14 @@ def _serve(order: dict[str, Any], log: int, door: socket.socket, mark: Mark) -> 
             return 0
         order, log = json.loads(data), descriptors[0]
         mark.write(order["mark"])
+
+
+def _restore(usual: dict[signal.Signals, Any]) -> None:
+    """Let signals do what they did before: the next attempt's end is not for the handlers of this one."""
+    signal.alarm(0)
+    for number, handler in usual.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 def _is_clean() -> bool:

@@ -40,6 +40,12 @@ def ends_soon():
         time.sleep(0.005)
     return tells()
 
+def hears_term():
+    import signal
+    signal.signal(signal.SIGTERM, lambda *_: open("heard", "a").write("heard\\n"))
+    signal.alarm(1)
+    return tells()
+
 def fails():
     raise ValueError("no")
 
@@ -262,5 +268,19 @@ def test_a_dead_server_takes_its_spare_processes_along_and_the_next_one_makes_it
         assert one.pid != two.pid == three.pid
         assert [two.outputs["calls"], three.outputs["calls"]] == ["1", "2"]
         assert [two.leftovers, three.leftovers] == [0, 0]
+
+    play(tmp_path, body)
+
+
+def test_signal_handlers_of_one_attempt_do_not_hear_what_is_meant_for_the_next(tmp_path, folder):
+    async def body(hand):
+        one = await hand.run(call(folder, "a", "hears_term", reuse=True))
+        hand.executor.start([call(folder, "b", "sleeps", reuse=True)])
+        (pid,) = await file_with(folder / "sleeping")
+        assert int(pid) == one.pid
+        hand.executor.stop("job:b:2026-11-23T14:00:00Z", 1, "cancel", 30)
+        exit = (await hand.until(lambda: hand.exits[1:]))[0]
+        assert (exit.outcome, exit.signal) == (Outcome.CANCELLED, signal.SIGTERM)
+        assert not (folder / "heard").exists()
 
     play(tmp_path, body)

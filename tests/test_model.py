@@ -14,6 +14,8 @@ from dagsched.model import (
     LEFT_OUT,
     LIVE,
     OK,
+    Job,
+    Position,
     Run,
     RunState,
     cut_to_ms,
@@ -30,6 +32,13 @@ instants = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.
 
 def test_the_examples_in_the_docstrings_are_true():
     assert doctest.testmod(model).failed == 0
+
+
+def test_a_job_moved_inside_its_file_is_the_same_job():
+    job = Job("a", run="true", position=Position("jobs.yaml", 3))
+    moved, other = job._replace(position=Position("jobs.yaml", 9)), job._replace(run="false")
+    assert (job == moved, job != moved) == (True, False)
+    assert (job == other, job != other) == (False, True)
 
 
 @given(instants)

@@ -12,10 +12,10 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from dagsched.config.build import Entry
 from dagsched.config.checks import View, check_cycles, check_part, day_of, may_close_a_cycle
@@ -28,8 +28,7 @@ from dagsched.config.schedules import Schedules
 from dagsched.model import EMPTY, Config
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What became of the files: `config` is None when any problem is an error."""
 
     config: Config | None
@@ -103,8 +102,7 @@ def _collector_at_rest() -> Iterator[None]:
             gc.enable()
 
 
-@dataclass(frozen=True, slots=True)
-class _Good:
+class _Good(NamedTuple):
     """A configuration without errors, file by file. `remarks`: path → what the checks said of that file's jobs."""
 
     parts: Mapping[str, Part]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from dagsched.config.build import Entry
@@ -37,7 +36,7 @@ class Looks:
             yield from ((0, remark) for remark in lint(schedule, self._now))
             return
         for number, text in enumerate(schedule.cron):
-            yield from ((number, remark) for remark in lint(replace(schedule, cron=(text,)), self._now))
+            yield from ((number, remark) for remark in lint(schedule._replace(cron=(text,)), self._now))
 
     def _place(self, number: int, remark: Remark, entry: Entry, report: Report) -> None:
         schedule, document = entry.job.schedule, entry.document

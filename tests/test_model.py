@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagsched import model
+from dagsched import declaration, model
 from dagsched.model import (
     ACTIVE,
     BAD,
@@ -31,7 +31,7 @@ instants = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.
 
 
 def test_the_examples_in_the_docstrings_are_true():
-    assert doctest.testmod(model).failed == 0
+    assert doctest.testmod(declaration).failed == doctest.testmod(model).failed == 0
 
 
 def test_a_job_moved_inside_its_file_is_the_same_job():

@@ -21,7 +21,7 @@ from dagsched.config.lengths import BadLength, parse_length
 from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.model import (
+from dagsched.declaration import (
     EMPTY,
     Backoff,
     Catchup,

@@ -23,9 +23,9 @@ from dagsched.config.looks import Looks
 from dagsched.config.meeting import ever_meet
 from dagsched.config.part import Part
 from dagsched.config.report import Report, where
+from dagsched.declaration import Catchup, Job, Match, OutputRef, Param
 from dagsched.errors import CycleFound
 from dagsched.graph import Graph
-from dagsched.model import Catchup, Job, Match, OutputRef, Param
 
 CYCLES_MAX = 20
 CYCLE_EDGES_MAX = 30

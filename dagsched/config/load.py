@@ -26,7 +26,7 @@ from dagsched.config.part import Part
 from dagsched.config.problem import Problem
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
-from dagsched.model import EMPTY, Config
+from dagsched.declaration import EMPTY, Config
 
 
 class Loaded(NamedTuple):

@@ -9,7 +9,7 @@ from dagsched.config.build import Entry
 from dagsched.config.explain import Complaint
 from dagsched.config.report import Report
 from dagsched.config.schedules import expressions
-from dagsched.model import Schedule
+from dagsched.declaration import Schedule
 from dagsched.triggers import Remark, lint
 
 

@@ -15,8 +15,8 @@ from dagsched.config.explain import Complaint, short
 from dagsched.config.lengths import BadLength, parse_length
 from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
+from dagsched.declaration import Schedule
 from dagsched.errors import InvalidSchedule, UnknownTimezone
-from dagsched.model import Schedule
 from dagsched.triggers import At, trigger_of
 from dagsched.triggers.zones import zone
 

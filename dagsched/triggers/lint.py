@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from dagsched.model import Schedule, format_instant
+from dagsched.declaration import Schedule, format_instant
 from dagsched.triggers.base import floor_s
 from dagsched.triggers.cron import Cron, never_fires
 from dagsched.triggers.fields import DAY, DAY_KINDS, Field

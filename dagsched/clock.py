@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from dagsched.model import cut_to_ms
+from dagsched.declaration import cut_to_ms
 
 
 class Clock(Protocol):

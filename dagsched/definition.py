@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -73,15 +72,17 @@ def _item(value: Any) -> Any:
         return value.total_seconds()
     if isinstance(value, datetime):
         return format_instant(value) if value.tzinfo else value.isoformat()
+    if type(value) in _DEFAULTS:
+        return _plain(value)
     if isinstance(value, tuple):
         return [_item(part) for part in value]
     if isinstance(value, Mapping):
         return {key: _item(part) for key, part in value.items()}
-    return _plain(value) if type(value) in _DEFAULTS else value
+    return value
 
 
-def _defaults(of: type, default: Any) -> list[tuple[str, Any]]:
-    return [(field.name, getattr(default, field.name, _NO_DEFAULT)) for field in fields(of)]
+def _defaults(of: Any, default: Any) -> list[tuple[str, Any]]:
+    return [(name, getattr(default, name, _NO_DEFAULT)) for name in of._fields]
 
 
 _NO_DEFAULT = object()

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
+from dagsched.declaration import Job
 from dagsched.errors import CycleFound
-from dagsched.model import Job
 
 
 class Graph:

@@ -1,219 +1,81 @@
 """The frozen values everything speaks of: jobs, runs, attempts, events.
 
-A *job* is a declaration. A *tick* is an instant (aware UTC `datetime`) at which a job is due; a schedule's
-ticks are whole seconds, ticks made by a person or an event carry milliseconds 1-999, so the two never meet.
-A *run* is one job for one tick and there is at most one; an *attempt* is one try of a run, counted from 1.
-
-All instants are aware `datetime`s in UTC with at most millisecond precision; all lengths are `timedelta`s.
-Nothing here reads a clock, a file or a network.
-
-What a file declares is a frozen dataclass. What is made thousands of times a second (runs, attempts, events) is a
-named tuple: as immutable, and a changed copy (`_replace`) costs a tenth of a dataclass's (docs/bench.md).
+What a job file declares stands in `declaration.py`. A *run* is one job for one tick and there is at most one; an
+*attempt* is one try of a run, counted from 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-EMPTY: Mapping[str, Any] = MappingProxyType({})
+from dagsched.declaration import (
+    EMPTY,
+    Backoff,
+    Catchup,
+    Config,
+    Dependency,
+    Job,
+    Match,
+    OnCrash,
+    OutputRef,
+    Overlap,
+    Param,
+    Position,
+    RetryPolicy,
+    Schedule,
+    TriggerRule,
+    cut_to_ms,
+    format_instant,
+    format_step,
+    is_schedule_tick,
+    parse_instant,
+    utc,
+)
 
-
-# ---------------------------------------------------------------- what a job says
-
-
-class Match(StrEnum):
-    """Which tick of an upstream a run is judged against."""
-
-    LATEST = "latest"
-    SAME = "same"
-    ALL = "all"
-
-
-class TriggerRule(StrEnum):
-    """What must have become of the upstreams before a run may start; Airflow's names and meanings."""
-
-    ALL_SUCCESS = "all_success"
-    ALL_DONE = "all_done"
-    ALL_FAILED = "all_failed"
-    ONE_SUCCESS = "one_success"
-    ONE_FAILED = "one_failed"
-    NONE_FAILED = "none_failed"
-    NONE_SKIPPED = "none_skipped"
-    ALWAYS = "always"
-
-
-class Overlap(StrEnum):
-    """What becomes of a run that is ready while its job is still active."""
-
-    SKIP = "skip"
-    QUEUE = "queue"
-    ALLOW = "allow"
-    REPLACE = "replace"
-
-
-class Catchup(StrEnum):
-    """Which of the ticks missed while nobody watched are run afterwards."""
-
-    NONE = "none"
-    LATEST = "latest"
-    ALL = "all"
-
-
-class OnCrash(StrEnum):
-    """Whether an attempt that was lost is tried again."""
-
-    RETRY = "retry"
-    FAIL = "fail"
-
-
-class Backoff(StrEnum):
-    """How the wait between attempts grows."""
-
-    CONSTANT = "constant"
-    LINEAR = "linear"
-    EXPONENTIAL = "exponential"
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in a job file; `line` and `column` count from 1."""
-
-    file: str
-    line: int
-    column: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
-
-
-@dataclass(frozen=True, slots=True)
-class Dependency:
-    """One edge: the upstream's id and which of its ticks counts."""
-
-    job: str
-    match: Match = Match.LATEST
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When a job is due; exactly one of `cron`, `every`, `at` is given.
-
-    `at` is local wall time when naive, else an instant. `start` and `end` are instants, both included.
-    `gap` and `fold` override the reading of DST changes (`dst: {gap: run|skip, overlap: first|both}`), None
-    leaves it to the class of the expression. `days` settles a starred step beside a weekday.
-    `max_runs` counts runs that this schedule started.
-    """
-
-    cron: tuple[str, ...] = ()
-    every: timedelta | None = None
-    at: datetime | None = None
-    timezone: str = "UTC"
-    start: datetime | None = None
-    end: datetime | None = None
-    max_runs: int | None = None
-    gap: Literal["run", "skip"] | None = None
-    fold: Literal["first", "both"] | None = None
-    days: Literal["any", "all"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often and after which waits a run is tried.
-
-    `max_attempts` counts all tries, the first included. The wait after attempt n is `delay` (constant),
-    `delay * n` (linear) or `delay * multiplier ** (n - 1)` (exponential), at most `max_delay`, plus a part of
-    `jitter` that is a hash of run name and attempt. `on` names the outcomes (`failed timed_out lost
-    spawn_error`) or exit codes that are worth another try; empty means all of them.
-    """
-
-    max_attempts: int = 1
-    backoff: Backoff = Backoff.CONSTANT
-    delay: timedelta = timedelta(seconds=1)
-    multiplier: float = 2.0
-    max_delay: timedelta = timedelta(hours=1)
-    jitter: timedelta = timedelta(0)
-    on: tuple[str | int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OutputRef:
-    """An `env` value that is an upstream's output: `{job: extract, output: rows, default: "0"}`."""
-
-    job: str
-    output: str
-    default: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """A typed parameter: `schema` is its JSON Schema, `default` None means it must be given."""
-
-    schema: Mapping[str, Any]
-    default: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A declaration, with every default filled in.
-
-    `run` is shell text (str), an argv (tuple) or None when `handler` is not `shell`. `max_active_runs` None
-    means no limit; `catchup_window` None no age limit. `timezone` (IANA) is that of the local times people and
-    commands are shown; a schedule carries the one it is read in. `position` is where the id stands; it takes no part
-    in equality, so that moving a job inside a file changes nothing.
-    """
-
-    id: str
-    schedule: Schedule | None = None
-    depends_on: tuple[Dependency, ...] = ()
-    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
-    run: str | tuple[str, ...] | None = None
-    handler: str = "shell"
-    with_: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
-    env: Mapping[str, str | OutputRef] = field(default_factory=lambda: EMPTY)
-    params: Mapping[str, Param] = field(default_factory=lambda: EMPTY)
-    cwd: str | None = None
-    shell: str | None = None
-    user: str | None = None
-    retry: RetryPolicy = RetryPolicy()
-    timeout: timedelta | None = None
-    catchup: Catchup = Catchup.LATEST
-    catchup_window: timedelta | None = None
-    overlap: Overlap = Overlap.SKIP
-    max_active_runs: int | None = 1
-    max_queued: int = 100
-    pool: str | None = None
-    slots: int = 1
-    jitter: timedelta = timedelta(0)
-    on_crash: OnCrash = OnCrash.RETRY
-    enabled: bool = True
-    timezone: str = "UTC"
-    description: str = ""
-    tags: tuple[str, ...] = ()
-    owner: str = ""
-    position: Position | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """A checked configuration: all its jobs, pools and the bytes it came from.
-
-    `jobs` keeps the order of the files. `pools`: capacity in slots by name. `files`: absolute path → text as
-    read, enough to build the same configuration again without the disk. `digest`: hex SHA-256 over `files`.
-    """
-
-    jobs: Mapping[str, Job]
-    pools: Mapping[str, int] = field(default_factory=lambda: EMPTY)
-    files: Mapping[str, str] = field(default_factory=lambda: EMPTY)
-    digest: str = ""
-
-
-# ---------------------------------------------------------------- what became of it
+__all__ = [
+    "ACTIVE",
+    "BAD",
+    "EMPTY",
+    "LEFT_OUT",
+    "LIVE",
+    "OK",
+    "Attempt",
+    "Backoff",
+    "Catchup",
+    "Config",
+    "ConfigVersion",
+    "Dependency",
+    "EventRow",
+    "Exit",
+    "Job",
+    "JobMark",
+    "Link",
+    "Match",
+    "OnCrash",
+    "Origin",
+    "Outcome",
+    "OutputRef",
+    "Overlap",
+    "Param",
+    "Position",
+    "Request",
+    "RetryPolicy",
+    "Run",
+    "RunState",
+    "Schedule",
+    "TriggerRule",
+    "cut_to_ms",
+    "format_instant",
+    "format_step",
+    "is_schedule_tick",
+    "parse_instant",
+    "parse_run_name",
+    "run_name",
+    "utc",
+]
 
 
 class RunState(StrEnum):
@@ -389,8 +251,7 @@ class JobMark(NamedTuple):
     schedule_since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigVersion:
+class ConfigVersion(NamedTuple):
     """A configuration that was put in force: its number (from 1), instant, files and what it changed."""
 
     number: int
@@ -400,8 +261,7 @@ class ConfigVersion:
     summary: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A changing command left for the daemon while none was running; `body` is JSON-able."""
 
     id: int
@@ -410,50 +270,7 @@ class Request:
     body: Mapping[str, Any]
 
 
-# ---------------------------------------------------------------- names and instants
-
-
-def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0, ms: int = 0) -> datetime:
-    """Return that instant of UTC."""
-    return datetime(year, month, day, hour, minute, second, ms * 1000, tzinfo=UTC)
-
-
-@lru_cache(maxsize=512)
-def format_instant(instant: datetime) -> str:
-    """Return RFC 3339 in UTC with a `Z`, milliseconds only when there are any.
-
-    >>> format_instant(utc(2026, 11, 23, 14)), format_instant(utc(2026, 11, 23, 14, ms=7))
-    ('2026-11-23T14:00:00Z', '2026-11-23T14:00:00.007Z')
-    """
-    moment = instant.astimezone(UTC)
-    text = f"{moment:%Y-%m-%dT%H:%M:%S}" if moment.year >= 1000 else moment.strftime("%Y-%m-%dT%H:%M:%S").zfill(19)
-    millisecond = moment.microsecond // 1000
-    return f"{text}.{millisecond:03}Z" if millisecond else f"{text}Z"
-
-
-def format_step(by: timedelta) -> str:
-    """Return by how much a clock was set, with its sign, to the second.
-
-    >>> format_step(timedelta(hours=1)), format_step(timedelta(seconds=-3599.6))
-    ('+1:00:00', '-1:00:00')
-    """
-    return f"{'-' if by < timedelta(0) else '+'}{timedelta(seconds=round(abs(by).total_seconds()))}"
-
-
-def parse_instant(text: str) -> datetime:
-    """Return the aware UTC instant of RFC 3339 text, cut to milliseconds; naive text raises ValueError."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no UTC offset; write it with a Z")
-    try:
-        return cut_to_ms(moment.astimezone(UTC))
-    except OverflowError:
-        raise ValueError(f"{text!r} lies outside the years 1 to 9999 of UTC") from None
-
-
-def cut_to_ms(moment: datetime) -> datetime:
-    """Return `moment` with what is below a millisecond cut off."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+# ---------------------------------------------------------------- names
 
 
 def run_name(job: str, tick: datetime) -> str:
@@ -468,8 +285,3 @@ def parse_run_name(name: str) -> tuple[str, datetime]:
     if kind != "job" or not job or not tick:
         raise ValueError(f"{name!r} is no run name; one looks like job:nightly:2026-11-23T14:00:00Z")
     return job, parse_instant(tick)
-
-
-def is_schedule_tick(tick: datetime) -> bool:
-    """Whether a schedule can have made this tick: those are whole seconds, all others carry milliseconds."""
-    return tick.microsecond == 0

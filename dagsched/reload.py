@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ REMOVAL_DELAY = timedelta(seconds=2)
 QUIET_STEP_MS = 50
 DEBOUNCE_MAX_MS = 400
 STABLE_READS_MAX = 5
+# Two writes within the precision of a file system's times (FAT: 2 s) can leave one stamp, so a stamp that is not older
+# than this when the file is read says nothing about it later. git calls such files racy.
+STAMP_RACY_NS = 2_000_000_000
 LINKS_MAX = 40  # as Linux: more on the way to a file are a loop
 
 
@@ -65,12 +69,16 @@ class Sources:
     def __init__(self, paths: Sequence[Path], last_good: Mapping[str, str]) -> None:
         self._paths = [Path(os.path.abspath(path)) for path in paths]
         self._last_good = {file: text for file, text in last_good.items() if self._owner(file) is not None}
+        self._stamps: dict[str, Stamp] = {}  # of files whose last good text is what stands in them
         self._missing_since: dict[str, datetime] = {}
         self._loader = Loader()
 
-    def read(self, now: datetime) -> Reading:
-        """Read all files as they are at `now` (aware) and return the newest valid set of them."""
-        fresh, unread = self._texts()
+    def read(self, now: datetime, *, trust_stamps: bool = False) -> Reading:
+        """Read all files as they are at `now` (aware) and return the newest valid set of them.
+
+        `trust_stamps`: a file that has the stamp of its last good text is not read again.
+        """
+        fresh, stamps, unread = self._texts(self._stamps if trust_stamps else {})
         bad = {problem.file for problem in unread}
         waiting = self._waiting(fresh, bad, now)
         stand_ins = {file for file in self._last_good if self._is_lost(file, bad, fresh)}
@@ -82,22 +90,34 @@ class Sources:
             config = None  # a first start takes all files or none
         if config is not None:
             self._last_good = dict(config.files)
+            self._stamps = {file: stamp for file, stamp in stamps.items() if file not in reverted}
         return Reading(config, said, tuple(sorted({*bad, *stand_ins, *reverted})), bool(waiting))
 
-    def _texts(self) -> tuple[dict[str, bytes | str], list[Problem]]:
-        """Return the content of each file that can be read, and a problem for each that cannot."""
+    def _texts(self, known: Mapping[str, Stamp]) -> tuple[dict[str, bytes | str], dict[str, Stamp], list[Problem]]:
+        """Return the content of each file that can be read, stamps to trust, and a problem for each that cannot.
+
+        `known`: stamps of last good texts; a file that has its own still is not read.
+        """
         files, problems = job_files(self._paths)
         texts: dict[str, bytes | str] = {}
+        stamps: dict[str, Stamp] = {}
+        now_ns = time.time_ns()  # the clock of file systems, whatever the daemon's is
         for path in self._paths:
             if os.path.isdir(path) and not any(file.parent == path for file in files):
                 problems.append(unreadable(path, OSError(0, "there is no *.yaml file in it")))
         for file in files:
-            content = read_stable(file)
+            name, stamp = str(file), _stamp(file)
+            if stamp is not None and known.get(name) == stamp:
+                texts[name], stamps[name] = self._last_good[name], stamp
+                continue
+            content, stamp = _read_stable(file, stamp)
             if isinstance(content, Problem):
                 problems.append(content)
-            else:
-                texts[str(file)] = content
-        return texts, problems
+                continue
+            texts[name] = content
+            if stamp is not None and stamp.changed_ns < now_ns - STAMP_RACY_NS:
+                stamps[name] = stamp
+        return texts, stamps, problems
 
     def _waiting(self, fresh: Mapping[str, object], bad: set[str], now: datetime) -> list[str]:
         """Return the last good files that are gone from their folder, but not for long enough."""
@@ -164,20 +184,36 @@ def read_stable(path: Path) -> bytes | Problem:
 
     A file that changes while it is read is read again; one that goes on changing is a problem for now.
     """
+    return _read_stable(path, _stamp(path))[0]
+
+
+class Stamp(NamedTuple):
+    """What of a file is another after each change; the change time is the system's own, nobody can set it back."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+def _read_stable(path: Path, before: Stamp | None) -> tuple[bytes | Problem, Stamp | None]:
+    """Return the bytes and the stamp they have, or what prevents it; `before` is the present stamp."""
     for _ in range(STABLE_READS_MAX):
-        before = _stamp(path)
         content = read_file(path)
-        if isinstance(content, Problem) or (before is not None and before == _stamp(path)):
-            return content
-    return unreadable(path, OSError(0, "it changes while it is read"))
+        after = _stamp(path)
+        if isinstance(content, Problem) or (before is not None and before == after):
+            return content, after
+        before = after
+    return unreadable(path, OSError(0, "it changes while it is read")), None
 
 
-def _stamp(path: Path) -> tuple[int, int, int, int] | None:
+def _stamp(path: Path) -> Stamp | None:
     try:
-        found = path.stat()
+        found = os.stat(path)
     except (OSError, ValueError):
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 # ---------------------------------------------------------------- something changed

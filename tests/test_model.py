@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagsched import model
+from dagsched import declaration, model
 from dagsched.model import (
     ACTIVE,
     BAD,
     LEFT_OUT,
     LIVE,
     OK,
+    Job,
+    Position,
     Run,
     RunState,
     cut_to_ms,
@@ -29,7 +31,14 @@ instants = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.
 
 
 def test_the_examples_in_the_docstrings_are_true():
-    assert doctest.testmod(model).failed == 0
+    assert doctest.testmod(declaration).failed == doctest.testmod(model).failed == 0
+
+
+def test_a_job_moved_inside_its_file_is_the_same_job():
+    job = Job("a", run="true", position=Position("jobs.yaml", 3))
+    moved, other = job._replace(position=Position("jobs.yaml", 9)), job._replace(run="false")
+    assert (job == moved, job != moved) == (True, False)
+    assert (job == other, job != other) == (False, True)
 
 
 @given(instants)

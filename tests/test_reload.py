@@ -7,8 +7,11 @@ import threading
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dagsched import reload
 from dagsched.reload import REMOVAL_DELAY, ConfigWatcher, Sources, read_stable
@@ -225,6 +228,106 @@ def test_file_that_never_rests_is_a_problem_for_now(tmp_path, monkeypatch):
     problem = read_stable(file)
     assert not isinstance(problem, bytes)
     assert problem.code == "E001"
+
+
+@pytest.fixture
+def read_files(monkeypatch):
+    """Return the names of the files that were opened, in order; the list grows."""
+    found = []
+    whole = reload.read_file
+
+    def spied(path):
+        found.append(path.name)
+        return whole(path)
+
+    monkeypatch.setattr(reload, "read_file", spied)
+    return found
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Let files that were just written count as old."""
+    let_files_be_old(monkeypatch)
+
+
+def let_files_be_old(patch: pytest.MonkeyPatch) -> None:
+    real = reload.time.time_ns
+    patch.setattr(reload.time, "time_ns", lambda: real() + 10 * reload.STAMP_RACY_NS)
+
+
+def test_file_with_the_stamp_of_its_last_good_text_is_not_read_again(tmp_path, read_files, later):
+    for number in (1, 2, 3):
+        write(tmp_path / f"{number}.yaml", jobs(f"a{number}"))
+    sources = started(tmp_path)
+    write(tmp_path / "2.yaml", jobs("another"))
+    assert ids(sources.read(NOW, trust_stamps=True)) == ["a1", "another", "a3"]
+    assert read_files == ["1.yaml", "2.yaml", "3.yaml", "2.yaml"]
+
+
+def test_file_written_just_before_it_was_read_is_read_again(tmp_path, read_files):
+    write(tmp_path / "1.yaml", jobs("a"))
+    sources = started(tmp_path)
+    sources.read(NOW, trust_stamps=True)
+    assert read_files == ["1.yaml", "1.yaml"]
+
+
+def test_file_whose_times_are_set_back_is_read_again(tmp_path, later):
+    file = write(tmp_path / "1.yaml", jobs("a"))
+    before = file.stat()
+    sources = started(tmp_path)
+    write(file, jobs("b"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    while file.stat().st_ctime_ns == before.st_ctime_ns:  # a file system's clock has steps of some milliseconds
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert ids(sources.read(NOW, trust_stamps=True)) == ["b"]
+
+
+def test_file_that_is_not_good_is_read_again(tmp_path, read_files, later):
+    write(tmp_path / "1.yaml", jobs("a"))
+    bad = write(tmp_path / "2.yaml", jobs("b"))
+    sources = started(tmp_path)
+    write(bad, "jobs: [")
+    for _ in range(2):
+        reading = sources.read(NOW, trust_stamps=True)
+        assert (ids(reading), reading.reverted) == (["a", "b"], (str(bad),))
+    assert read_files == ["1.yaml", "2.yaml", "2.yaml", "2.yaml"]
+
+
+EDITS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["write", "rename", "link", "remove", "spoil"])))
+
+
+@settings(max_examples=60, deadline=None)
+@given(EDITS)
+def test_reading_what_changed_is_reading_all(edits):
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        let_files_be_old(patch)
+        folder, beside = Path(name, "jobs"), Path(name, "beside")
+        folder.mkdir()
+        beside.mkdir()
+        write(folder / "z.yaml", jobs("z"))
+        quick, thorough, now = Sources([folder], {}), Sources([folder], {}), NOW
+        for number, (file, how) in enumerate([("a", "write"), *edits]):
+            # Lengths differ: while files count as old, two quick writes of one length would not be seen.
+            edit(folder / f"{file}.yaml", how, beside / str(number), file + "x" * (number % 7))
+            now += REMOVAL_DELAY
+            assert quick.read(now, trust_stamps=True) == thorough.read(now)
+
+
+def edit(file: Path, how: str, beside: Path, id: str) -> None:
+    """Change a job file in one of the ways that editors and deployments do."""
+    if how == "write":
+        write(file, jobs(id))
+    elif how == "rename":
+        os.replace(write(beside, jobs(id)), file)
+    elif how == "link":
+        write(beside, jobs(id))
+        file.unlink(missing_ok=True)
+        file.symlink_to(beside)
+    elif how == "remove":
+        file.unlink(missing_ok=True)
+    else:
+        write(file, "jobs: [")
 
 
 # ---------------------------------------------------------------- something changed

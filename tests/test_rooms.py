@@ -15,6 +15,7 @@ PACKAGE = Path(dagsched.__file__).parent
 # Rooms of one line do not know each other; each may use what stands in the lines above it.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("declaration",),
     ("model",),
     ("definition", "graph", "triggers", "clock"),
     ("config", "engine"),
@@ -28,7 +29,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 )
 ROW_OF = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 
-QUIET = ("model", "graph", "definition", "triggers", "config", "engine")
+QUIET = ("declaration", "model", "graph", "definition", "triggers", "config", "engine")
 LOUD = {"asyncio", "logging", "random", "socket", "subprocess", "threading", "time"}
 LOUD_CALLS = {"open", "read_text", "read_bytes", "stat", "environ", "getenv", "utcnow", "today"}
 OPENS_FILES = {

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -22,7 +21,8 @@ from dagsched.config.lengths import BadLength, parse_length
 from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.model import (
+from dagsched.declaration import (
+    EMPTY,
     Backoff,
     Catchup,
     Dependency,
@@ -54,8 +54,7 @@ class Dropped(NamedTuple):
 _NOTHING = Dropped(frozenset(), frozenset())
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A job as built, and where it came from.
 
     `dropped`: keys left out because the grammar refused them. `edges`: for each of the job's dependencies,
@@ -89,22 +88,26 @@ class Entry:
         return (*base, *steps)
 
 
-@dataclass(slots=True)
 class Builder:
     """Builds the jobs of one file. `folder`: absolute, relative `cwd` are below it."""
 
-    document: Document
-    folder: str
-    report: Report
-    schedules: Schedules
-    dropped: Mapping[str, Dropped]
-    defaults: dict[str, Any] = field(default_factory=dict)
-    timezone: str | None = None
-    _retries: dict[str, RetryPolicy] = field(default_factory=dict)
-    _made: dict[tuple[str, str], Any] = field(default_factory=dict)
-    _places: dict[str, int] = field(default_factory=dict)
-    _id: str = ""
-    _raw: Mapping[str, Any] = field(default_factory=dict)
+    def __init__(
+        self,
+        document: Document,
+        folder: str,
+        report: Report,
+        schedules: Schedules,
+        dropped: Mapping[str, Dropped],
+        defaults: dict[str, Any],
+        timezone: str | None,
+    ) -> None:
+        self.document, self.folder, self.report, self.schedules = document, folder, report, schedules
+        self.dropped, self.defaults, self.timezone = dropped, defaults, timezone
+        self._retries: dict[str, RetryPolicy] = {}
+        self._made: dict[tuple[str, str], Any] = {}
+        self._places: dict[str, int] = {}
+        self._id = ""
+        self._raw: Mapping[str, Any] = EMPTY
 
     def job(self, id: str, raw: Mapping[str, Any]) -> Entry:
         """Return the job that `raw` declares; what cannot be used is reported and left at its default."""
@@ -121,13 +124,12 @@ class Builder:
             if make is not None:
                 values[_FIELDS.get(key, key)] = make(self, key, value)
         self._fill(values, said)
-        entry = Entry(None, self.document, dropped.keys)  # type: ignore[arg-type]
+        edges = None
         if dropped.parts and "depends_on" in own:
             numbers = range(len(raw["depends_on"]))
-            entry.edges = tuple(each for each in numbers if ("depends_on", each) not in dropped.parts)
+            edges = tuple(each for each in numbers if ("depends_on", each) not in dropped.parts)
         values["timezone"], values["schedule"] = self._times(said)
-        entry.job = Job(id=id, **values)
-        return entry
+        return Entry(Job(id=id, **values), self.document, dropped.keys, edges)
 
     def _merged(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
         if not self.defaults:

@@ -10,11 +10,10 @@ upstream is there, whether it is enabled and when it fires, and how large a pool
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
@@ -24,16 +23,15 @@ from dagsched.config.looks import Looks
 from dagsched.config.meeting import ever_meet
 from dagsched.config.part import Part
 from dagsched.config.report import Report, where
+from dagsched.declaration import Catchup, Job, Match, OutputRef, Param
 from dagsched.errors import CycleFound
 from dagsched.graph import Graph
-from dagsched.model import Catchup, Job, Match, OutputRef, Param
 
 CYCLES_MAX = 20
 CYCLE_EDGES_MAX = 30
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """Everything that was understood. `is_whole`: no file was lost on the way.
 
     `broken`: ids of jobs that are no mappings; others may wait for them without being wrong.
@@ -270,7 +268,7 @@ def check_cycles(view: View, report: Report) -> None:
 def _without(job: Job, upstream: str) -> Job:
     if not any(edge.job == upstream for edge in job.depends_on):
         return job
-    return replace(job, depends_on=tuple(edge for edge in job.depends_on if edge.job != upstream))
+    return job._replace(depends_on=tuple(edge for edge in job.depends_on if edge.job != upstream))
 
 
 def _edges_of(path: tuple[str, ...], jobs: Mapping[str, Job]) -> list[tuple[str, str]]:

@@ -8,8 +8,7 @@ value of any size.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dagsched.config.hints import known_key, nearest
 from dagsched.config.reader import Path
@@ -17,8 +16,7 @@ from dagsched.config.reader import Path
 SHOWN_CHARACTERS_MAX = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(NamedTuple):
     """A problem without its place: `path` says where in the data, `is_key` that its key is meant."""
 
     code: str

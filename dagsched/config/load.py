@@ -12,10 +12,11 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, datetime
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from dagsched.config.build import Entry
 from dagsched.config.checks import View, check_cycles, check_part, day_of, may_close_a_cycle
@@ -25,11 +26,10 @@ from dagsched.config.part import Part
 from dagsched.config.problem import Problem
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
-from dagsched.model import EMPTY, Config
+from dagsched.declaration import EMPTY, Config
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What became of the files: `config` is None when any problem is an error."""
 
     config: Config | None
@@ -103,8 +103,7 @@ def _collector_at_rest() -> Iterator[None]:
             gc.enable()
 
 
-@dataclass(frozen=True, slots=True)
-class _Good:
+class _Good(NamedTuple):
     """A configuration without errors, file by file. `remarks`: path → what the checks said of that file's jobs."""
 
     parts: Mapping[str, Part]
@@ -253,17 +252,20 @@ class _Loading:
         return old.enabled != new.enabled or old.schedule != new.schedule
 
     def _config(self) -> Config:
-        jobs = {id: entry.job for id, entry in self._entries.items()}
+        jobs = dict(zip(self._entries, map(_job_of, self._entries.values()), strict=True))
         pools = {name: slots for name, slots in self._pools.items() if slots is not None}
         texts = {path: part.text for path, part in self._parts.items()}
-        return Config(MappingProxyType(jobs), MappingProxyType(pools), MappingProxyType(texts), _digest(texts))
+        return Config(MappingProxyType(jobs), MappingProxyType(pools), MappingProxyType(texts), _digest(self._parts))
 
 
-def _digest(texts: Mapping[str, str]) -> str:
-    """Return the hex SHA-256 over paths and texts, in order of the paths; lengths keep them apart."""
+_job_of = attrgetter("job")
+
+
+def _digest(parts: Mapping[str, Part]) -> str:
+    """Return the hex SHA-256 over paths and digests of texts, in order of the paths; a length keeps them apart."""
     digest = hashlib.sha256()
-    for path in sorted(texts):
-        for part in (path.encode(errors="surrogateescape"), texts[path].encode()):
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
+    for path in sorted(parts):
+        name = path.encode(errors="surrogateescape")
+        digest.update(len(name).to_bytes(8, "big"))
+        digest.update(name + parts[path].digest)
     return digest.hexdigest()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from dagsched.config.build import Entry
 from dagsched.config.explain import Complaint
 from dagsched.config.report import Report
 from dagsched.config.schedules import expressions
-from dagsched.model import Schedule
+from dagsched.declaration import Schedule
 from dagsched.triggers import Remark, lint
 
 
@@ -37,7 +36,7 @@ class Looks:
             yield from ((0, remark) for remark in lint(schedule, self._now))
             return
         for number, text in enumerate(schedule.cron):
-            yield from ((number, remark) for remark in lint(replace(schedule, cron=(text,)), self._now))
+            yield from ((number, remark) for remark in lint(schedule._replace(cron=(text,)), self._now))
 
     def _place(self, number: int, remark: Remark, entry: Entry, report: Report) -> None:
         schedule, document = entry.job.schedule, entry.document

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from dagsched.declaration import Schedule
 from dagsched.errors import ScheduleError
-from dagsched.model import Schedule
 from dagsched.triggers import trigger_of
 
 SECOND = timedelta(seconds=1)

@@ -6,6 +6,7 @@ only all parts together can tell is in `checks.py`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,8 +28,8 @@ class Part:
     """
 
     __slots__ = (
-        "broken", "document", "entries", "handlers", "is_timed", "is_whole", "name", "pools", "problems", "text",
-        "upstreams", "used_pools",
+        "_digest", "broken", "document", "entries", "handlers", "is_timed", "is_whole", "name", "pools", "problems",
+        "text", "upstreams", "used_pools",
     )  # fmt: skip
 
     def __init__(self, path: str, name: str, content: bytes | str, schedules: Schedules) -> None:
@@ -44,13 +45,23 @@ class Part:
         if document is not None:
             self._declare(document, os.path.dirname(path) or os.sep, schedules, report)
         self.problems = report.sorted()
+        self._digest = b""
         self._outline()
 
     def is_of(self, content: bytes | str) -> bool:
         """Whether this is the part that the content makes."""
+        if content is self.text:
+            return True
         if isinstance(content, str):
             return content.removeprefix("\ufeff") == self.text
         return content.removeprefix(b"\xef\xbb\xbf") == self.text.encode(errors="surrogatepass")
+
+    @property
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the text."""
+        if not self._digest:
+            self._digest = hashlib.sha256(self.text.encode()).digest()
+        return self._digest
 
     def let_go(self) -> None:
         """Free what is only needed to say where things stand; it is read again when somebody asks."""

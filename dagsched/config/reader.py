@@ -10,7 +10,8 @@ the structure clear (a key twice, a tag, a merge key) are collected, and reading
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from yaml.events import (
@@ -50,7 +51,7 @@ class Document:
     is kept, and read again when somebody asks.
     """
 
-    def __init__(self, source: Source, data: dict[str, Any], marks: dict[int, list[int]]) -> None:
+    def __init__(self, source: Source, data: dict[str, Any], marks: Mapping[int, array[int]]) -> None:
         self.source = source
         self._data: dict[str, Any] | None = data
         self._marks = marks
@@ -164,10 +165,11 @@ class _Builder:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.problems: list[Problem] = []
-        self.marks: dict[int, list[int]] = {}
+        self.marks: dict[int, array[int]] = {}
         self.root: Any = None
         self.root_mark: int | None = None
         self._stack: list[_Frame] = []
+        self._texts: dict[str, str] = {}  # each text once: keys and many values come again in every job
         self._anchors: dict[str, _Anchored] = {}
         self._nodes = 0
         self._aliases = 0
@@ -177,12 +179,13 @@ class _Builder:
     def consume(self, events: Iterable[Any]) -> None:
         """Take all events of the stream; raises Refusal."""
         documents = 0
-        stack, special = self._stack, SPECIAL_FIRST
+        stack, special, shared = self._stack, SPECIAL_FIRST, self._texts.setdefault
         for event in events:
             kind = event.__class__
             if kind is ScalarEvent:
                 # Most events are these; what can be told of them at a glance is not handed on.
                 value, plain = event.value, event.implicit[0]
+                value = shared(value, value)
                 frame = stack[-1] if stack else None
                 is_key = frame is not None and frame.key is None and frame.is_mapping
                 if plain and not is_key and (not value or value[0] in special):
@@ -319,13 +322,13 @@ class _Builder:
             self.root, self.root_mark = items, mark
         else:
             self._put(stack[-1], items, mark)
-        self.marks[id(items)] = marks
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(items, 0, 0, True)
         stack.append(_Frame(items, marks, event.anchor, self._nodes - 1))
 
     def _close(self) -> None:
         frame = self._stack.pop()
+        self.marks[id(frame.items)] = array("I", frame.marks)
         height = frame.height + 1
         if frame.anchor is not None:
             size = self._nodes - frame.nodes_before + frame.extra

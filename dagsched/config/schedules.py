@@ -8,7 +8,6 @@ first second, as `end` its last.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,8 +15,8 @@ from dagsched.config.explain import Complaint, short
 from dagsched.config.lengths import BadLength, parse_length
 from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
+from dagsched.declaration import Schedule
 from dagsched.errors import InvalidSchedule, UnknownTimezone
-from dagsched.model import Schedule
 from dagsched.triggers import At, trigger_of
 from dagsched.triggers.zones import zone
 
@@ -112,7 +111,7 @@ def _usable(raw: Any, schedule: Schedule, place: Place, report: Report) -> None:
     refused = False
     for each in expressions(raw, path):
         try:
-            trigger_of(replace(schedule, cron=(each.text,), start=None, end=None, max_runs=None))
+            trigger_of(schedule._replace(cron=(each.text,), start=None, end=None, max_runs=None))
         except InvalidSchedule as error:
             said = Complaint("E301", each.path, error.message, error.why, error.fix)
             report.complain_inside(document, said, error.offset, error.length)

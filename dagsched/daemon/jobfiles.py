@@ -30,12 +30,12 @@ class JobFiles:
         self._files, self._clock = files, clock
         self._sources = Sources(files, last_good)
 
-    async def read(self) -> tuple[Reading, list[Problem]]:
-        """Read all files; return what they amount to, and their errors if those are new.
+    async def read(self, *, trust_stamps: bool = False) -> tuple[Reading, list[Problem]]:
+        """Read all files, or with `trust_stamps` those that changed; return what they amount to, and errors if new.
 
         New problems are told to the log. Long files are read beside the loop, which goes on.
         """
-        reading = await asyncio.to_thread(self._sources.read, self._clock.now())
+        reading = await asyncio.to_thread(self._sources.read, self._clock.now(), trust_stamps=trust_stamps)
         before, errors = _errors(self.problems), _errors(reading.problems)
         # Without any configuration there is no daemon, and its last words are these problems.
         if reading.config is not None and reading.problems != self.problems and reading.problems:

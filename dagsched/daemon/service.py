@@ -345,7 +345,7 @@ class Daemon:
                 self._starting.cancel()
         elif number is signal.SIGHUP:
             if self.job_files is not None:
-                self._soon(self._reload_quietly())
+                self._soon(self._reload_quietly(trust_stamps=False))
         elif number is signal.SIGTERM:
             self.stop()
         else:
@@ -363,12 +363,16 @@ class Daemon:
 
     # ------------------------------------------------------------ configuration
 
-    async def reload(self) -> bool:
-        """Read the job files again and put what is good in force; return whether that changed anything."""
+    async def reload(self, *, trust_stamps: bool = False) -> bool:
+        """Read the job files again and put what is good in force; return whether that changed anything.
+
+        Somebody who asks for it may know of changes that the file system does not tell, so only a change that was
+        noticed is looked for by the files' stamps.
+        """
         assert self.job_files is not None, "`run --once` reads its files once"
         async with self._reloading:
             self._systemd.reloading()
-            reading, errors = await self.job_files.read()
+            reading, errors = await self.job_files.read(trust_stamps=trust_stamps)
             if errors:
                 await self._note_rejected(errors)
             changed = reading.config is not None and reading.config.digest != self.config.digest
@@ -380,9 +384,9 @@ class Daemon:
             self._soon(self._reload_when_settled())
         return changed
 
-    async def _reload_quietly(self) -> None:
+    async def _reload_quietly(self, *, trust_stamps: bool = True) -> None:
         try:
-            await self.reload()
+            await self.reload(trust_stamps=trust_stamps)
         except (IntegrityBroken, PlanBroken) as error:
             # The plan is being made anew; what the files say is put in force on that one.
             log.warning("the reload is tried again: %s", error)

@@ -69,8 +69,9 @@ def edit_of(old: Mapping[str, Job], new: Mapping[str, Job]) -> Edit:
 
     A reload hands on the jobs of the files that did not change, so most are the very same, and cost only this look.
     """
-    fresh = [id for id, job in new.items() if old.get(id) is not job]
-    return Edit(fresh, [id for id in old if id not in new])
+    fresh = [id for id, before, job in zip(new, map(old.get, new), new.values(), strict=True) if before is not job]
+    gone = old.keys() - new.keys()
+    return Edit(fresh, [id for id in old if id in gone] if gone else [])
 
 
 class Book:

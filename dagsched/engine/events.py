@@ -3,46 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from dagsched.model import EMPTY, Config, Exit, Run
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Protocol):
     """Something that happened at `now` (aware UTC, milliseconds)."""
+
+    @property
+    def now(self) -> datetime: ...
+
+
+class TimePassed(NamedTuple):
+    """It is `now`; whatever is due by then is made."""
 
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TimePassed(Event):
-    """It is `now`; whatever is due by then is made."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClockStepped(Event):
+class ClockStepped(NamedTuple):
     """Somebody set the wall clock: it shows `by` more (or less) than the time that really passed."""
 
+    now: datetime
     by: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigApplied(Event):
+class ConfigApplied(NamedTuple):
     """A checked configuration comes into force as version `number`.
 
     `rows`: what the ledger holds of upstreams that the edit adds, as far as it may have left memory.
     """
 
+    now: datetime
     config: Config
     number: int
     rows: tuple[Run, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered(Event):
+class Recovered(NamedTuple):
     """What became of the attempts while nobody listened.
 
     `living` and `recorded` are (run name, attempt): processes that are alive, and attempts whose start was
@@ -50,103 +49,105 @@ class Recovered(Event):
     started, unless the machine was `rebooted`.
     """
 
+    now: datetime
     living: frozenset[tuple[str, int]]
     exits: tuple[Exit, ...]
     recorded: frozenset[tuple[str, int]]
     rebooted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptBegan(Event):
+class AttemptBegan(NamedTuple):
     """The process of an attempt exists."""
 
+    now: datetime
     run: str
     attempt: int
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFinished(Event):
+class AttemptFinished(NamedTuple):
     """An attempt ended, and with it everything it had left behind."""
 
+    now: datetime
     exit: Exit
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerRequested(Event):
+class TriggerRequested(NamedTuple):
     """A person wants a run of `job` now; `params` are checked against the job's declaration."""
 
+    now: datetime
     job: str
-    params: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    params: Mapping[str, Any] = EMPTY
     with_upstream: bool = False
     only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OnceRequested(Event):
+class OnceRequested(NamedTuple):
     """One tick for exactly `jobs` (`run --once`)."""
 
+    now: datetime
     jobs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRequested(Event):
+class CancelRequested(NamedTuple):
     """A person wants a run to end."""
 
+    now: datetime
     run: str
 
 
-@dataclass(frozen=True, slots=True)
-class RerunRequested(Event):
+class RerunRequested(NamedTuple):
     """A person wants a terminal run again.
 
     `rows`: what the ledger holds of it, of its upstream runs and of the later ticks of its descendants, as far
     as they may have left memory. `downstream` re-opens successful descendants too.
     """
 
+    now: datetime
     run: str
     downstream: bool = False
     rows: tuple[Run, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PauseRequested(Event):
+class PauseRequested(NamedTuple):
     """A person wants no new ticks of `job` to run."""
 
+    now: datetime
     job: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeRequested(Event):
+class ResumeRequested(NamedTuple):
     """A person wants `job` to go on."""
 
+    now: datetime
     job: str
 
 
-@dataclass(frozen=True, slots=True)
-class AckRequested(Event):
+class AckRequested(NamedTuple):
     """A person has seen a dead letter; `rows` holds it in case it has left memory."""
 
+    now: datetime
     run: str
     rows: tuple[Run, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Noted(Event):
+class Noted(NamedTuple):
     """Something worth a line in the event log that changes no run (`config.rejected`, `daemon.started`)."""
 
+    now: datetime
     type: str
     reason: str = ""
-    detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    detail: Mapping[str, Any] = EMPTY
 
 
-@dataclass(frozen=True, slots=True)
-class StartsHeld(Event):
+class StartsHeld(NamedTuple):
     """No attempt may start from here on (`held`), or again (`not held`); what runs goes on."""
 
+    now: datetime
     held: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested(Event):
+class StopRequested(NamedTuple):
     """Every attempt under way is to end: the daemon stops."""
+
+    now: datetime

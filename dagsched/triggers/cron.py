@@ -42,7 +42,7 @@ class Cron:
     Raises InvalidSchedule (with offset and length inside the expression), UnknownTimezone, or NeverFires
     when no date of the calendar fits.
 
-    >>> from dagsched.model import utc
+    >>> from dagsched.declaration import utc
     >>> Cron("0 9 * * mon", "America/New_York").next(utc(2026, 11, 21))
     datetime.datetime(2026, 11, 23, 14, 0, tzinfo=datetime.timezone.utc)
     """
@@ -90,7 +90,7 @@ class Cron:
         Both bounds are aware; ticks are UTC, whole seconds and strictly increasing; without `until` they go
         on to the end of the year 9998. A naive bound raises ValueError.
 
-        >>> from dagsched.model import utc
+        >>> from dagsched.declaration import utc
         >>> list(Cron("0 2 * * *", "UTC").ticks(utc(2025, 1, 1), utc(2025, 1, 2)))
         [datetime.datetime(2025, 1, 1, 2, 0, tzinfo=datetime.timezone.utc)]
         """

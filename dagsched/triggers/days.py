@@ -9,26 +9,25 @@ that names every day (`*`, `?`, `*/1`) restricts nothing and leaves the choice t
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
+from typing import NamedTuple
 
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 SATURDAY, SUNDAY = 6, 0
+MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 # A month's length and first weekday repeat within 28 years as long as no century year interferes.
 EVERY_KIND_OF_YEAR = range(2000, 2028)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DayRule:
+class DayFields(NamedTuple):
     """The month, day-of-month and weekday fields, ready to be matched.
 
     `days` has bit n set for day n; `weekdays` bit n for weekday n, 0 = Sunday. `nearest`: the n of `nW`;
     `nth`: (weekday, which) of `n#k`; `last_weekdays`: the k of `Lk`. `both`: a day must satisfy day-of-month
-    and weekday at once. `is_possible`: some date of the calendar matches.
+    and weekday at once.
     """
 
     months: tuple[int, ...]
@@ -41,11 +40,15 @@ class DayRule:
     restricts_days: bool
     restricts_weekdays: bool
     both: bool
-    is_possible: bool = field(init=False)
-    _known: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "is_possible", self._finds_a_date())
+
+class DayRule:
+    """Which days those fields pick. `is_possible`: some date of the calendar matches."""
+
+    def __init__(self, fields: DayFields) -> None:
+        self._fields, self.months = fields, fields.months
+        self._known: dict[tuple[int, int], tuple[int, ...]] = {}
+        self.is_possible = self._finds_a_date()
 
     def of_month(self, year: int, month: int) -> tuple[int, ...]:
         """Return the days of that month that match, ascending; empty when none does."""
@@ -81,23 +84,23 @@ class DayRule:
 
     def _mask(self, first_weekday: int, length: int) -> int:
         whole = (1 << (length + 1)) - 2
-        if self.restricts_days and self.restricts_weekdays:
+        if self._fields.restricts_days and self._fields.restricts_weekdays:
             days, weekdays = (
                 self._days_mask(first_weekday, length),
                 self._weekdays_mask(first_weekday, length),
             )
-            return whole & (days & weekdays if self.both else days | weekdays)
-        if self.restricts_days:
+            return whole & (days & weekdays if self._fields.both else days | weekdays)
+        if self._fields.restricts_days:
             return whole & self._days_mask(first_weekday, length)
-        if self.restricts_weekdays:
+        if self._fields.restricts_weekdays:
             return whole & self._weekdays_mask(first_weekday, length)
         return whole
 
     def _days_mask(self, first_weekday: int, length: int) -> int:
-        mask = self.days
-        if self.has_last_day:
+        mask = self._fields.days
+        if self._fields.has_last_day:
             mask |= 1 << length
-        for day in self.nearest:
+        for day in self._fields.nearest:
             if day <= length:
                 mask |= 1 << _nearest_workday(day, first_weekday, length)
         return mask
@@ -106,9 +109,9 @@ class DayRule:
         mask = 0
         for day in range(1, length + 1):
             weekday = (first_weekday + day - 1) % 7
-            named = self.weekdays >> weekday & 1
-            counted = (weekday, (day + 6) // 7) in self.nth
-            last = day + 7 > length and weekday in self.last_weekdays
+            named = self._fields.weekdays >> weekday & 1
+            counted = (weekday, (day + 6) // 7) in self._fields.nth
+            last = day + 7 > length and weekday in self._fields.last_weekdays
             if named or counted or last:
                 mask |= 1 << day
         return mask
@@ -127,8 +130,9 @@ def _nearest_workday(day: int, first_weekday: int, length: int) -> int:
 @lru_cache(maxsize=4096)
 def _kind_of_month(year: int, month: int) -> tuple[int, int]:
     """Return (weekday of the 1st with 0 = Sunday, number of days)."""
-    monday_first, length = calendar.monthrange(year, month)
-    return (monday_first + 1) % 7, length
+    # Not `calendar.monthrange`: it loads `locale` with its thousand names, for which every command would wait.
+    is_leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return date(year, month, 1).isoweekday() % 7, 29 if month == 2 and is_leap else MONTH_DAYS[month - 1]
 
 
 def _bits(mask: int) -> tuple[int, ...]:

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from dagsched.errors import InvalidSchedule
 from dagsched.triggers.expand import expand
@@ -27,8 +26,7 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FieldKind:
+class FieldKind(NamedTuple):
     """One of the five fields: its name in messages, its bounds, and how many values make a full circle."""
 
     name: str
@@ -50,8 +48,7 @@ KINDS = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 DAY_KINDS = (DAY, WEEKDAY)
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of the expression and where it starts in it."""
 
     text: str
@@ -67,20 +64,18 @@ class Token:
             start += len(piece) + 1
 
 
-@dataclass(slots=True, eq=False)
 class Field:
     """What one field says. `steps`: (the item, its step) of every item that runs to the end of the field."""
 
-    kind: FieldKind
-    text: str
-    values: set[int] = field(default_factory=set)
-    singles: set[int] = field(default_factory=set)
-    is_unrestricted: bool = False
-    has_last: bool = False
-    nearest: list[int] = field(default_factory=list)
-    nth: list[tuple[int, int]] = field(default_factory=list)
-    last_weekdays: list[int] = field(default_factory=list)
-    steps: list[tuple[Token, int]] = field(default_factory=list)
+    def __init__(self, kind: FieldKind, text: str) -> None:
+        self.kind, self.text = kind, text
+        self.values: set[int] = set()
+        self.singles: set[int] = set()
+        self.is_unrestricted = self.has_last = False
+        self.nearest: list[int] = []
+        self.nth: list[tuple[int, int]] = []
+        self.last_weekdays: list[int] = []
+        self.steps: list[tuple[Token, int]] = []
 
     @property
     def ascending(self) -> tuple[int, ...]:

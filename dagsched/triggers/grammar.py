@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NoReturn
+from typing import Literal, NamedTuple, NoReturn
 
 from dagsched.errors import InvalidSchedule
-from dagsched.triggers.days import DayRule
+from dagsched.triggers.days import DayFields, DayRule
 from dagsched.triggers.fields import KINDS, Field, FieldKind, Token, read_field
 
 LENGTH_MAX = 256
@@ -30,8 +29,7 @@ MACROS = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Expression:
+class Expression(NamedTuple):
     """A parsed expression; `minutes` and `hours` ascend. `fields` are in the order of the text.
 
     `is_wildcard`: the minute or hour field starts with `*`. `offsets`: where each field starts in the text.
@@ -70,7 +68,7 @@ def parse(text: str, days: Literal["any", "all"] | None = None) -> Expression:
 @lru_cache(maxsize=16_384)
 def _rule(day: Field, month: Field, weekday: Field, both: bool) -> DayRule:
     """Return one rule for all expressions that name the same days: its months are worked out once."""
-    return DayRule(
+    fields = DayFields(
         months=month.ascending,
         days=sum(1 << value for value in day.values),
         has_last_day=day.has_last,
@@ -82,6 +80,7 @@ def _rule(day: Field, month: Field, weekday: Field, both: bool) -> DayRule:
         restricts_weekdays=not weekday.is_unrestricted,
         both=both,
     )
+    return DayRule(fields)
 
 
 def _field(kind: FieldKind, token: Token) -> Field:

@@ -14,12 +14,11 @@ What a schedule says outright (`dst: {gap: ...}`, `days: ...`) is not remarked o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from dagsched.model import Schedule, format_instant
+from dagsched.declaration import Schedule, format_instant
 from dagsched.triggers.base import floor_s
 from dagsched.triggers.cron import Cron, never_fires
 from dagsched.triggers.fields import DAY, DAY_KINDS, Field
@@ -33,8 +32,7 @@ DATES_MAX = 4
 MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """A warning about a schedule. `offset`: where in the cron expression, None when about the whole."""
 
     code: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from dagsched.model import Schedule
+from dagsched.declaration import Schedule
 from dagsched.triggers.base import floor_s
 from dagsched.triggers.cron import Cron
 from dagsched.triggers.schedule import crons_of
@@ -19,7 +19,7 @@ def local(tick: datetime, timezone: str) -> datetime:
 
     Raises UnknownTimezone.
 
-    >>> from dagsched.model import utc
+    >>> from dagsched.declaration import utc
     >>> local(utc(2026, 11, 1, 6, 30), "America/New_York").isoformat()
     '2026-11-01T01:30:00-05:00'
     """

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
+from dagsched.declaration import Schedule, format_instant
 from dagsched.errors import InvalidSchedule, NeverFires
-from dagsched.model import Schedule, format_instant
 from dagsched.triggers.at import At
 from dagsched.triggers.base import Trigger, Union, Window
 from dagsched.triggers.cron import Cron

@@ -72,6 +72,14 @@ def test_validate_imports_no_web_client_no_store_and_no_rich(here):
     assert not loaded & {*HEAVY, "dagsched.stores"}
 
 
+def test_validate_of_good_files_waits_for_no_generated_classes(here):
+    (here / "jobs.yaml").write_text(WARNED)
+    code = "import sys\nfrom dagsched.cli import main\nmain(['validate'])\nprint('\\n', *sys.modules)"
+    loaded = set(python(code).splitlines()[-1].split())
+    assert "dagsched.config" in loaded
+    assert not loaded & {"dataclasses", "inspect", "jsonschema", "dagsched.model"}
+
+
 def test_schema_prints_the_one_grammar(call):
     document = call("schema").json
     assert document["$schema"].startswith("https://json-schema.org/")

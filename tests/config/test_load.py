@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -302,4 +301,4 @@ def test_equal_jobs_in_other_places_are_equal():
     one, two = job_of("run: x"), config_of("# moved\njobs:\n\n  a: {run: x}\n").jobs["a"]
     assert one == two
     assert one.position != two.position
-    assert replace(one, position=None) == two
+    assert one._replace(position=None) == two

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -154,20 +153,20 @@ class Pair:
         victim = self.all_jobs[number % len(self.all_jobs)]
         below = any(edge.job == victim.id for one in jobs.values() for edge in one.depends_on)
         if victim.id not in jobs:
-            jobs[victim.id] = replace(victim, depends_on=tuple(edge for edge in victim.depends_on if edge.job in jobs))
+            jobs[victim.id] = victim._replace(depends_on=tuple(edge for edge in victim.depends_on if edge.job in jobs))
         elif number % 5 == 0 and not below:
             del jobs[victim.id]
         elif number % 5 == 1:
-            jobs[victim.id] = replace(victim, enabled=not jobs[victim.id].enabled)
+            jobs[victim.id] = victim._replace(enabled=not jobs[victim.id].enabled)
         elif number % 5 == 2:
-            jobs[victim.id] = replace(victim, schedule=Schedule(cron=("20 * * * *",)), pool=None)
+            jobs[victim.id] = victim._replace(schedule=Schedule(cron=("20 * * * *",)), pool=None)
         elif number % 5 == 3:
-            jobs[victim.id] = replace(victim, depends_on=())
+            jobs[victim.id] = victim._replace(depends_on=())
         else:
-            jobs[victim.id] = replace(victim, trigger_rule=TriggerRule.ALL_DONE, jitter=timedelta(minutes=3))
+            jobs[victim.id] = victim._replace(trigger_rule=TriggerRule.ALL_DONE, jitter=timedelta(minutes=3))
         jobs = {one: jobs[one] for one in NAMES if one in jobs}
         jobs = {
-            id: replace(one, depends_on=tuple(edge for edge in one.depends_on if edge.job in jobs))
+            id: one._replace(depends_on=tuple(edge for edge in one.depends_on if edge.job in jobs))
             for id, one in jobs.items()
         }
         self.number += 1

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -30,7 +29,7 @@ def test_attempt_is_told_who_it_is():
 
 
 def test_local_tick_of_a_job_without_time_zone_is_utc():
-    env = launch(replace(JOB, timezone="UTC"), RUN._replace(tick=utc(2026, 1, 2, 3, ms=45)), 1, env={}).env
+    env = launch(JOB._replace(timezone="UTC"), RUN._replace(tick=utc(2026, 1, 2, 3, ms=45)), 1, env={}).env
     assert env["DAGSCHED_TICK_LOCAL"] == "2026-01-02T03:00:00.045+00:00"
 
 
@@ -44,7 +43,7 @@ def test_trace_is_the_runs_and_span_the_attempts():
 
 
 def test_params_reach_the_command_as_environment_variables():
-    job = replace(JOB, params={"max-rows": Param({}, 10), "who": Param({}), "dry": Param({}, False)})
+    job = JOB._replace(params={"max-rows": Param({}, 10), "who": Param({}), "dry": Param({}, False)})
     env = launch(job, RUN._replace(params={"who": "$HOME; rm", "max-rows": 7}), 1, env={}).env
     assert {name: value for name, value in env.items() if "PARAM" in name} == {
         "DAGSCHED_PARAM_MAX_ROWS": "7",
@@ -71,24 +70,24 @@ def test_the_jobs_own_env_has_the_last_word():
     ],
 )
 def test_what_is_executed(parts, argv):
-    assert launch(replace(JOB, **parts), RUN, 1, env={}).argv == argv
+    assert launch(JOB._replace(**parts), RUN, 1, env={}).argv == argv
 
 
 @pytest.mark.parametrize("run", [None, ()])
 def test_job_with_nothing_to_run_is_refused(run):
     with pytest.raises(HandlerError, match="'weekly-report' has nothing to run"):
-        launch(replace(JOB, run=run), RUN, 1, env={})
+        launch(JOB._replace(run=run), RUN, 1, env={})
 
 
 def test_limits_places_and_identity_are_passed_on():
-    made = launch(replace(JOB, timeout=timedelta(minutes=5), cwd="work", user="daemon"), RUN, 3, env={}, grace_s=2)
+    made = launch(JOB._replace(timeout=timedelta(minutes=5), cwd="work", user="daemon"), RUN, 3, env={}, grace_s=2)
     assert (made.timeout_s, made.grace_s, made.cwd, made.user) == (300.0, 2, "work", "daemon")
     assert made.log == "logs/weekly-report/2026-11-23T14:00:00Z.3.log" == log_path(RUN, 3)
     assert launch(JOB, RUN, 1, env={}).timeout_s is None
 
 
 def test_two_attempts_never_share_a_place_for_outputs_and_its_name_is_short():
-    long = replace(JOB, id="x" * 250)
+    long = JOB._replace(id="x" * 250)
     places = {launch(JOB, RUN, 1, env={}).output, launch(JOB, RUN, 2, env={}).output}
     places.add(launch(long, RUN._replace(job=long.id), 1, env={}).output)
     assert len(places) == 3
@@ -96,8 +95,8 @@ def test_two_attempts_never_share_a_place_for_outputs_and_its_name_is_short():
 
 
 def test_handler_gets_its_context_on_stdin_and_a_command_gets_nothing():
-    job = replace(
-        JOB, run=None, handler="http", with_={"url": "http://x", "json": {"a": [1, None]}}, params={"n": Param({}, 1)}
+    job = JOB._replace(
+        run=None, handler="http", with_={"url": "http://x", "json": {"a": [1, None]}}, params={"n": Param({}, 1)}
     )
     assert json.loads(launch(job, RUN, 2, env={"A": "b"}).stdin) == {
         "job": "weekly-report",

@@ -155,19 +155,17 @@ BUILDS: Sequence[Build] = (
         "old-schedules-kept", "P12", "engine/swap.py",
         "    is_new = number != book.config_number\n",
         "    is_new = number != book.config_number\n"
-        "    from dataclasses import replace\n"
         "    both = {id: job for id, job in config.jobs.items() if id in old and job.schedule and old[id].schedule}\n"
-        "    kept = {id: replace(job, schedule=old[id].schedule) for id, job in both.items()}\n"
-        "    config = replace(config, jobs={**config.jobs, **kept})\n",
+        "    kept = {id: job._replace(schedule=old[id].schedule) for id, job in both.items()}\n"
+        "    config = config._replace(jobs={**config.jobs, **kept})\n",
         "edit",
     ),
     _build(
         "removed-jobs-scheduled", "P12", "engine/swap.py",
         "    is_new = number != book.config_number\n",
         "    is_new = number != book.config_number\n"
-        "    from dataclasses import replace\n"
         "    gone = {id: job for id, job in old.items() if job.schedule and not job.depends_on}\n"
-        "    config = replace(config, jobs={**gone, **config.jobs}, pools={**book.pools, **config.pools})\n",
+        "    config = config._replace(jobs={**gone, **config.jobs}, pools={**book.pools, **config.pools})\n",
         "edit",
     ),
     _build(

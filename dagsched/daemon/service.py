@@ -98,6 +98,7 @@ class Daemon:
         self._deadline: asyncio.TimerHandle | None = None
         self._systemd = Notifier()
         self._heart = Heartbeat(self.state_dir)
+        self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
@@ -130,6 +131,7 @@ class Daemon:
             self._stop_unrecorded()
             raise
         finally:
+            self.executor.release()
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)
 
@@ -162,6 +164,7 @@ class Daemon:
             self._stop_unrecorded()
             raise
         finally:
+            self.executor.release()
             await self.store.close()
         return 130 if self._interrupts else 0
 
@@ -207,6 +210,8 @@ class Daemon:
         except StoreError:
             await self.store.close()
             raise
+        # It starts beside this process, which has files to read meanwhile.
+        self.executor.prepare()
 
     async def _start(self) -> None:
         last = next(iter(await self.store.configs(limit=1)), None)
@@ -224,7 +229,6 @@ class Daemon:
     async def _begin(self, config: Config, number: int, *, once: bool = False) -> None:
         """Make plan, executor and loop, and take up what an earlier daemon left."""
         self.config, self.number, self._once = config, number, once
-        self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
         plan, _ = await restored(self.store, config, self.clock.now(), slots=self._slots, once=once)
         beat, seen = self._heart.last(), plan.book.last_seen
         if beat is not None and seen is not None and seen < beat <= self.clock.now():

@@ -18,6 +18,7 @@ import re
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,6 +79,7 @@ class Executor:
         self._orders: deque[Launch | int | dict[str, Any]] = deque()
         self._sending = self._closing = False
         self._recovery: asyncio.Task[None] | None = None
+        self._prepared: tuple[places.Newborn | None, socket.socket] | None = None
 
     @property
     def spawner_pid(self) -> int | None:
@@ -85,6 +87,21 @@ class Executor:
         return self._own.pid if self._own is not None else None
 
     # ---------------------------------------------------------------- connecting
+
+    def prepare(self) -> None:
+        """Reach for the spawner, or start one, while there is something else to do; `connect` goes on from there."""
+        with suppress(OSError):  # what keeps it from starting is found again, and told, by `connect`
+            self._prepared = self._reach()
+
+    def _reach(self) -> tuple[places.Newborn | None, socket.socket]:
+        sock = places.connect(self._state_dir, self._protocol)
+        return (None, sock) if sock is not None else places.start(self._state_dir, self._protocol)
+
+    def release(self) -> None:
+        """Let go of what was prepared and never used: a spawner without a daemon ends by itself."""
+        if self._prepared is not None:
+            self._prepared[1].close()
+            self._prepared = None
 
     async def connect(self) -> Inventory:
         """Find the living spawner or start one, and return what it knows; raises SpawnerError."""
@@ -125,13 +142,12 @@ class Executor:
     async def _find_own(self) -> tuple[Peer, bool]:
         """Return the peer for this version and whether its spawner was there before."""
         for pause_s in _pauses():
-            sock = places.connect(self._state_dir, self._protocol)
-            newborn = None
-            if sock is None:
-                try:
-                    newborn, sock = places.start(self._state_dir, self._protocol)
-                except OSError as error:
-                    raise SpawnerError(f"cannot start the spawner of {self._state_dir}: {error}") from error
+            try:
+                newborn, sock = self._prepared or self._reach()
+            except OSError as error:
+                raise SpawnerError(f"cannot start the spawner of {self._state_dir}: {error}") from error
+            self._prepared = None
+            if newborn is not None:
                 self._newborns.append(newborn)
             peer = await self._greet(sock)
             if peer is not None:

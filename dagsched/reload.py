@@ -31,8 +31,9 @@ from dagsched.model import Config
 
 REMOVAL_DELAY = timedelta(seconds=2)
 # A save is a burst of events: a signal comes after a quiet step, or after the debounce at the latest, so that
-# endless edits delay it but never hold it back.
-QUIET_STEP_MS = 50
+# endless edits delay it but never hold it back. The watching thread looks up once a step also when nothing happens,
+# and that is most of what an idle daemon does: a shorter one costs more than it hastens.
+QUIET_STEP_MS = 100
 DEBOUNCE_MAX_MS = 400
 STABLE_READS_MAX = 5
 # Two writes within the precision of a file system's times (FAT: 2 s) can leave one stamp, so a stamp that is not older

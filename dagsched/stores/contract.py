@@ -147,7 +147,7 @@ class Store(Protocol):
         ended `success` or `failed`, None if none), `duration_mean_s`, `duration_p50_s`, `duration_p95_s` (of
         each run's newest attempt, if it ended), `lateness_mean_s`, `lateness_p95_s` (first start less tick,
         of runs that a schedule, a catch-up or an upstream made), `last_success`, `last_failure` (instants).
-        Durations and lateness are those of the job's newest 100 runs with an attempt (and a tick from `since` on).
+        Durations and lateness are those of the job's newest 50 runs with an attempt (and a tick from `since` on).
         Without `since`, `last_success` and `last_failure` are the newest ends ever committed, of runs since pruned or
         re-opened too.
         """

@@ -16,7 +16,7 @@ from typing import Any
 from dagsched.model import Origin, RunState
 
 # Lengths are those of a job's newest runs: enough for a p95, and a long history is never read for them.
-RUNS_MEASURED = 100
+RUNS_MEASURED = 50
 TIMELY_ORIGINS = frozenset({Origin.SCHEDULE, Origin.CATCHUP, Origin.UPSTREAM})
 
 

@@ -401,16 +401,19 @@ class Round:
 
     def _await_idleness(self) -> None:
         began, seen = time.monotonic(), self.daemon.events
-        until = began + self.patience_s
-        while time.monotonic() < min(until, began + REST_FACTOR * self.patience_s):
-            self.daemon.listen()
-            if self.daemon.events != seen:
-                # A long queue may take its time, as long as something happens.
-                until, seen = time.monotonic() + self.patience_s, self.daemon.events
+        until, limit = began + self.patience_s, began + REST_FACTOR * self.patience_s
+        while True:
             rows = self.daemon.status()["jobs"]
             live = [row for row in rows if row["last"] and row["last"]["state"] in ("waiting", *_ACTIVE)]
             if not live:
                 return
+            # Listened to after the question, which can take long on a busy machine.
+            self.daemon.listen()
+            if self.daemon.events != seen:
+                # A long queue may take its time, as long as something happens.
+                until, seen = time.monotonic() + self.patience_s, self.daemon.events
+            if time.monotonic() > min(until, limit):
+                break
             time.sleep(0.5)
         for row in live:
             words = self.daemon.read("why", row["job"], row["last"]["tick"])

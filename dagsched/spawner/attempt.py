@@ -28,6 +28,7 @@ class Attempt:
         "ended",
         "family",
         "grace_s",
+        "has_begun",
         "is_forked",
         "is_lost",
         "key",
@@ -49,6 +50,7 @@ class Attempt:
         self.key: Key = (order["run"], order["attempt"])
         self.grace_s = float(order["grace_s"])
         self.pid = 0
+        self.has_begun = False  # a forked one: it was let through its gate
         self.is_lost = False  # nobody saw how its main process ended
         self.is_forked = False  # by a fork server, whose child it is while that lives
         self.log: Log | None = None

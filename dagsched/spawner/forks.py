@@ -67,7 +67,7 @@ class Forks:
         self.asked: dict[Key, Worker] = {}
         self.workers: dict[int, Worker] = {}  # those whose process lives, by pid
         self.ended: list[Attempt] = []  # whose main process is over, or is done with them
-        self._ready: dict[Key, tuple[Worker, dict[str, Any]]] = {}  # spare processes that are to go on with an attempt
+        self._ready: dict[Key, dict[str, Any]] = {}  # orders for spare processes that are not given yet
         self._spare: list[Worker] = []
         self.is_unusable = False  # it died before it ever answered: what it would do is done without it
         self._sock: socket.socket | None = None
@@ -139,7 +139,7 @@ class Forks:
         if worker is not None:
             self._spare.remove(worker)
             worker.attempt = attempt
-            self._ready[attempt.key] = worker, _message(attempt, env, cwd)
+            self._ready[attempt.key] = _message(attempt, env, cwd)
         return worker
 
     def ask(self, attempt: Attempt, env: dict[str, str], cwd: str, log_fd: int) -> None:
@@ -158,20 +158,26 @@ class Forks:
         self.asked[attempt.key] = Worker(ours, attempt, cwd)
 
     def let_go(self, attempt: Attempt) -> None:
-        """Let a forked attempt begin, whose process is written down; one that was told to end before never does."""
+        """Let a forked attempt begin, whose process is written down; one that was told to end before never does.
+
+        Only what has gone through its gate can be a success, whatever its process ends with.
+        """
+        message = self._ready.pop(attempt.key, None)
         worker = self.workers.get(attempt.pid)
-        if worker is None or worker.attempt is not attempt or not attempt.is_forked:
+        if worker is None or worker.attempt is not attempt or attempt.has_begun:
             return
-        _, message = self._ready.pop(attempt.key, (worker, None))
+        if attempt.cause or attempt.log is None:
+            self._close(worker)
+            return
         try:
-            if attempt.cause or attempt.log is None:
-                self._close(worker)
-            elif message is None:
+            if message is None:
                 worker.gate.send(GO)
             else:
                 socket.send_fds(worker.gate, [json.dumps(message).encode()], [attempt.log.fd])
         except OSError:
-            self._close(worker)  # it was killed at its gate, which its end tells
+            self._close(worker)  # it died at its gate
+        else:
+            attempt.has_begun = True
 
     # ------------------------------------------------------------ answers
 
@@ -227,7 +233,8 @@ class Forks:
         self.ended.append(attempt)
         if attempt.cause or len(self._spare) >= SPARE_MAX:
             self._close(worker)
-        self._spare.append(worker)
+        else:
+            self._spare.append(worker)
 
     def _close(self, worker: Worker) -> None:
         """Shut a process's gate: it ends where it stands there."""

@@ -295,8 +295,12 @@ class Work:
         attempt.ended = time.time()
         output, complaint = spawning.collect_output(attempt.output)
         path, size = self._collect(attempt)
-        lost = {"lost": True} if attempt.is_lost else {}
-        self.book.add_exit(attempt, output=output, output_error=complaint, log=path, bytes=size, **lost)
+        parts: dict[str, Any] = {"output": output, "output_error": complaint, "log": path, "bytes": size}
+        if attempt.is_forked and not attempt.has_begun and not attempt.cause:
+            parts["error"] = "its process ended before it could begin"
+        elif attempt.is_lost:
+            parts["lost"] = True
+        self.book.add_exit(attempt, **parts)
 
     def _collect(self, attempt: Attempt) -> tuple[str, int]:
         """Close the log of an attempt and clear its folder for outputs; return the log's path and size."""

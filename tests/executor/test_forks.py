@@ -46,6 +46,11 @@ def hears_term():
     signal.alarm(1)
     return tells()
 
+def defies_term():
+    import signal
+    signal.signal(signal.SIGTERM, lambda *_: open("enough", "w"))
+    return ends_soon()
+
 def fails():
     raise ValueError("no")
 
@@ -282,5 +287,34 @@ def test_signal_handlers_of_one_attempt_do_not_hear_what_is_meant_for_the_next(t
         exit = (await hand.until(lambda: hand.exits[1:]))[0]
         assert (exit.outcome, exit.signal) == (Outcome.CANCELLED, signal.SIGTERM)
         assert not (folder / "heard").exists()
+
+    play(tmp_path, body)
+
+
+def test_a_process_that_was_told_to_end_and_ended_well_does_no_further_attempt(tmp_path, folder):
+    async def body(hand):
+        hand.executor.start([call(folder, "a", "defies_term", reuse=True)])
+        (pid,) = await file_with(folder / "sleeping")
+        hand.executor.stop("job:a:2026-11-23T14:00:00Z", 1, "cancel", 30)
+        one = (await hand.until(lambda: hand.exits))[0]
+        two = await hand.run(call(folder, "b", "tells", reuse=True))
+        assert one.outcome is Outcome.CANCELLED
+        assert two.outcome is Outcome.SUCCESS
+        assert two.outputs["pid"] != pid
+
+    play(tmp_path, body)
+
+
+def test_a_success_has_run_also_when_spare_processes_are_killed(tmp_path, folder):
+    async def body(hand):
+        for number in range(20):
+            exit = await hand.run(call(folder, f"j{number}", "tells", reuse=True))
+            if exit.outcome is Outcome.SUCCESS:
+                assert exit.outputs["pid"] == str(exit.pid)
+                kill(exit.pid)
+            else:
+                # It was chosen before its death was known, and met it at its gate or right behind.
+                never_began = (Outcome.SPAWN_ERROR, "its process ended before it could begin")
+                assert (exit.outcome, exit.reason) in (never_began, (Outcome.FAILED, "killed by SIGKILL"))
 
     play(tmp_path, body)

@@ -36,7 +36,7 @@ RETRY_MAX_S = 5.0
 # How much is done before others get a turn of the event loop: a slice takes a millisecond or two.
 EVENTS_AT_ONCE = 8
 STARTS_AT_ONCE = 32
-DUE_PER_COMMIT = 8
+DUE_PER_COMMIT = 4
 SHOWN_AT_ONCE = 128
 # A commit of more than that gains nothing, and keeps the first of them waiting.
 EVENTS_PER_COMMIT = 1024

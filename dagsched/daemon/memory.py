@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import sys
 from contextlib import suppress
 
 # Runs and events are freed when their last reference goes; a look for cycles among them after each 700 finds none.
 OBJECTS_BEFORE_A_LOOK = 20_000
-# The store's thread turns a large batch into rows; the loop is not to wait five milliseconds for each turn of it.
-SWITCH_S = 0.001
 
 
 def rest() -> None:
-    """Look no more for garbage among what is there now, and more rarely among what comes; let threads take turns."""
-    sys.setswitchinterval(SWITCH_S)
+    """Look no more for garbage among what is there now, and more rarely among what comes."""
     gc.freeze()
     gc.set_threshold(OBJECTS_BEFORE_A_LOOK, 20, 20)
 

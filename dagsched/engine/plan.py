@@ -44,7 +44,7 @@ from dagsched.model import (
 )
 
 # What comes in meanwhile waits for this many to be made, committed and started, and not for a thousand.
-DUE_AT_ONCE = 8
+DUE_AT_ONCE = 16
 _NO_CONFIG = "no configuration yet"
 
 

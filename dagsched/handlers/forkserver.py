@@ -187,19 +187,21 @@ class Mark:
 def _serve(order: dict[str, Any], log: int, door: socket.socket, mark: Mark) -> int:
     """Do an attempt, and the next ones if the job lets this process be used again; return the last exit status."""
     usual = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    places = list(sys.path)
     while True:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
         _settle_in(order)
         code = _run(order)
-        if code or not order["reuse"] or not _is_clean():
+        if code or order["reuse"] is None or not _is_clean():
             return code
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         for number in (1, 2):
             os.dup2(0, number)
         _restore(usual)
+        sys.path[:] = places
         mark.write("")
         try:
             door.send(DONE)

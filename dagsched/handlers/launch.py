@@ -26,12 +26,13 @@ _READ_AT_START = re.compile(r"PYTHON|LD_|LC_|LANG|MALLOC_|GLIBC_|DYLD_|OPENSSL_|
 class Fork(NamedTuple):
     """Forking the attempt from a process that has already loaded what it needs.
 
-    The server's command, the handler, and whether the forked process may do further attempts.
+    The server's command, the handler, and `reuse`: the import path that the forked process must have to do further
+    attempts ("" for the usual one), None when it may not.
     """
 
     server: tuple[str, ...]
     handler: str
-    reuse: bool
+    reuse: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _fork(job: Job, env: Mapping[str, str]) -> Fork | None:
     """
     if job.handler not in BUILT_IN or any(map(_READ_AT_START.match, env)):
         return None
-    reuse = bool(job.with_.get("reuse"))
+    reuse = str(job.with_.get("path", "")) if job.with_.get("reuse") else None
     return Fork((sys.executable, "-m", "dagsched.handlers.forkserver"), job.handler, reuse)
 
 

@@ -47,10 +47,11 @@ SPARE_MAX = 64
 class Worker:
     """A forked process, its gate, and what it last did. `start_ticks`: between which ticks since boot it was made."""
 
-    __slots__ = ("attempt", "cwd", "gate", "pid", "start_ticks")
+    __slots__ = ("attempt", "gate", "pid", "place", "start_ticks")
 
     def __init__(self, gate: socket.socket, attempt: Attempt, cwd: str) -> None:
-        self.gate, self.attempt, self.cwd = gate, attempt, cwd
+        self.gate, self.attempt = gate, attempt
+        self.place = (cwd, attempt.order["fork"]["reuse"])  # where its modules come from
         self.pid = 0
         self.start_ticks = (0, 0)
 
@@ -133,9 +134,11 @@ class Forks:
 
     def take_spare(self, attempt: Attempt, env: dict[str, str], cwd: str) -> Worker | None:
         """Return a process that waits for more work in this folder, and give it the attempt; None without one."""
-        if not attempt.order["fork"]["reuse"]:
+        if attempt.order["fork"]["reuse"] is None:
             return None
-        worker = next((each for each in reversed(self._spare) if each.cwd == cwd), None)
+        # Modules of one name may be others in another folder or on another import path.
+        place = (cwd, attempt.order["fork"]["reuse"])
+        worker = next((each for each in reversed(self._spare) if each.place == place), None)
         if worker is not None:
             self._spare.remove(worker)
             worker.attempt = attempt

@@ -318,3 +318,25 @@ def test_a_success_has_run_also_when_spare_processes_are_killed(tmp_path, folder
                 assert (exit.outcome, exit.reason) in (never_began, (Outcome.FAILED, "killed by SIGKILL"))
 
     play(tmp_path, body)
+
+
+def test_modules_of_one_name_on_other_paths_are_never_taken_for_each_other(tmp_path, folder):
+    for name in ("east", "west"):
+        (folder / name).mkdir()
+        text = f"import sys\ndef main(): return {{'is': '{name}', 'n': len(sys.path)}}\n"
+        (folder / name / "place.py").write_text(text)
+        os.utime(folder / name / "place.py", (time.time() - 60, time.time() - 60))
+
+    def order(number, name):
+        with_ = {"function": "place:main", "path": name, "reuse": True}
+        job = Job(f"j{number}", handler="python", with_=with_, cwd=str(folder))
+        return launch(job, Run(job.id, utc(2026, 11, 23, 14), RunState.QUEUED), 1, env={})
+
+    async def body(hand):
+        names = ["east", "west", "east", "west", "west"]
+        exits = [await hand.run(order(number, name)) for number, name in enumerate(names)]
+        assert [exit.outputs["is"] for exit in exits] == names
+        assert len({exit.outputs["n"] for exit in exits}) == 1
+        assert len({exit.pid for exit in exits}) == 2
+
+    play(tmp_path, body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,11 +54,20 @@ def pools_hold_by_the_journal(lives: Lives) -> Iterator[Finding]:
             continue
         under_way = {key: each for key, each in under_way.items() if last[key] > line.place}
         key = (line.run, line.attempt)
-        mine, started = held(lives, *key), lives.started_at(*key)
-        if mine is not None and started is not None:
+        mine = held(lives, *key)
+        if mine is not None:
             under_way[key] = mine
             alive = {f"{run}#{attempt}": each for (run, attempt), each in under_way.items()}
-            yield from _exceeds(lives, f"{line.run}#{line.attempt}", alive, started, "by the journal")
+            beside = [other for other, each in under_way.items() if each.pool == mine.pool]
+            yield from _exceeds(lives, f"{line.run}#{line.attempt}", alive, _decided(lives, beside), "by the journal")
+
+
+def _decided(lives: Lives, attempts: Iterable[tuple[str, int]]) -> datetime:
+    """Return when the newest of these attempts was ordered.
+
+    Of two that start together either may write first, so it is not always the one whose line comes last.
+    """
+    return max(started for each in attempts if (started := lives.started_at(*each)) is not None)
 
 
 def _exceeds(lives: Lives, run: str, alive: Mapping[str, Held], at: datetime, how: str) -> Iterator[Finding]:
@@ -96,8 +105,8 @@ def seats_hold_by_the_journal(lives: Lives) -> Iterator[Finding]:
             continue
         job, key = line.run.split(":")[1], (line.run, line.attempt)
         mine = alive[job] = {other for other in alive.get(job, ()) if last[other] > line.place and other[0] != line.run}
-        started = lives.started_at(*key)
-        limit = _limit(lives, job, started) if started is not None else None
+        known = [each for each in (*mine, key) if lives.started_at(*each) is not None]
+        limit = _limit(lives, job, _decided(lives, known)) if key in known else None
         if key in firsts and limit is not None and len(mine) >= limit:
             others = ", ".join(run for run, _ in mine)
             yield "P11", line.run, f"lived as number {len(mine) + 1} of {limit} allowed, beside {others}"

@@ -335,6 +335,19 @@ def test_an_attempt_lost_with_its_spawner_is_no_breach():
     assert "P5" not in broken(evidence)
 
 
+def test_of_two_that_start_around_a_swap_the_older_may_write_after_the_newer():
+    jobs = {id: body | {"pool": "narrow"} for id, body in BOTH.items()}
+    jobs["third"] = EXTRACT | {"pool": "narrow", "schedule": {"every": "30s"}}
+    story = honest(jobs, {"narrow": 1})
+    story.swap(30.605, jobs, {"narrow": 2})
+    third = story.born("third", 30)
+    story.started(third, 30.607)
+    story.write(30.61, "start", third, 1)
+    story.write(30.8, "end", third, 1, extra="0")
+    story.ended(third, 30.85, code=0, to="success")
+    assert audit(story.evidence()) == []
+
+
 def test_work_done_again_after_a_good_end_is_counted():
     story = honest()
     story.write(33, "start", run_of("load", 30), 2)

@@ -75,11 +75,23 @@ def _worst(said: Sequence[str]) -> str:
 
 
 def _exactness(lives: Lives, show: Row, link: Row) -> set[bool]:
-    """Return whether stand-ins do not count: the job had no schedule at the run's birth, and took its very tick."""
-    born = lives.born(show["run"])
-    made = lives.evidence.declared(show["job"], instant(born["time"]), instant(born["time"])) if born else []
+    """Return whether stand-ins do not count: the job had no schedule when the edge was bound, and took its very tick.
+
+    An edge is bound at the run's birth, and anew by an edit that changes it before the joins are judged.
+    """
+    born, judged = lives.born(show["run"]), _last_judged(lives, show["run"])
+    if born is None:
+        return {False, True}
+    made = lives.evidence.declared(show["job"], instant(born["time"]), instant(born["time"]))
+    until = instant((judged or born)["time"])
+    later = lives.evidence.declared(show["job"], instant(born["time"]), until)
+    bound = [*made, *(each for each in later if not same_in_all([_edge_to(link["job"], one) for one in (*made, each)]))]
     is_same = run_parts(link["run"])[1] == run_parts(show["run"])[1]
-    return {is_same and not each.is_scheduled for each in made} or {False, True}
+    return {is_same and not each.is_scheduled for each in bound} or {False, True}
+
+
+def _edge_to(upstream: str, job: Declared) -> tuple[str, str] | None:
+    return next((edge for edge in job.depends_on if edge[0] == upstream), None)
 
 
 def _verdict(lives: Lives, show: Row, link: Row, queued: Row) -> Verdicts:

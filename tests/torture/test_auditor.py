@@ -348,6 +348,25 @@ def test_of_two_that_start_around_a_swap_the_older_may_write_after_the_newer():
     assert audit(story.evidence()) == []
 
 
+def test_an_edge_bound_anew_to_a_job_that_lost_its_schedule_takes_the_very_tick():
+    load = LOAD | {"trigger_rule": "none_failed"}
+    scheduled = load | {"schedule": {"every": "20s"}, "depends_on": [{"job": "extract", "match": "all"}]}
+    story = Story({"extract": EXTRACT, "load": scheduled}, stopped=26)
+    older = story.born("extract", 10)
+    story.started(older, 10.1)
+    newer = story.left_out("extract", 20, "skipped", f"overlap: {older} was active")
+    story.rows[newer]["stand_in"] = older
+    run = story.born("load", 20, links=[newer])
+    story.swap(20.3, {"extract": EXTRACT, "load": load})
+    story.ran(run, 20.4, 20.8)
+    story.write(10.12, "start", older, 1)
+    story.write(25.9, "end", older, 1, extra="0")
+    story.ended(older, 25.95, code=0, to="success")
+    assert "P3" not in broken(story.evidence())
+    story.sheets[-1][1][0]["jobs"]["load"] = scheduled
+    assert "P3" in broken(story.evidence())
+
+
 def test_work_done_again_after_a_good_end_is_counted():
     story = honest()
     story.write(33, "start", run_of("load", 30), 2)

@@ -99,9 +99,10 @@ class Control:
     async def rerun(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Try a run again that is over, and what its failure had stopped."""
         name = self._run_name(body)
-        rows = await rows_for_rerun(self._daemon.store, self._daemon.config, name)
         downstream = _flag(body, "downstream")
-        await self._daemon.loop.ask(lambda now: events.RerunRequested(now, name, downstream, rows), request=request)
+        with self._daemon.loop.plan.keeping_rows():
+            rows = await rows_for_rerun(self._daemon.store, self._daemon.config, name)
+            await self._daemon.loop.ask(lambda now: events.RerunRequested(now, name, downstream, rows), request=request)
         return {"run": name}
 
     async def pause(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
@@ -119,9 +120,10 @@ class Control:
     async def ack(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Say that a failed run was seen: it is no dead letter any more."""
         name = self._run_name(body)
-        row = await self._daemon.store.run(*parse_run_name(name))
-        rows = (row,) if row is not None else ()
-        await self._daemon.loop.ask(lambda now: events.AckRequested(now, name, rows), request=request)
+        with self._daemon.loop.plan.keeping_rows():
+            row = await self._daemon.store.run(*parse_run_name(name))
+            rows = (row,) if row is not None else ()
+            await self._daemon.loop.ask(lambda now: events.AckRequested(now, name, rows), request=request)
         return {"run": name}
 
     async def stop(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:

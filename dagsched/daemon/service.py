@@ -402,8 +402,9 @@ class Daemon:
         await self._reload_quietly()
 
     async def _apply_config(self, config: Config, number: int) -> None:
-        rows = await rows_for_edit(self.store, self.loop.plan, config, self.clock.now())
-        await self.loop.ask(lambda now: events.ConfigApplied(now, config, number, rows))
+        with self.loop.plan.keeping_rows():
+            rows = await rows_for_edit(self.store, self.loop.plan, config, self.clock.now())
+            await self.loop.ask(lambda now: events.ConfigApplied(now, config, number, rows))
 
     async def _note_rejected(self, errors: Sequence[Problem]) -> None:
         assert self.job_files is not None

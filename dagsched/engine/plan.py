@@ -9,7 +9,8 @@ a plan may be ahead of its store, never behind; when a commit is refused it is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
@@ -28,6 +29,7 @@ from dagsched.engine.waiting import WaitingRoom
 from dagsched.errors import Refused, Unknown
 from dagsched.model import (
     EMPTY,
+    LIVE,
     Attempt,
     Config,
     Exit,
@@ -65,6 +67,7 @@ class Plan:
         self.seats = Seats(self.book, slots_max)
         self._foreign: set[Key] = set()
         self._ended: set[str] = set()
+        self._readers = 0
         self._holds: set[str] = set()
         self._hold(_NO_CONFIG, True)
 
@@ -184,8 +187,20 @@ class Plan:
             self.book.save_mark(mark._replace(cursor=max(mark.cursor, self.book.now)))
             self.ticks.watch(run.job)
 
+    @contextmanager
+    def keeping_rows(self) -> Iterator[None]:
+        """Let no row leave memory meanwhile: what is then read from the store, and is not in memory, stays as it is.
+
+        Else a run that is read while it runs may end and be forgotten before the event that brings it is applied.
+        """
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+
     def _prune(self, job: str) -> None:
-        if not self.book.ledger.wants_pruning(job) or job not in self.book.jobs:
+        if self._readers or job not in self.book.jobs or not self.book.ledger.wants_pruning(job):
             return
         keep: set[datetime] = set()
         horizons: list[datetime] = []
@@ -391,7 +406,8 @@ class Plan:
 
     def _remember(self, rows: Iterable[Run]) -> None:
         for row in rows:
-            if self.book.ledger.get(row.key) is None:
+            # One that was read alive and is not in memory has ended since: this plan was made after it was read.
+            if row.state not in LIVE and self.book.ledger.get(row.key) is None:
                 self.book.ledger.put(row)
 
     def _job(self, id: str) -> Any:

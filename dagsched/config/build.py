@@ -323,7 +323,7 @@ _FIELDS = {"with": "with_"}
 
 _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     **dict.fromkeys(("description", "owner", "handler", "shell", "user", "pool"), Builder._as_is),
-    **dict.fromkeys(("max_active_runs", "max_queued", "slots", "enabled"), Builder._as_is),
+    **dict.fromkeys(("max_active_runs", "max_queued", "slots", "priority", "enabled"), Builder._as_is),
     **dict.fromkeys(("timeout", "catchup_window", "jitter"), Builder._length),
     **dict.fromkeys(_ENUMS, Builder._enum),
     "tags": Builder._words,

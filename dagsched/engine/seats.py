@@ -3,22 +3,29 @@
 A ready run passes three doors. *Overlap* is judged once, when it becomes ready. Then it stands in its job's line for
 a *seat* (`max_active_runs` of them, no limit with None); a seat is kept until the run is terminal, also between
 attempts. Seated runs stand in their pool's line for *slots*, which are held only while an attempt is under way.
-A pool's line is first come first served: a run that needs many slots is never overtaken for ever.
+
+A pool's line, and the lines of all pools that wait for slots of the daemon, are served by one *turn*: the instant since
+which a run is ready, less one minute per point of `priority`. It never changes while the run waits, so that lines need no
+sorting anew, and waiting is bounded: a run of priority q is overtaken by one of priority p only if that was ready at most
+(p - q) minutes later. A run that needs many slots holds up those behind it, so it is never overtaken for ever.
 """
 
 from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
 from dagsched.engine.book import Book
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, LeftOut
-from dagsched.model import ACTIVE, Job, Origin, Overlap, Run, RunState, format_instant
+from dagsched.model import ACTIVE, Job, Origin, Overlap, Run, RunState, format_instant, run_name
 
 Place = tuple[int, datetime]
+
+# What one point of priority is worth: so much longer waiting.
+POINT = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
@@ -32,7 +39,7 @@ class Desk:
 
 @dataclass(slots=True)
 class PoolLine:
-    """One pool: (ready since, rank, tick, job) in line, and the slots in use."""
+    """One pool: (turn, rank, tick, job) in line, and the slots in use."""
 
     line: list[tuple[datetime, int, datetime, str]] = field(default_factory=list)
     used: int = 0
@@ -137,7 +144,7 @@ class Seats:
         return bool(arrivals)
 
     def dispatch(self) -> None:
-        """Start what may start now, the longest ready first."""
+        """Start what may start now, in order of their turns."""
         self._ring()
         if self.held:
             return
@@ -264,9 +271,12 @@ class Seats:
         if run.not_before is not None and run.not_before > self._book.now:
             heappush(self._timers, (run.not_before, run.job, run.tick))
             return
-        since = run.not_before or run.ready or run.tick
-        pool = self._pools.setdefault(self._book.jobs[run.job].pool or "", PoolLine())
-        heappush(pool.line, (since, self._book.graph.rank[run.job], run.tick, run.job))
+        job = self._book.jobs[run.job]
+        turn = run.not_before or run.ready or run.tick
+        if job.priority:
+            turn -= job.priority * POINT
+        pool = self._pools.setdefault(job.pool or "", PoolLine())
+        heappush(pool.line, (turn, self._book.graph.rank[run.job], run.tick, run.job))
 
     def _ring(self) -> None:
         while self._timers and self._timers[0][0] <= self._book.now:
@@ -337,7 +347,15 @@ class Seats:
             return f"pool {job.pool} has {capacity - used} of {capacity} slots free and it needs {job.slots}"
         if self._is_full():
             return f"all {self.slots_max} slots of the daemon are taken"
-        return f"pool {job.pool} serves longer waiting runs first" if job.pool else "it starts next"
+        return self._turn_words(run, job)
+
+    def _turn_words(self, run: Run, job: Job) -> str:
+        """Say whom the pool serves before a run that nothing else keeps from starting."""
+        line = self._pools[job.pool].line if job.pool in self._pools else []
+        _, _, tick, first = min(line, default=(None, 0, run.tick, run.job))
+        if (first, tick) == run.key:
+            return "it starts next"
+        return f"pool {job.pool} serves {run_name(first, tick)} first (priority {self._book.jobs[first].priority})"
 
 
 def _place(run: Run) -> Place:

@@ -19,7 +19,6 @@ LATER = {
     "window",
     "calendar",
     "rate_limit",
-    "priority",
     "deadline",
     "notify",
     "secrets",

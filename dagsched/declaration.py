@@ -156,8 +156,8 @@ class Job(NamedTuple):
 
     `run` is shell text (str), an argv (tuple) or None when `handler` is not `shell`. `max_active_runs` None
     means no limit; `catchup_window` None no age limit. `timezone` (IANA) is that of the local times people and
-    commands are shown; a schedule carries the one it is read in. `priority`: -100 to 100, higher first. `position` is where the id stands; it takes no part
-    in equality, so that moving a job inside a file changes nothing.
+    commands are shown; a schedule carries the one it is read in. `priority`: -100 to 100, higher first. `position` is
+    where the id stands; it takes no part in equality, so that moving a job inside a file changes nothing.
     """
 
     id: str

@@ -14,9 +14,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def test_a_higher_priority_starts_first():
-    bench = plan_of(
-        job("busy", pool="p"), job("low", pool="p"), job("high", pool="p", priority=5), pools={"p": 1}
-    )
+    bench = plan_of(job("busy", pool="p"), job("low", pool="p"), job("high", pool="p", priority=5), pools={"p": 1})
     for name in ("busy", "low", "high"):
         bench.trigger(name)
     bench.finish("busy")
@@ -56,9 +54,7 @@ def test_a_flood_of_high_priority_in_a_full_pool_holds_up_no_other_pool():
 
 
 def test_a_retry_stands_in_line_from_the_end_of_its_delay_with_its_priority():
-    bench = plan_of(
-        job("a", pool="p", retry=2, priority=2), job("b", pool="p"), job("c", pool="p"), pools={"p": 1}
-    )
+    bench = plan_of(job("a", pool="p", retry=2, priority=2), job("b", pool="p"), job("c", pool="p"), pools={"p": 1})
     for name in ("a", "b", "c"):
         bench.trigger(name)
     bench.fail("a")
@@ -106,10 +102,10 @@ def test_nobody_is_overtaken_by_a_run_that_came_later_than_priority_allows(arriv
     while bench.plan.running():
         bench.to(MINUTE)
         bench.finish(bench.plan.running()[0].job)
-    started = {name.split(":")[1]: run.started for name, _ in bench.starts for run in [bench.row(name.split(":")[1])]}
+    started = {each.id: bench.row(each.id).started for each in jobs}
     assert started.keys() == ready.keys()
     for old in jobs:
         for new in jobs:
             # Only where both wait for the same: a slot of one pool, or of the daemon with no pool in between.
             if old.pool == new.pool and ready[new.id] > ready[old.id] + (new.priority - old.priority) * MINUTE:
-                assert started[new.id] >= started[old.id] or started[new.id] < ready[old.id], (old, new)
+                assert started[new.id] >= started[old.id] or started[new.id] <= ready[old.id], (old, new)

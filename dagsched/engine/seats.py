@@ -7,7 +7,7 @@ attempts. Seated runs stand in their pool's line for *slots*, which are held onl
 A pool's line, and the lines of all pools that wait for slots of the daemon, are served by one *turn*: the instant
 since which a run is ready, less one minute per point of `priority`. It never changes while the run waits, so that lines
 need no sorting anew, and waiting is bounded: a run of priority q is overtaken by one of priority p only if that was
-ready at most (p - q) minutes later. A run that needs many slots holds up those behind it, so it is never overtaken for ever.
+ready at most (p - q) minutes later. A run that needs many slots holds up those behind it, so it is never starved.
 """
 
 from __future__ import annotations

@@ -136,6 +136,16 @@ class RetryPolicy(NamedTuple):
     on: tuple[str | int, ...] = ()
 
 
+class RateLimit(NamedTuple):
+    """At most `starts` starts of attempts in any window of the length `per` (`10/1m`)."""
+
+    starts: int
+    per: timedelta
+
+    def __str__(self) -> str:
+        return f"{self.starts}/{format_length(self.per)}"
+
+
 class OutputRef(NamedTuple):
     """An `env` value that is an upstream's output: `{job: extract, output: rows, default: "0"}`."""
 
@@ -182,6 +192,7 @@ class Job(NamedTuple):
     pool: str | None = None
     slots: int = 1
     priority: int = 0
+    rate_limit: RateLimit | None = None
     jitter: timedelta = timedelta(0)
     on_crash: OnCrash = OnCrash.RETRY
     enabled: bool = True
@@ -203,15 +214,30 @@ class Config(NamedTuple):
 
     `jobs` keeps the order of the files. `pools`: capacity in slots by name. `files`: absolute path → text as
     read, enough to build the same configuration again without the disk. `digest`: hex SHA-256 over `files`.
+    `pool_rates`: limits by name of those pools that have one.
     """
 
     jobs: Mapping[str, Job]
     pools: Mapping[str, int] = EMPTY
     files: Mapping[str, str] = EMPTY
     digest: str = ""
+    pool_rates: Mapping[str, RateLimit] = EMPTY
 
 
-# ---------------------------------------------------------------- instants
+# ---------------------------------------------------------------- lengths and instants
+
+
+def format_length(length: timedelta) -> str:
+    """Return a length as job files write it, in the largest units that leave nothing over.
+
+    >>> format_length(timedelta(minutes=90)), format_length(timedelta(0)), format_length(timedelta(milliseconds=1500))
+    ('1h30m', '0s', '1s500ms')
+    """
+    left, found = length // timedelta(milliseconds=1), ""
+    for unit, ms in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        number, left = divmod(left, ms)
+        found += f"{number}{unit}" if number else ""
+    return found or "0s"
 
 
 def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0, ms: int = 0) -> datetime:

@@ -24,6 +24,7 @@ from dagsched.model import (
     Overlap,
     Param,
     Position,
+    RateLimit,
     RetryPolicy,
     Schedule,
     TriggerRule,
@@ -90,7 +91,7 @@ _NO_DEFAULT = object()
 
 _DEFAULTS: Mapping[type, list[tuple[str, Any]]] = {
     **{type(default): _defaults(type(default), default) for default in (Job(id=""), RetryPolicy(), Schedule())},
-    **{of: _defaults(of, None) for of in (Dependency, OutputRef, Param, Position)},
+    **{of: _defaults(of, None) for of in (Dependency, OutputRef, Param, Position, RateLimit)},
 }
 
 
@@ -139,6 +140,7 @@ _READERS: dict[str, Any] = {
     "env": _env,
     "params": lambda data: MappingProxyType({key: Param(**value) for key, value in data.items()}),
     "retry": _retry,
+    "rate_limit": lambda value: None if value is None else RateLimit(value["starts"], timedelta(seconds=value["per"])),
     "timeout": _length,
     "catchup": Catchup,
     "catchup_window": _length,

@@ -20,6 +20,7 @@ from dagsched.model import (
     Overlap,
     Param,
     Position,
+    RateLimit,
     RetryPolicy,
     Schedule,
     TriggerRule,
@@ -39,7 +40,8 @@ FULL = Job(
     retry=RetryPolicy(5, Backoff.EXPONENTIAL, timedelta(seconds=2), 3.0, timedelta(minutes=10), timedelta(seconds=1),
                       ("timed_out", 75)),
     timeout=timedelta(hours=1), catchup=Catchup.ALL, catchup_window=timedelta(days=1), overlap=Overlap.QUEUE,
-    max_active_runs=2, max_queued=7, pool="p", slots=2, priority=-7, jitter=timedelta(minutes=3), on_crash=OnCrash.FAIL,
+    max_active_runs=2, max_queued=7, pool="p", slots=2, priority=-7,
+    rate_limit=RateLimit(10, timedelta(minutes=1)), jitter=timedelta(minutes=3), on_crash=OnCrash.FAIL,
     enabled=False, description="d", tags=("x", "y"), owner="me", position=Position("jobs.yaml", 3, 5),
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from dagsched.config.explain import Complaint, short
 from dagsched.config.lengths import BadLength, parse_length
+from dagsched.config.rates import PER_MAX, STARTS_MAX, BadRate, parse_rate
 from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
@@ -33,6 +34,7 @@ from dagsched.declaration import (
     Overlap,
     Param,
     Position,
+    RateLimit,
     RetryPolicy,
     Schedule,
     TriggerRule,
@@ -216,6 +218,9 @@ class Builder:
             return None
         return timedelta(0) if length is None and key == "jitter" else length
 
+    def _rate(self, key: str, value: str) -> RateLimit | None:
+        return checked_rate(value, self.document, self._path(key), self.report)
+
     def _parsed(self, path: Path, text: str) -> timedelta | None:
         try:
             return parse_length(text)
@@ -285,6 +290,16 @@ class Builder:
         self.report.complain(self.document, Complaint(code, path, message, why, fix, is_key))
 
 
+def checked_rate(text: str, document: Document, path: Path, report: Report) -> RateLimit | None:
+    """Return the rate limit that stands at `path`; None after reporting why it cannot be used."""
+    try:
+        return parse_rate(text)
+    except BadRate as error:
+        why = f"a rate limit is starts/length, with 1 to {STARTS_MAX:,} starts in at most {PER_MAX.days}d"
+        report.complain(document, Complaint("E321", path, str(error), why, "write e.g. 10/1m, 100/1h or 1/90s"))
+        return None
+
+
 def _kept(raw: Mapping[str, Any], dropped: Dropped) -> dict[str, Any]:
     kept = {key: value for key, value in raw.items() if key not in dropped.keys}
     for key in {key for key, _ in dropped.parts}:
@@ -326,6 +341,7 @@ _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     **dict.fromkeys(("max_active_runs", "max_queued", "slots", "priority", "enabled"), Builder._as_is),
     **dict.fromkeys(("timeout", "catchup_window", "jitter"), Builder._length),
     **dict.fromkeys(_ENUMS, Builder._enum),
+    "rate_limit": Builder._rate,
     "tags": Builder._words,
     "depends_on": Builder._dependencies,
     "run": Builder._run,

@@ -57,6 +57,7 @@ CODES: dict[str, str] = {
     "E304": "a length is out of range",
     "E305": "a date or time cannot be read",
     "E306": "a schedule ends before it starts",
+    "E321": "a rate limit cannot be used",
     "W201": "match: same on schedules that never meet",
     "W202": "an upstream is disabled",
     "W203": "catchup_window has no effect",

@@ -31,7 +31,9 @@ PEER_WORDS: dict[str, str] = {
     "disabled": "enabled", "suspend": "enabled", "paused": "enabled", "queue": "pool", "resource": "pool",
     "triggerRule": "trigger_rule", "run_as": "user", "label": "tags", "labels": "tags", "desc": "description",
     "name": "description", "splay": "jitter", "random_delay": "jitter", "uri": "url", "data": "body",
-    "status": "expect", "callable": "function", "python_callable": "function",
+    "rate": "rate_limit", "rateLimit": "rate_limit",
+    "ratelimit": "rate_limit", "throttle": "rate_limit", "priority_weight": "priority", "weight": "priority",
+    "nice": "priority", "status": "expect", "callable": "function", "python_callable": "function",
 }  # fmt: skip
 
 

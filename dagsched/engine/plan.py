@@ -19,6 +19,7 @@ from dagsched.engine.book import Book, Edit
 from dagsched.engine.commands import Command
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, Change, Failed, LeftOut, Retried, Succeeded
+from dagsched.engine.rates import Start
 from dagsched.engine.reopen import reopen
 from dagsched.engine.retries import is_worth_retrying, reason_of, wait_after
 from dagsched.engine.seats import Seats
@@ -81,11 +82,13 @@ class Plan:
         config: Config | None,
         config_number: int,
         definitions: Mapping[str, Job] = EMPTY,
+        starts: Iterable[Start] = (),
     ) -> None:
         """Take up what the store holds; call once, on a new plan, before any event.
 
         `definitions`: hash → job of the open `attempts`, so that they go on holding the slots they started with,
         also if their job was changed or removed since; those left out are taken to be as the configuration says.
+        `starts`: those that rate limits still count.
         """
         book = self.book
         if config is not None:
@@ -101,6 +104,7 @@ class Plan:
             book.marks.setdefault(id, JobMark(id, last_seen or book.now))
         if self.once:
             self._foreign = {run.key for run in book.ledger.all_live()}
+        self.seats.gates.rates.learn(starts)
         for key, attempt in book.open_attempts.items():
             row = book.ledger.get(key)
             if row is not None and row.state is RunState.RUNNING and attempt.definition in definitions:
@@ -210,7 +214,7 @@ class Plan:
             if run.state is RunState.RETRYING and run.not_before is not None:
                 self.book.amend(run, not_before=run.not_before + event.by)
         self.book.note("clock.stepped", reason=f"by {format_step(event.by)}")
-        self.seats.rewind_timers()
+        self.seats.rewind_timers(event.by)
 
     # ------------------------------------------------------------ configuration
 
@@ -218,6 +222,7 @@ class Plan:
         if self.once:
             self._use_once(event)
             return
+        self.seats.learn(event.starts, event.config)
         self.ticks.make_due(event.config.jobs)
         self._judge()
         self._remember(event.rows)
@@ -251,6 +256,8 @@ class Plan:
                 continue
             elif run.job in self.book.jobs and not run.stopping:
                 self.book.resend(run)
+                # Its first order was counted when it was given, which may be long ago.
+                self.seats.count_start(run)
             else:
                 self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now, reason="never started"))
         for name, number in sorted(event.living - known):

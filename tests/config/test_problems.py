@@ -84,6 +84,13 @@ JOB_PROBLEMS = {
     "an uneven step": ("run: x\nschedule: '*/45 * * * *'", ["W305 4:16-20"]),
     "an old zone name": ("run: x\nschedule: '@daily'\ntimezone: US/Eastern", ["W307 5:15-25"]),
     "a window without catch-up": ("run: x\ncatchup: none\ncatchup_window: 1d", ["W203 5:21-23"]),
+    "a priority out of range": ("run: x\npriority: 101", ["E106 4:15-18"]),
+    "a rate without a length": ("run: x\nrate_limit: 10", ["E103 4:17-19"]),
+    "a rate per nothing": ("run: x\nrate_limit: 10/m", ["E105 4:17-21"]),
+    "a rate of zero": ("run: x\nrate_limit: 0/1m", ["E321 4:17-21"]),
+    "a rate in no time": ("run: x\nrate_limit: 1/0s", ["E321 4:17-21"]),
+    "a rate over too long": ("run: x\nrate_limit: 1/32d", ["E321 4:17-22"]),
+    "a rate of too many": ("run: x\nrate_limit: 100001/1d", ["E321 4:17-26"]),
     "three mistakes": (
         "retries: 1\ntimeout: 5\npool: x",
         ["E108 2:3-4", "E101 3:5-12", "E303 4:14-15", "E205 5:11-12"],
@@ -106,6 +113,9 @@ FILE_PROBLEMS = {
     "an id with a line feed": ('jobs:\n  "a\\n": {run: x}\n', ["E105 2:3-8"]),
     "a job that is text": ("jobs:\n  a: ./x.sh\n", ["E103 2:6-12"]),
     "a pool without slots": ("pools: {db: 0}\njobs: {}\n", ["E106 1:13-14"]),
+    "a pool of nothing": ("pools: {db: {}}\njobs: {}\n", ["E107 1:13-15"]),
+    "a pool with an odd key": ("pools: {db: {size: 2}}\njobs: {}\n", ["E101 1:14-18"]),
+    "a pool with a rate of zero": ("pools: {db: {rate_limit: 0/1m}}\njobs: {}\n", ["E321 1:26-30"]),
     "a bad zone that no job uses": ("timezone: Nowhere\njobs: {}\n", ["E302 1:11-18"]),
     "a schedule in defaults": ("defaults: {schedule: '@daily'}\njobs: {}\n", ["E101 1:12-20"]),
     "a bad default": ("defaults: {timeout: 5}\njobs: {a: {run: x}}\n", ["E303 1:21-22"]),
@@ -201,6 +211,12 @@ def test_pool_with_two_capacities_names_both_places():
     (problem,) = load_texts({"/srv/1.yaml": one, "/srv/2.yaml": two}, NOW).problems
     assert (problem.file, spelled(problem)) == ("/srv/2.yaml", "E209 1:9-11")
     assert "/srv/1.yaml:1:9" in problem.why
+
+
+def test_pool_with_two_rates_names_both():
+    one, two = "pools: {db: {slots: 1, rate_limit: 1/1m}}\njobs: {}\n", "pools: {db: 1}\njobs: {}\n"
+    (problem,) = load_texts({"/srv/1.yaml": one, "/srv/2.yaml": two}, NOW).problems
+    assert problem.message == "the pool 'db' is declared with 1 slots and rate_limit 1/1m and with 1 slots"
 
 
 def test_problems_of_all_files_come_at_once():

@@ -18,7 +18,6 @@ LATER = {
     "extends",
     "window",
     "calendar",
-    "rate_limit",
     "deadline",
     "notify",
     "secrets",

@@ -24,6 +24,7 @@ from dagsched.model import (
     EventRow,
     Outcome,
     Overlap,
+    RateLimit,
     Run,
     RunState,
     is_schedule_tick,
@@ -70,6 +71,7 @@ class Auditor:
         self._reopened: set[Key] = set()
         self._span = 1
         self._stepped_back = False
+        self._started: list[tuple[datetime, str, str | None]] = []
 
     # ------------------------------------------------------------ what it is told
 
@@ -89,6 +91,8 @@ class Auditor:
         """The wall clock is about to be set."""
         self._high = max(self._high, self._now())
         self._stepped_back = self._stepped_back or by < timedelta(0)
+        # Lengths between starts before and after this cannot be told from their times.
+        self._started.clear()
 
     def process_began(self, run: str, attempt: int) -> None:
         """A process of an attempt exists."""
@@ -149,7 +153,12 @@ class Auditor:
     def _nobody_idles(self, id: str, active: list[Run]) -> None:
         """A ready run that neither pool nor active runs nor a pause nor a delay holds back must have started."""
         job, mark = self.seen.versions[-1].config.jobs.get(id), self._state.marks.get(id)
-        if job is None or job.pool is not None or (mark is not None and mark.paused is not None):
+        if (
+            job is None
+            or job.pool is not None
+            or job.rate_limit is not None
+            or (mark is not None and mark.paused is not None)
+        ):
             return
         if job.max_active_runs is not None and len(active) > job.max_active_runs:
             return
@@ -322,6 +331,21 @@ class Auditor:
                 self._check_join(run)
                 self._check_active(run)
             self._check_pool(attempt)
+            self._check_rates(attempt)
+
+    def _check_rates(self, attempt: Attempt) -> None:
+        job = self.seen.jobs_in_force(attempt.job, since=-self._span)[-1]
+        self._started.append((attempt.started, attempt.job, job.pool))
+        limits = [job.rate_limit for job in self.seen.jobs_in_force(attempt.job, since=-self._span)]
+        self._check_rate(attempt, limits, [at for at, id, _ in self._started if id == attempt.job])
+        if job.pool is not None:
+            limits = [version.config.pool_rates.get(job.pool) for version in self.seen.versions[-self._span :]]
+            self._check_rate(attempt, limits, [at for at, _, pool in self._started if pool == job.pool])
+
+    def _check_rate(self, attempt: Attempt, limits: list[RateLimit | None], starts: list[datetime]) -> None:
+        within = [sum(at > attempt.started - limit.per for at in starts) <= limit.starts for limit in limits if limit]
+        if within and len(within) == len(limits) and not any(within):
+            raise Broken("rate", run_name(attempt.job, attempt.tick), f"starts beyond {limits[-1]}")
 
     def _check_limit(self, run: Run, attempt: Attempt) -> None:
         if run.key in self._fresh:

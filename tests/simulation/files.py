@@ -29,7 +29,9 @@ class Files:
 
     def __init__(self, rng: Random, start: datetime, end: datetime) -> None:
         self._rng, self._start, self._end = rng, start, end
-        self.pools = {"p": rng.randint(1, 3), "q": rng.randint(2, 4)}
+        self.pools: dict[str, Any] = {"p": rng.randint(1, 3), "q": rng.randint(2, 4)}
+        if rng.random() < 0.3:
+            self.pools["q"] = {"slots": self.pools["q"], "rate_limit": rng.choice(("30/1h", "4/5m"))}
         self.jobs: dict[str, Sheet] = {}
         for name in NAMES[: rng.randint(3, 12)]:
             self.jobs[name] = self._sheet(list(self.jobs))
@@ -96,6 +98,8 @@ class Files:
         self._maybe(sheet, "trigger_rule", 0.35, RULES)
         self._maybe(sheet, "pool", 0.4, ("p", "q"))
         self._maybe(sheet, "slots", 0.5, (1, 2))
+        self._maybe(sheet, "priority", 0.3, (-100, -3, 1, 20, 100))
+        self._maybe(sheet, "rate_limit", 0.15, ("2/10m", "1/2m", "6/1h"))
         self._maybe(sheet, "max_active_runs", 0.2, (1, 2, 3))
         self._maybe(sheet, "max_queued", 0.2, (1, 2, 4))
         self._maybe(sheet, "on_crash", 0.3, ("retry", "fail"))

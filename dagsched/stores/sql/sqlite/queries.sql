@@ -257,6 +257,10 @@ ORDER BY until, tick LIMIT :limit
 -- The attempts of one run.
 SELECT {attempt_columns} FROM attempts WHERE job = ? AND tick = ? ORDER BY number
 
+-- name: attempts_below
+-- Attempts in the order in which they were made, from one downwards.
+SELECT {attempt_columns}, rowid FROM attempts WHERE rowid < :below ORDER BY rowid DESC LIMIT :limit
+
 -- name: open_attempts
 -- Every attempt that has not ended.
 SELECT {attempt_columns} FROM attempts WHERE ended IS NULL ORDER BY job, tick, number

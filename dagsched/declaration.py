@@ -146,6 +146,22 @@ class RateLimit(NamedTuple):
         return f"{self.starts}/{format_length(self.per)}"
 
 
+class Window(NamedTuple):
+    """A stretch of local time in which runs may start, from `opens` to `closes` (`HH:MM`, the latter also 24:00).
+
+    One that closes at or before the time it opens goes over midnight and belongs to the day on which it opens.
+    `days` (`mon` to `sun`): on which it opens, empty for all. `outside`: what becomes of a run while it is closed.
+    """
+
+    opens: str
+    closes: str
+    days: tuple[str, ...] = ()
+    outside: Literal["wait", "skip"] = "wait"
+
+    def __str__(self) -> str:
+        return " ".join((f"{self.opens}-{self.closes}", *self.days))
+
+
 class OutputRef(NamedTuple):
     """An `env` value that is an upstream's output: `{job: extract, output: rows, default: "0"}`."""
 
@@ -193,6 +209,7 @@ class Job(NamedTuple):
     slots: int = 1
     priority: int = 0
     rate_limit: RateLimit | None = None
+    window: tuple[Window, ...] = ()
     jitter: timedelta = timedelta(0)
     on_crash: OnCrash = OnCrash.RETRY
     enabled: bool = True

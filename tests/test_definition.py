@@ -24,6 +24,7 @@ from dagsched.model import (
     RetryPolicy,
     Schedule,
     TriggerRule,
+    Window,
 )
 
 FULL = Job(
@@ -41,7 +42,9 @@ FULL = Job(
                       ("timed_out", 75)),
     timeout=timedelta(hours=1), catchup=Catchup.ALL, catchup_window=timedelta(days=1), overlap=Overlap.QUEUE,
     max_active_runs=2, max_queued=7, pool="p", slots=2, priority=-7,
-    rate_limit=RateLimit(10, timedelta(minutes=1)), jitter=timedelta(minutes=3), on_crash=OnCrash.FAIL,
+    rate_limit=RateLimit(10, timedelta(minutes=1)),
+    window=(Window("22:00", "06:00", ("mon", "sat"), "skip"), Window("09:00", "24:00", outside="skip")),
+    jitter=timedelta(minutes=3), on_crash=OnCrash.FAIL,
     enabled=False, description="d", tags=("x", "y"), owner="me", position=Position("jobs.yaml", 3, 5),
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from dagsched.config.rates import PER_MAX, STARTS_MAX, BadRate, parse_rate
 from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
+from dagsched.config.windows import windows_of
 from dagsched.declaration import (
     EMPTY,
     Backoff,
@@ -38,6 +39,7 @@ from dagsched.declaration import (
     RetryPolicy,
     Schedule,
     TriggerRule,
+    Window,
 )
 
 CATCHUP_ALL_WINDOW = timedelta(hours=24)
@@ -221,6 +223,9 @@ class Builder:
     def _rate(self, key: str, value: str) -> RateLimit | None:
         return checked_rate(value, self.document, self._path(key), self.report)
 
+    def _window(self, key: str, value: Any) -> tuple[Window, ...]:
+        return windows_of(value, self._path(key), self.document, self.report)
+
     def _parsed(self, path: Path, text: str) -> timedelta | None:
         try:
             return parse_length(text)
@@ -342,6 +347,7 @@ _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     **dict.fromkeys(("timeout", "catchup_window", "jitter"), Builder._length),
     **dict.fromkeys(_ENUMS, Builder._enum),
     "rate_limit": Builder._rate,
+    "window": Builder._window,
     "tags": Builder._words,
     "depends_on": Builder._dependencies,
     "run": Builder._run,

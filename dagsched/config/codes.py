@@ -58,6 +58,7 @@ CODES: dict[str, str] = {
     "E305": "a date or time cannot be read",
     "E306": "a schedule ends before it starts",
     "E321": "a rate limit cannot be used",
+    "E322": "a window cannot be used",
     "W201": "match: same on schedules that never meet",
     "W202": "an upstream is disabled",
     "W203": "catchup_window has no effect",
@@ -70,6 +71,7 @@ CODES: dict[str, str] = {
     "W307": "an old name of a time zone",
     "W308": "a starred step beside a weekday",
     "W309": "every of a day and more",
+    "W321": "no tick ever meets the window",
 }
 
 

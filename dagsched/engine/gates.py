@@ -13,14 +13,19 @@ from typing import NamedTuple
 from dagsched.engine.book import Book
 from dagsched.engine.ledger import Key
 from dagsched.engine.rates import Rates
-from dagsched.model import Job, Run, format_instant
+from dagsched.model import Job, Origin, Run, format_instant
+from dagsched.triggers import opening
 
 
 class Closed(NamedTuple):
-    """A gate that is closed until the instant `opens`; `words` say which and why."""
+    """A gate that is closed until the instant `opens`; `words` say which and why.
+
+    `skip`: the run does not wait for that but is left out, for this reason; empty when it waits.
+    """
 
     opens: datetime
     words: str
+    skip: str = ""
 
 
 class Gates:
@@ -35,6 +40,10 @@ class Gates:
     def closed(self, run: Run, job: Job) -> Closed | None:
         """Return the gate that keeps the run from starting now, None when all are open."""
         now = self._book.now
+        if job.window and run.attempts == 0:
+            gate = closed_window(run, job, now)
+            if gate is not None:
+                return gate
         if job.rate_limit is not None:
             at = self.rates.job_opens(job, now)
             if at is not None:
@@ -70,3 +79,21 @@ class Gates:
         while self._timers and self._waits.get((self._timers[0][1], self._timers[0][2])) != self._timers[0][0]:
             heappop(self._timers)
         return self._timers[0][0] if self._timers else None
+
+
+def closed_window(run: Run, job: Job, now: datetime) -> Closed | None:
+    """Return the windows of a run that has not started as a gate, None if one is open or it does not look at them.
+
+    What a person asked for does not. Left out are only runs that their schedule, or a catch-up, made as it stands:
+    what a person's tick reaches, a backfill and a run that was opened again wait, whatever `outside` says.
+    """
+    if run.origin in (Origin.MANUAL, Origin.ONCE):
+        return None
+    found = opening(job.window, job.timezone, now)
+    if found is not None and found.opens <= now:
+        return None
+    hours = ", ".join(map(str, job.window))
+    if job.window[0].outside == "skip" and (not run.patient or run.origin is Origin.CATCHUP):
+        return Closed(now, f"window {hours} is closed", f"window: closed outside {hours}")
+    assert found is not None, "a window opens within weeks"
+    return Closed(found.opens, f"window {hours} opens at {format_instant(found.opens)}")

@@ -144,7 +144,8 @@ class Plan:
     def _settle(self) -> None:
         self._end_what_nothing_can_match()
         self._judge()
-        self.seats.dispatch()
+        while self.seats.dispatch():
+            self._judge()
 
     def _judge(self) -> None:
         while True:

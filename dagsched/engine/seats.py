@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
 from dagsched.engine.book import Book
-from dagsched.engine.gates import Gates
+from dagsched.engine.gates import Gates, closed_window
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, LeftOut
 from dagsched.engine.rates import Rates, Start
@@ -66,6 +66,7 @@ class Seats:
         self._stirred: set[str] = set()
         self._timers: list[tuple[datetime, str, datetime]] = []
         self.gates = Gates(book, Rates())
+        self._has_left_out = False
 
     def successor(self) -> Seats:
         """Return empty seats for a new configuration; attempts under way keep the slots they hold."""
@@ -170,17 +171,23 @@ class Seats:
         """Judge the overlap of what became ready and give out seats; True if a run's state was changed."""
         arrivals, self._arrivals = self._arrivals, {}
         for job in sorted(arrivals, key=self._book.graph.rank.__getitem__):
+            if self._book.jobs[job].window:
+                self._skip_outside(self._book.jobs[job], sorted(arrivals[job]))
             self._judge_overlap(self._book.jobs[job], sorted(arrivals[job]))
         for job in sorted(self._stirred):
             self._seat(job)
         self._stirred.clear()
         return bool(arrivals)
 
-    def dispatch(self) -> None:
-        """Start what may start now, in order of their turns."""
+    def dispatch(self) -> bool:
+        """Start what may start now, in order of their turns; True if a run was left out on the way."""
         self._ring()
-        if self.held:
-            return
+        self._has_left_out = False
+        if not self.held:
+            self._start_in_turn()
+        return self._has_left_out
+
+    def _start_in_turn(self) -> None:
         blocked: set[str] = set()
         while True:
             heads = [(pool.line[0], name) for name, pool in self._pools.items() if pool.line and name not in blocked]
@@ -206,7 +213,16 @@ class Seats:
         if job.rate_limit is not None or self._book.pool_rates:
             self.gates.rates.note(job, self._book.pool_rates, self._book.now)
 
-    # ------------------------------------------------------------ overlap
+    # ------------------------------------------------------------ windows and overlap
+
+    def _skip_outside(self, job: Job, ticks: list[datetime]) -> None:
+        """Leave out what becomes ready outside the job's windows, before it counts as active."""
+        for tick in ticks:
+            run = self._book.ledger.get((job.id, tick))
+            if run is not None and run.state is RunState.QUEUED and run.attempts == 0:
+                gate = closed_window(run, job, max(self._book.now, run.not_before or self._book.now))
+                if gate is not None and gate.skip:
+                    self._book.move(run, LeftOut(self._book.now, gate.skip))
 
     def _judge_overlap(self, job: Job, ticks: list[datetime]) -> None:
         found = [self._book.ledger.get((job.id, tick)) for tick in ticks]
@@ -350,10 +366,13 @@ class Seats:
 
     def _passes_gates(self, run: Run) -> bool:
         job = self._book.jobs[run.job]
-        if job.rate_limit is None:
+        if job.rate_limit is None and not job.window:
             return True
         gate = self.gates.closed(run, job)
-        if gate is not None:
+        if gate is not None and gate.skip:
+            self._book.move(run, LeftOut(self._book.now, gate.skip))
+            self._has_left_out = True
+        elif gate is not None:
             self.gates.turn_away(run, gate)
         return gate is None
 

@@ -91,6 +91,23 @@ JOB_PROBLEMS = {
     "a rate in no time": ("run: x\nrate_limit: 1/0s", ["E321 4:17-21"]),
     "a rate over too long": ("run: x\nrate_limit: 1/32d", ["E321 4:17-22"]),
     "a rate of too many": ("run: x\nrate_limit: 100001/1d", ["E321 4:17-26"]),
+    "a window that closes as it opens": ("run: x\nwindow: {from: 22:00, to: 22:00}", ["E322 4:31-36"]),
+    "a window at no time": ("run: x\nwindow: {from: 25:00, to: 6:00}", ["E105 4:20-25", "E105 4:31-35"]),
+    "a window without an end": ("run: x\nwindow: {from: 22:00}", ["E102 4:5-11"]),
+    "a window on no day": ("run: x\nwindow: {from: 22:00, to: 06:00, days: []}", ["E107 4:44-46"]),
+    "a window on an odd day": ("run: x\nwindow: {from: 22:00, to: 06:00, days: [monday]}", ["E104 4:45-51"]),
+    "one odd window of two": (
+        "run: x\nwindow: [{from: 22:00, to: 06:00}, {from: 10:00, to: 10:00}]",
+        ["E322 4:58-63"],
+    ),
+    "windows that disagree": (
+        "run: x\nwindow: [{from: 22:00, to: 06:00, outside: skip}, {from: 10:00, to: 12:00, outside: wait}]",
+        ["E322 4:13-95"],
+    ),
+    "a window that no tick meets": (
+        "run: x\nschedule: 0 12 * * *\nwindow: {from: 22:00, to: 06:00, outside: skip}",
+        ["W321 5:13-52"],
+    ),
     "three mistakes": (
         "retries: 1\ntimeout: 5\npool: x",
         ["E108 2:3-4", "E101 3:5-12", "E303 4:14-15", "E205 5:11-12"],

@@ -16,7 +16,6 @@ LATER = {
     "matrix",
     "template",
     "extends",
-    "window",
     "calendar",
     "deadline",
     "notify",

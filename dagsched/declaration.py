@@ -200,6 +200,7 @@ class Job(NamedTuple):
     user: str | None = None
     retry: RetryPolicy = RetryPolicy()
     timeout: timedelta | None = None
+    deadline: timedelta | None = None
     catchup: Catchup = Catchup.LATEST
     catchup_window: timedelta | None = None
     overlap: Overlap = Overlap.SKIP

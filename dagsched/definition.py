@@ -147,6 +147,7 @@ _READERS: dict[str, Any] = {
     "rate_limit": lambda value: None if value is None else RateLimit(value["starts"], timedelta(seconds=value["per"])),
     "window": lambda value: tuple(Window(**{**each, "days": tuple(each.get("days", ()))}) for each in value),
     "timeout": _length,
+    "deadline": _length,
     "catchup": Catchup,
     "catchup_window": _length,
     "overlap": Overlap,

@@ -153,7 +153,8 @@ class Run(NamedTuple):
     backoff). `patient` runs (caught-up, backfilled, re-opened, manual) queue where others would be left out.
     `stand_in`: the tick of the same job whose run stands in for this left-out one. `stopping`: why its
     attempt has been told to end, if it has. `only`: `trigger --only`, no join ever sees it. `definition`:
-    hash of the job as it was at the newest start (else at creation). `config`: number of the configuration.
+    hash of the job as it was at the newest start (else at creation). `config`: number of the configuration. `late`: it
+    was not over at its deadline.
     """
 
     job: str
@@ -180,6 +181,7 @@ class Run(NamedTuple):
     definition: str = ""
     config: int = 0
     acked: bool = False
+    late: bool = False
 
     @property
     def name(self) -> str:

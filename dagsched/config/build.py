@@ -44,7 +44,7 @@ from dagsched.declaration import (
 
 CATCHUP_ALL_WINDOW = timedelta(hours=24)
 _MERGED = ("retry", "env", "dst")
-_POSITIVE = frozenset({"timeout", "catchup_window"})
+_POSITIVE = frozenset({"timeout", "deadline", "catchup_window"})
 _COMMAND_HANDLER = "shell"
 
 
@@ -344,7 +344,7 @@ _FIELDS = {"with": "with_"}
 _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     **dict.fromkeys(("description", "owner", "handler", "shell", "user", "pool"), Builder._as_is),
     **dict.fromkeys(("max_active_runs", "max_queued", "slots", "priority", "enabled"), Builder._as_is),
-    **dict.fromkeys(("timeout", "catchup_window", "jitter"), Builder._length),
+    **dict.fromkeys(("timeout", "deadline", "catchup_window", "jitter"), Builder._length),
     **dict.fromkeys(_ENUMS, Builder._enum),
     "rate_limit": Builder._rate,
     "window": Builder._window,

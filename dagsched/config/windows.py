@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from dagsched.config.explain import Complaint
 from dagsched.config.reader import Document, Path
@@ -29,7 +29,7 @@ def windows_of(value: Any, path: Path, document: Document, report: Report) -> tu
              "a run is outside when none of them is open, and then it either waits or is skipped",
              "write the same outside: in each, or in one of them")  # fmt: skip
         return ()
-    outside = next(iter(outsides), "wait")
+    outside: Literal["wait", "skip"] = next(iter(outsides), "wait")
     return tuple(window._replace(outside=outside) for window in made)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from dagsched.engine import events
 from dagsched.engine.book import Book, Edit
 from dagsched.engine.commands import Command
+from dagsched.engine.lateness import Deadlines
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, Change, Failed, LeftOut, Retried, Succeeded
 from dagsched.engine.rates import Start
@@ -64,6 +65,7 @@ class Plan:
         self.waiting = WaitingRoom(self.book)
         self.ticks = Ticks(self.book, self.waiting)
         self.seats = Seats(self.book, slots_max)
+        self.deadlines = Deadlines(self.book)
         self._foreign: set[Key] = set()
         self._ended: set[str] = set()
         self._holds: set[str] = set()
@@ -117,9 +119,11 @@ class Plan:
         self.ticks.frozen = self.once
         self.ticks = self.ticks.successor(self.waiting, edit or Edit(list(self.book.jobs), []))
         self.seats = self.seats.successor()
+        self.deadlines = Deadlines(self.book)
         for run in list(self.book.ledger.all_live()):
             if run.job not in self.book.jobs or (self.once and run.state is not RunState.RUNNING):
                 continue
+            self.deadlines.watch(run)
             if run.state is RunState.WAITING:
                 self.waiting.enter(run)
             else:
@@ -146,6 +150,7 @@ class Plan:
         self._judge()
         while self.seats.dispatch():
             self._judge()
+        self.deadlines.tell()
 
     def _judge(self) -> None:
         while True:
@@ -167,9 +172,14 @@ class Plan:
         elif run.state.is_terminal:
             self.waiting.leave(run.key)
             self.seats.leave(run)
+            self.deadlines.leave(run.key)
             self.waiting.upstream_changed(run)
             self._ended.add(run.job)
             self._recount(run)
+            return
+        job = self.book.jobs.get(run.job)
+        if job is not None and job.deadline is not None and run.key not in self._foreign:
+            self.deadlines.watch(run)
 
     def _end_what_nothing_can_match(self) -> None:
         """Leave out runs whose upstream has never had a tick once no schedule can ever supersede them."""
@@ -428,7 +438,8 @@ class Plan:
 
     def wake_at(self) -> datetime | None:
         """Return the next instant at which time alone changes something, None if nothing is to come."""
-        return min((at for at in (self.ticks.wake_at(), self.seats.wake_at()) if at is not None), default=None)
+        wakes = (self.ticks.wake_at(), self.seats.wake_at(), self.deadlines.wake_at())
+        return min((at for at in wakes if at is not None), default=None)
 
     def is_idle(self) -> bool:
         """Whether every run is terminal (`once`: every one of its own)."""

@@ -46,6 +46,7 @@ def test_a_row_tells_all_of_a_run(call):
         "duration_s": 192.0,
         "exit_code": 0,
         "config": 1,
+        "late": False,
     }
 
 

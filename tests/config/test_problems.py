@@ -108,6 +108,7 @@ JOB_PROBLEMS = {
         "run: x\nschedule: 0 12 * * *\nwindow: {from: 22:00, to: 06:00, outside: skip}",
         ["W321 5:13-52"],
     ),
+    "a deadline of nothing": ("run: x\ndeadline: 0s", ["E304 4:15-17"]),
     "three mistakes": (
         "retries: 1\ntimeout: 5\npool: x",
         ["E108 2:3-4", "E101 3:5-12", "E303 4:14-15", "E205 5:11-12"],

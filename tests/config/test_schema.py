@@ -17,7 +17,6 @@ LATER = {
     "template",
     "extends",
     "calendar",
-    "deadline",
     "notify",
     "secrets",
 }

@@ -56,7 +56,8 @@ def test_a_run_that_is_left_out_by_its_window_replaces_nobody():
 
 def test_a_run_that_loses_its_window_while_it_waits_for_a_slot_is_left_out_at_its_turn():
     bench = plan_of(
-        job("busy at 0 5 * * *", pool="p"), job("next at 0 5 * * *", pool="p"), job("a at 30 5 * * *", pool="p", window=NOT_BY_DAY), "b after a",
+        job("busy at 0 5 * * *", pool="p"), job("next at 0 5 * * *", pool="p"),
+        job("a at 30 5 * * *", pool="p", window=NOT_BY_DAY), "b after a",
         pools={"p": 1},
     )  # fmt: skip
     bench.to("05:30")

@@ -34,6 +34,7 @@ from dagsched.model import (
 from dagsched.stores.contract import Batch
 from dagsched.stores.memory import MemoryState
 from tests.simulation import joins
+from tests.simulation.clocks import shows_open
 from tests.simulation.journal import ACTIVE, STARTED, TERMINAL, Broken, Key, Life, Seen, Version
 
 __all__ = ["Auditor", "Broken"]
@@ -71,6 +72,7 @@ class Auditor:
         self._reopened: set[Key] = set()
         self._span = 1
         self._stepped_back = False
+        self._late: set[Key] = set()
         self._started: list[tuple[datetime, str, str | None]] = []
 
     # ------------------------------------------------------------ what it is told
@@ -157,6 +159,7 @@ class Auditor:
             job is None
             or job.pool is not None
             or job.rate_limit is not None
+            or job.window
             or (mark is not None and mark.paused is not None)
         ):
             return
@@ -240,7 +243,22 @@ class Auditor:
         if event.to_state != event.from_state and event.to_state in UNSTARTED and not event.reason:
             raise Broken("P4", name, f"is {event.to_state} for no reason")
         self._states[key] = event.to_state
+        if event.type == "run.late":
+            self._check_late(event)
         self._check_overlap(event)
+
+    def _check_late(self, event: EventRow) -> None:
+        """Told once, of a run that is not over, and not before its deadline under any configuration in force."""
+        assert event.tick is not None
+        key, name = (event.job, event.tick), run_name(event.job, event.tick)
+        if key in self._late:
+            raise Broken("late", name, "was told to be late twice")
+        self._late.add(key)
+        if event.to_state in TERMINAL:
+            raise Broken("late", name, f"is {event.to_state} and late")
+        lengths = [job.deadline for job in self.seen.jobs_in_force(event.job, since=-self._span)]
+        if not any(length is not None and event.time >= event.tick + length for length in lengths):
+            raise Broken("late", name, f"is late at {event.time} with {lengths}")
 
     # ------------------------------------------------------------ rows
 
@@ -330,8 +348,17 @@ class Auditor:
                 self._fresh.discard(run.key)
                 self._check_join(run)
                 self._check_active(run)
+                self._check_window(run)
             self._check_pool(attempt)
             self._check_rates(attempt)
+
+    def _check_window(self, run: Run) -> None:
+        """A first attempt starts inside a window, as the wall clock of the job's zone shows it."""
+        jobs = self.seen.jobs_in_force(run.job, since=-self._span)
+        if run.attempts != 1 or run.origin == "manual" or any(not job.window for job in jobs) or run.started is None:
+            return
+        if not any(shows_open(window, job.timezone, run.started) for job in jobs for window in job.window):
+            raise Broken("window", run.name, f"started at {run.started} outside {[job.window for job in jobs]}")
 
     def _check_rates(self, attempt: Attempt) -> None:
         job = self.seen.jobs_in_force(attempt.job, since=-self._span)[-1]

@@ -18,6 +18,11 @@ CRONS = (
 EVERY = ("1h", "90m", "3h", "7h", "45m")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
 RULES = ("all_done", "all_failed", "one_success", "one_failed", "none_failed", "none_skipped", "always")
+WINDOWS = (
+    {"from": "22:00", "to": "06:00"},
+    {"from": "08:00", "to": "18:00", "outside": "skip"},
+    [{"from": "01:30", "to": "02:30"}, {"from": "12:00", "to": "24:00", "days": ["mon", "wed", "sat", "sun"]}],
+)
 NAMES = tuple("abcdefghijklmnop")
 FILE = "/jobs.yaml"
 
@@ -100,6 +105,9 @@ class Files:
         self._maybe(sheet, "slots", 0.5, (1, 2))
         self._maybe(sheet, "priority", 0.3, (-100, -3, 1, 20, 100))
         self._maybe(sheet, "rate_limit", 0.15, ("2/10m", "1/2m", "6/1h"))
+        self._maybe(sheet, "deadline", 0.2, ("1m", "30m", "5h"))
+        self._maybe(sheet, "window", 0.15, WINDOWS)
+        self._maybe(sheet, "timezone", 0.2, ZONES)
         self._maybe(sheet, "max_active_runs", 0.2, (1, 2, 3))
         self._maybe(sheet, "max_queued", 0.2, (1, 2, 4))
         self._maybe(sheet, "on_crash", 0.3, ("retry", "fail"))

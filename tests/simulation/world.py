@@ -487,9 +487,10 @@ class World:
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Drive a coroutine that never waits, and return what it returns."""
+    """Drive a coroutine that never waits, only lets others have a turn, and return what it returns."""
     try:
-        work.send(None)
+        while work.send(None) is None:
+            pass
     except StopIteration as done:
         return done.value
     work.close()

@@ -190,6 +190,7 @@ class Job(NamedTuple):
     schedule: Schedule | None = None
     depends_on: tuple[Dependency, ...] = ()
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    when: str = ""
     run: str | tuple[str, ...] | None = None
     handler: str = "shell"
     with_: Mapping[str, Any] = EMPTY

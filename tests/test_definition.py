@@ -34,6 +34,7 @@ FULL = Job(
         end=datetime(2027, 1, 1, tzinfo=UTC), max_runs=3, gap="skip", fold="both", days="all",
     ),
     depends_on=(Dependency("a", Match.ALL), Dependency("b")), trigger_rule=TriggerRule.ONE_FAILED,
+    when="local.day == 1",
     run=("python", "x.py"), with_=MappingProxyType({"url": "https://x", "json": {"n": [1, 2]}}),
     env=MappingProxyType({"A": "1", "ROWS": OutputRef("a", "rows", "0")}),
     params=MappingProxyType({"day": Param({"type": "string"}, "mon")}),

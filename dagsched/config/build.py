@@ -18,11 +18,9 @@ from typing import Any, NamedTuple
 
 from dagsched.config.explain import Complaint, short
 from dagsched.config.lengths import BadLength, parse_length
-from dagsched.config.rates import PER_MAX, STARTS_MAX, BadRate, parse_rate
 from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.config.windows import windows_of
 from dagsched.declaration import (
     EMPTY,
     Backoff,
@@ -224,6 +222,8 @@ class Builder:
         return checked_rate(value, self.document, self._path(key), self.report)
 
     def _window(self, key: str, value: Any) -> tuple[Window, ...]:
+        from dagsched.config.windows import windows_of  # only who has a window waits for it
+
         return windows_of(value, self._path(key), self.document, self.report)
 
     def _parsed(self, path: Path, text: str) -> timedelta | None:
@@ -297,6 +297,8 @@ class Builder:
 
 def checked_rate(text: str, document: Document, path: Path, report: Report) -> RateLimit | None:
     """Return the rate limit that stands at `path`; None after reporting why it cannot be used."""
+    from dagsched.config.rates import PER_MAX, STARTS_MAX, BadRate, parse_rate
+
     try:
         return parse_rate(text)
     except BadRate as error:
@@ -342,7 +344,7 @@ _ENUMS: dict[str, Callable[[str], Any]] = {
 _FIELDS = {"with": "with_"}
 
 _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
-    **dict.fromkeys(("description", "owner", "handler", "shell", "user", "pool"), Builder._as_is),
+    **dict.fromkeys(("description", "owner", "handler", "shell", "user", "pool", "when"), Builder._as_is),
     **dict.fromkeys(("max_active_runs", "max_queued", "slots", "priority", "enabled"), Builder._as_is),
     **dict.fromkeys(("timeout", "deadline", "catchup_window", "jitter"), Builder._length),
     **dict.fromkeys(_ENUMS, Builder._enum),

@@ -14,7 +14,7 @@ from dagsched.engine.book import Book
 from dagsched.engine.ledger import Key
 from dagsched.engine.rates import Rates
 from dagsched.model import Job, Origin, Run, format_instant
-from dagsched.triggers import opening
+from dagsched.triggers.windows import opening
 
 
 class Closed(NamedTuple):

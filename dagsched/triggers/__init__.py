@@ -12,9 +12,5 @@ from dagsched.triggers.jitter import jitter
 from dagsched.triggers.lint import Remark, lint
 from dagsched.triggers.notes import dst_note, local
 from dagsched.triggers.schedule import trigger_of
-from dagsched.triggers.windows import first_tick_inside, is_open, opening
 
-__all__ = [
-    "At", "Cron", "Every", "Remark", "Trigger", "dst_note", "first_tick_inside", "is_open", "jitter", "lint", "local",
-    "opening", "trigger_of",
-]  # fmt: skip
+__all__ = ["At", "Cron", "Every", "Remark", "Trigger", "dst_note", "jitter", "lint", "local", "trigger_of"]

@@ -22,6 +22,7 @@ KEYS = [
     "duration_s",
     "exit_code",
     "config",
+    "late",
 ]
 
 

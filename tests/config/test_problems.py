@@ -9,7 +9,7 @@ from tests.config.texts import FILE, NOW, file_of, found, load_text, spelled
 # The job's keys stand on lines 3, 4, ... from column 5.
 JOB_PROBLEMS = {
     "an unknown key": ("run: x\nretrie: 3", ["E101 4:5-11"]),
-    "a key of later days": ("run: x\nwhen: y", ["E101 4:5-9"]),
+    "a key of later days": ("run: x\nmatrix: y", ["E101 4:5-11"]),
     "no work": ("schedule: '@daily'", ["E108 2:3-4"]),
     "work twice": ("run: x\nhandler: http\nwith: {url: http://h/}", ["E108 2:3-4"]),
     "with but no handler": ("run: x\nwith: {a: 1}", ["E102 2:3-4"]),
@@ -109,6 +109,15 @@ JOB_PROBLEMS = {
         ["W321 5:13-52"],
     ),
     "a deadline of nothing": ("run: x\ndeadline: 0s", ["E304 4:15-17"]),
+    "a condition that is no text": ("run: x\nwhen: true", ["E103 4:11-15"]),
+    "a condition that is no expression": ("run: x\nwhen: local.day = 1", ["E131 4:11-12"]),
+    "arithmetic in a condition": ("run: x\nwhen: local.day + 1 == 2", ["E131 4:11-24"]),
+    "an unknown function in a condition": ("run: x\nwhen: 'status(\"b\") == \"success\"'", ["E132 4:12-18"]),
+    "an unknown part of the tick": ("run: x\nwhen: local.week == 1", ["E132 4:11-21"]),
+    "a condition that is no question": ("run: x\nwhen: local.day", ["E133 4:11-20"]),
+    "a weekday that there is not": ("run: x\nwhen: local.weekday == \"monday\"", ["E133 4:28-36"]),
+    "a condition on no upstream": ("run: x\nwhen: state(\"b\") == \"success\"", ["E134 4:17-20"]),
+    "a condition on no parameter": ("run: x\nwhen: param(\"p\") == 1", ["E135 4:17-20"]),
     "three mistakes": (
         "retries: 1\ntimeout: 5\npool: x",
         ["E108 2:3-4", "E101 3:5-12", "E303 4:14-15", "E205 5:11-12"],

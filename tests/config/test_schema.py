@@ -12,7 +12,6 @@ from tests.config.texts import NOW
 
 DOCS = Path(__file__).parents[2] / "docs"
 LATER = {
-    "when",
     "matrix",
     "template",
     "extends",

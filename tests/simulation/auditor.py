@@ -12,16 +12,19 @@ P5 the record is true      P10 pools hold at starts          P15 a clean stop le
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dagsched.model import (
     Attempt,
     Catchup,
     Config,
     EventRow,
+    Job,
     Outcome,
     Overlap,
     RateLimit,
@@ -35,6 +38,7 @@ from dagsched.stores.contract import Batch
 from dagsched.stores.memory import MemoryState
 from tests.simulation import joins
 from tests.simulation.clocks import shows_open
+from tests.simulation.files import WHENS
 from tests.simulation.journal import ACTIVE, STARTED, TERMINAL, Broken, Key, Life, Seen, Version
 
 __all__ = ["Auditor", "Broken"]
@@ -349,8 +353,27 @@ class Auditor:
                 self._check_join(run)
                 self._check_active(run)
                 self._check_window(run)
+                self._check_when(run)
             self._check_pool(attempt)
             self._check_rates(attempt)
+
+    def _check_when(self, run: Run) -> None:
+        """A first attempt starts if the condition held when the run became ready, under a configuration since then."""
+        jobs = self.seen.jobs_in_force(run.job, since=max(0, self._judged.get(run.key, 0)))
+        if run.attempts != 1 or run.only or any(not job.when for job in jobs):
+            return
+        if not any(self._holds(run, job) for job in jobs):
+            raise Broken("when", run.name, f"started though {[job.when for job in jobs]} is false")
+
+    def _holds(self, run: Run, job: Job) -> bool:
+        about = re.search(r'state\("(\w+)"\)', job.when)
+        rows = [self.seen.pointed(link) for link in run.links if about and link.job == about[1]]
+        there = [row for row in rows if row is not None]
+        # An upstream that was run again since may read differently now than when it was asked.
+        states = {row.state.value for row in there} | ({"success", "failed"} if self._reopened else set())
+        hour = run.tick.astimezone(ZoneInfo(job.timezone)).hour
+        text = re.sub(r'"\w+"\)', '"u")', job.when)
+        return any(WHENS[text](hour, state) for state in states or {None})
 
     def _check_window(self, run: Run) -> None:
         """A first attempt starts inside a window, as the wall clock of the job's zone shows it."""

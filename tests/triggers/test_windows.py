@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagsched.declaration import Schedule, Window, utc
-from dagsched.triggers import first_tick_inside, is_open, opening, trigger_of
+from dagsched.triggers import trigger_of
+from dagsched.triggers.windows import first_tick_inside, is_open, opening
 
 BERLIN = "Europe/Berlin"
 NIGHT = (Window("22:00", "06:00"),)

@@ -136,6 +136,32 @@ class RetryPolicy(NamedTuple):
     on: tuple[str | int, ...] = ()
 
 
+class RateLimit(NamedTuple):
+    """At most `starts` starts of attempts in any window of the length `per` (`10/1m`)."""
+
+    starts: int
+    per: timedelta
+
+    def __str__(self) -> str:
+        return f"{self.starts}/{format_length(self.per)}"
+
+
+class Window(NamedTuple):
+    """A stretch of local time in which runs may start, from `opens` to `closes` (`HH:MM`, the latter also 24:00).
+
+    One that closes at or before the time it opens goes over midnight and belongs to the day on which it opens.
+    `days` (`mon` to `sun`): on which it opens, empty for all. `outside`: what becomes of a run while it is closed.
+    """
+
+    opens: str
+    closes: str
+    days: tuple[str, ...] = ()
+    outside: Literal["wait", "skip"] = "wait"
+
+    def __str__(self) -> str:
+        return " ".join((f"{self.opens}-{self.closes}", *self.days))
+
+
 class OutputRef(NamedTuple):
     """An `env` value that is an upstream's output: `{job: extract, output: rows, default: "0"}`."""
 
@@ -156,14 +182,15 @@ class Job(NamedTuple):
 
     `run` is shell text (str), an argv (tuple) or None when `handler` is not `shell`. `max_active_runs` None
     means no limit; `catchup_window` None no age limit. `timezone` (IANA) is that of the local times people and
-    commands are shown; a schedule carries the one it is read in. `position` is where the id stands; it takes no part
-    in equality, so that moving a job inside a file changes nothing.
+    commands are shown; a schedule carries the one it is read in. `priority`: -100 to 100, higher first. `position` is
+    where the id stands; it takes no part in equality, so that moving a job inside a file changes nothing.
     """
 
     id: str
     schedule: Schedule | None = None
     depends_on: tuple[Dependency, ...] = ()
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    when: str = ""
     run: str | tuple[str, ...] | None = None
     handler: str = "shell"
     with_: Mapping[str, Any] = EMPTY
@@ -174,6 +201,7 @@ class Job(NamedTuple):
     user: str | None = None
     retry: RetryPolicy = RetryPolicy()
     timeout: timedelta | None = None
+    deadline: timedelta | None = None
     catchup: Catchup = Catchup.LATEST
     catchup_window: timedelta | None = None
     overlap: Overlap = Overlap.SKIP
@@ -181,6 +209,9 @@ class Job(NamedTuple):
     max_queued: int = 100
     pool: str | None = None
     slots: int = 1
+    priority: int = 0
+    rate_limit: RateLimit | None = None
+    window: tuple[Window, ...] = ()
     jitter: timedelta = timedelta(0)
     on_crash: OnCrash = OnCrash.RETRY
     enabled: bool = True
@@ -202,15 +233,30 @@ class Config(NamedTuple):
 
     `jobs` keeps the order of the files. `pools`: capacity in slots by name. `files`: absolute path → text as
     read, enough to build the same configuration again without the disk. `digest`: hex SHA-256 over `files`.
+    `pool_rates`: limits by name of those pools that have one.
     """
 
     jobs: Mapping[str, Job]
     pools: Mapping[str, int] = EMPTY
     files: Mapping[str, str] = EMPTY
     digest: str = ""
+    pool_rates: Mapping[str, RateLimit] = EMPTY
 
 
-# ---------------------------------------------------------------- instants
+# ---------------------------------------------------------------- lengths and instants
+
+
+def format_length(length: timedelta) -> str:
+    """Return a length as job files write it, in the largest units that leave nothing over.
+
+    >>> format_length(timedelta(minutes=90)), format_length(timedelta(0)), format_length(timedelta(milliseconds=1500))
+    ('1h30m', '0s', '1s500ms')
+    """
+    left, found = length // timedelta(milliseconds=1), ""
+    for unit, ms in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        number, left = divmod(left, ms)
+        found += f"{number}{unit}" if number else ""
+    return found or "0s"
 
 
 def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0, ms: int = 0) -> datetime:

@@ -24,9 +24,11 @@ from dagsched.model import (
     Overlap,
     Param,
     Position,
+    RateLimit,
     RetryPolicy,
     Schedule,
     TriggerRule,
+    Window,
     format_instant,
 )
 
@@ -88,9 +90,12 @@ def _defaults(of: Any, default: Any) -> list[tuple[str, Any]]:
 _NO_DEFAULT = object()
 """Equal to nothing a job can say, so that the field is always told."""
 
+_SPARSE = (Job(id=""), RetryPolicy(), Schedule(), Window("", ""))
+"""Of these, what is as it is here is left out."""
+
 _DEFAULTS: Mapping[type, list[tuple[str, Any]]] = {
-    **{type(default): _defaults(type(default), default) for default in (Job(id=""), RetryPolicy(), Schedule())},
-    **{of: _defaults(of, None) for of in (Dependency, OutputRef, Param, Position)},
+    **{type(default): _defaults(type(default), default) for default in _SPARSE},
+    **{of: _defaults(of, None) for of in (Dependency, OutputRef, Param, Position, RateLimit)},
 }
 
 
@@ -139,7 +144,10 @@ _READERS: dict[str, Any] = {
     "env": _env,
     "params": lambda data: MappingProxyType({key: Param(**value) for key, value in data.items()}),
     "retry": _retry,
+    "rate_limit": lambda value: None if value is None else RateLimit(value["starts"], timedelta(seconds=value["per"])),
+    "window": lambda value: tuple(Window(**{**each, "days": tuple(each.get("days", ()))}) for each in value),
     "timeout": _length,
+    "deadline": _length,
     "catchup": Catchup,
     "catchup_window": _length,
     "overlap": Overlap,

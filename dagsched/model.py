@@ -24,11 +24,14 @@ from dagsched.declaration import (
     Overlap,
     Param,
     Position,
+    RateLimit,
     RetryPolicy,
     Schedule,
     TriggerRule,
+    Window,
     cut_to_ms,
     format_instant,
+    format_length,
     format_step,
     is_schedule_tick,
     parse_instant,
@@ -61,14 +64,17 @@ __all__ = [
     "Overlap",
     "Param",
     "Position",
+    "RateLimit",
     "Request",
     "RetryPolicy",
     "Run",
     "RunState",
     "Schedule",
     "TriggerRule",
+    "Window",
     "cut_to_ms",
     "format_instant",
+    "format_length",
     "format_step",
     "is_schedule_tick",
     "parse_instant",
@@ -147,7 +153,8 @@ class Run(NamedTuple):
     backoff). `patient` runs (caught-up, backfilled, re-opened, manual) queue where others would be left out.
     `stand_in`: the tick of the same job whose run stands in for this left-out one. `stopping`: why its
     attempt has been told to end, if it has. `only`: `trigger --only`, no join ever sees it. `definition`:
-    hash of the job as it was at the newest start (else at creation). `config`: number of the configuration.
+    hash of the job as it was at the newest start (else at creation). `config`: number of the configuration. `late`: it
+    was not over at its deadline.
     """
 
     job: str
@@ -174,6 +181,7 @@ class Run(NamedTuple):
     definition: str = ""
     config: int = 0
     acked: bool = False
+    late: bool = False
 
     @property
     def name(self) -> str:

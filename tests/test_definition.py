@@ -20,9 +20,11 @@ from dagsched.model import (
     Overlap,
     Param,
     Position,
+    RateLimit,
     RetryPolicy,
     Schedule,
     TriggerRule,
+    Window,
 )
 
 FULL = Job(
@@ -32,14 +34,19 @@ FULL = Job(
         end=datetime(2027, 1, 1, tzinfo=UTC), max_runs=3, gap="skip", fold="both", days="all",
     ),
     depends_on=(Dependency("a", Match.ALL), Dependency("b")), trigger_rule=TriggerRule.ONE_FAILED,
+    when="local.day == 1",
     run=("python", "x.py"), with_=MappingProxyType({"url": "https://x", "json": {"n": [1, 2]}}),
     env=MappingProxyType({"A": "1", "ROWS": OutputRef("a", "rows", "0")}),
     params=MappingProxyType({"day": Param({"type": "string"}, "mon")}),
     cwd="/srv", shell="bash", user="ops",
     retry=RetryPolicy(5, Backoff.EXPONENTIAL, timedelta(seconds=2), 3.0, timedelta(minutes=10), timedelta(seconds=1),
                       ("timed_out", 75)),
-    timeout=timedelta(hours=1), catchup=Catchup.ALL, catchup_window=timedelta(days=1), overlap=Overlap.QUEUE,
-    max_active_runs=2, max_queued=7, pool="p", slots=2, jitter=timedelta(minutes=3), on_crash=OnCrash.FAIL,
+    timeout=timedelta(hours=1), deadline=timedelta(hours=2), catchup=Catchup.ALL,
+    catchup_window=timedelta(days=1), overlap=Overlap.QUEUE,
+    max_active_runs=2, max_queued=7, pool="p", slots=2, priority=-7,
+    rate_limit=RateLimit(10, timedelta(minutes=1)),
+    window=(Window("22:00", "06:00", ("mon", "sat"), "skip"), Window("09:00", "24:00", outside="skip")),
+    jitter=timedelta(minutes=3), on_crash=OnCrash.FAIL,
     enabled=False, description="d", tags=("x", "y"), owner="me", position=Position("jobs.yaml", 3, 5),
 )  # fmt: skip
 

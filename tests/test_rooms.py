@@ -17,7 +17,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("declaration",),
     ("model",),
-    ("definition", "graph", "triggers", "clock"),
+    ("definition", "graph", "triggers", "clock", "conditions"),
     ("config", "engine"),
     ("handlers", "stores"),
     ("executor", "reload", "retention"),
@@ -29,7 +29,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 )
 ROW_OF = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 
-QUIET = ("declaration", "model", "graph", "definition", "triggers", "config", "engine")
+QUIET = ("declaration", "model", "graph", "definition", "triggers", "conditions", "config", "engine")
 LOUD = {"asyncio", "logging", "random", "socket", "subprocess", "threading", "time"}
 LOUD_CALLS = {"open", "read_text", "read_bytes", "stat", "environ", "getenv", "utcnow", "today"}
 OPENS_FILES = {

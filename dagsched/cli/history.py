@@ -14,7 +14,7 @@ from dagsched.cli.output import note, print_rows, print_table
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import must_be_known, reading
-from dagsched.cli.rows import duration_s, run_row
+from dagsched.cli.rows import duration_s, reason_of, run_row
 from dagsched.cli.times import length_text, parse_since
 from dagsched.cli.zones import Zones, zones_of
 from dagsched.clock import SystemClock
@@ -79,7 +79,7 @@ def _cells(row: Run, zones: Zones) -> list[str]:
         str(row.origin),
         str(row.attempts) if row.attempts else "",
         length_text(None if seconds is None else timedelta(seconds=seconds)),
-        row.reason,
+        reason_of(row),
     ]
 
 

@@ -24,7 +24,13 @@ def run_row(run: Run) -> dict[str, Any]:
         "duration_s": duration_s(run),
         "exit_code": run.exit_code,
         "config": run.config,
+        "late": run.late,
     }
+
+
+def reason_of(run: Run) -> str:
+    """Return a run's reason for people, with a word in front if it was late."""
+    return "; ".join(filter(None, ("late" if run.late else "", run.reason)))
 
 
 def duration_s(timed: Run | Attempt) -> float | None:

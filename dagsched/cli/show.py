@@ -122,7 +122,7 @@ def _facts(whole: Whole) -> list[tuple[str, str]]:
         ("stand-in", run_name(found.job, found.stand_in) if found.stand_in else ""),
         ("params", _pairs(found.params)),
         ("outputs", _pairs(found.outputs)),
-        ("note", "acknowledged" if found.acked else ""),
+        ("note", ", ".join(filter(None, ("late" if found.late else "", "acknowledged" if found.acked else "")))),
     ]
 
 

@@ -20,7 +20,7 @@ from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
 from dagsched.cli.places import load_config_if_any, state_dir
 from dagsched.cli.reading import config_in_force, reading
 from dagsched.cli.remote import ask
-from dagsched.cli.rows import run_row
+from dagsched.cli.rows import reason_of, run_row
 from dagsched.cli.times import distance, instant_or_none
 from dagsched.clock import SystemClock
 from dagsched.model import ACTIVE, Config, ConfigVersion, JobMark, Request, Run, RunState, format_instant
@@ -243,8 +243,8 @@ def _cells(line: JobLine, now: datetime) -> list[str]:
 
 def _reason(line: JobLine) -> str:
     """Return what a run says of itself, else what holds its job back."""
-    if line.run is not None and line.run.reason:
-        return line.run.reason
+    if line.run is not None and reason_of(line.run):
+        return reason_of(line.run)
     if line.removed:
         return ""
     if not line.enabled:

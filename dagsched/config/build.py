@@ -33,14 +33,16 @@ from dagsched.declaration import (
     Overlap,
     Param,
     Position,
+    RateLimit,
     RetryPolicy,
     Schedule,
     TriggerRule,
+    Window,
 )
 
 CATCHUP_ALL_WINDOW = timedelta(hours=24)
 _MERGED = ("retry", "env", "dst")
-_POSITIVE = frozenset({"timeout", "catchup_window"})
+_POSITIVE = frozenset({"timeout", "deadline", "catchup_window"})
 _COMMAND_HANDLER = "shell"
 
 
@@ -216,6 +218,14 @@ class Builder:
             return None
         return timedelta(0) if length is None and key == "jitter" else length
 
+    def _rate(self, key: str, value: str) -> RateLimit | None:
+        return checked_rate(value, self.document, self._path(key), self.report)
+
+    def _window(self, key: str, value: Any) -> tuple[Window, ...]:
+        from dagsched.config.windows import windows_of  # only who has a window waits for it
+
+        return windows_of(value, self._path(key), self.document, self.report)
+
     def _parsed(self, path: Path, text: str) -> timedelta | None:
         try:
             return parse_length(text)
@@ -285,6 +295,18 @@ class Builder:
         self.report.complain(self.document, Complaint(code, path, message, why, fix, is_key))
 
 
+def checked_rate(text: str, document: Document, path: Path, report: Report) -> RateLimit | None:
+    """Return the rate limit that stands at `path`; None after reporting why it cannot be used."""
+    from dagsched.config.rates import PER_MAX, STARTS_MAX, BadRate, parse_rate
+
+    try:
+        return parse_rate(text)
+    except BadRate as error:
+        why = f"a rate limit is starts/length, with 1 to {STARTS_MAX:,} starts in at most {PER_MAX.days}d"
+        report.complain(document, Complaint("E321", path, str(error), why, "write e.g. 10/1m, 100/1h or 1/90s"))
+        return None
+
+
 def _kept(raw: Mapping[str, Any], dropped: Dropped) -> dict[str, Any]:
     kept = {key: value for key, value in raw.items() if key not in dropped.keys}
     for key in {key for key, _ in dropped.parts}:
@@ -322,10 +344,12 @@ _ENUMS: dict[str, Callable[[str], Any]] = {
 _FIELDS = {"with": "with_"}
 
 _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
-    **dict.fromkeys(("description", "owner", "handler", "shell", "user", "pool"), Builder._as_is),
-    **dict.fromkeys(("max_active_runs", "max_queued", "slots", "enabled"), Builder._as_is),
-    **dict.fromkeys(("timeout", "catchup_window", "jitter"), Builder._length),
+    **dict.fromkeys(("description", "owner", "handler", "shell", "user", "pool", "when"), Builder._as_is),
+    **dict.fromkeys(("max_active_runs", "max_queued", "slots", "priority", "enabled"), Builder._as_is),
+    **dict.fromkeys(("timeout", "deadline", "catchup_window", "jitter"), Builder._length),
     **dict.fromkeys(_ENUMS, Builder._enum),
+    "rate_limit": Builder._rate,
+    "window": Builder._window,
     "tags": Builder._words,
     "depends_on": Builder._dependencies,
     "run": Builder._run,

@@ -19,6 +19,7 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
 from dagsched.config.build import Entry
 from dagsched.config.explain import Complaint, short, shown_value
+from dagsched.config.gates import check_when, check_window
 from dagsched.config.looks import Looks
 from dagsched.config.meeting import ever_meet
 from dagsched.config.part import Part
@@ -78,6 +79,10 @@ def check_part(part: Part, view: View, report: Report) -> None:
                 "no missed tick is run, whatever its age",
                 "remove it, or choose catchup: latest or all",
             )
+        if job.when:
+            check_when(entry, report)
+        if job.window:
+            check_window(entry, view.now, report)
         if job.schedule is not None:
             looks.tell(entry, report)
 

@@ -40,6 +40,11 @@ CODES: dict[str, str] = {
     "E112": "a default does not fit its parameter",
     "E113": "a parameter's schema cannot be used",
     "E114": "a value is not allowed here",
+    "E131": "a condition cannot be read",
+    "E132": "an unknown name in a condition",
+    "E133": "parts of a condition do not fit each other",
+    "E134": "a condition asks about a job that is no upstream",
+    "E135": "a condition asks for a parameter that is not declared",
     "E201": "unknown upstream",
     "E202": "a job waits for itself",
     "E203": "a job id is declared twice",
@@ -57,6 +62,8 @@ CODES: dict[str, str] = {
     "E304": "a length is out of range",
     "E305": "a date or time cannot be read",
     "E306": "a schedule ends before it starts",
+    "E321": "a rate limit cannot be used",
+    "E322": "a window cannot be used",
     "W201": "match: same on schedules that never meet",
     "W202": "an upstream is disabled",
     "W203": "catchup_window has no effect",
@@ -69,6 +76,7 @@ CODES: dict[str, str] = {
     "W307": "an old name of a time zone",
     "W308": "a starred step beside a weekday",
     "W309": "every of a day and more",
+    "W321": "no tick ever meets the window",
 }
 
 

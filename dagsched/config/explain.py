@@ -144,7 +144,7 @@ def _sentence(error: Any, path: Path) -> tuple[str, str]:
             "multipleOf": "a multiple of",
         }[keyword]
         return "E106", f"{name} must be {bound} {value}, not {shown}"
-    if keyword in ("minLength", "minItems"):
+    if keyword in ("minLength", "minItems", "minProperties"):
         return "E107", f"{name} is empty"
     if keyword in ("maxLength", "maxItems"):
         return "E107", f"{name} is longer than {value}"

@@ -25,13 +25,17 @@ PEER_WORDS: dict[str, str] = {
     "max_instances": "max_active_runs", "misfire": "catchup", "backfill": "catchup",
     "startingDeadlineSeconds": "catchup_window", "misfire_grace_time": "catchup_window",
     "timeoutSec": "timeout", "timeout_s": "timeout", "timeout_seconds": "timeout", "execution_timeout": "timeout",
-    "activeDeadlineSeconds": "timeout", "tz": "timezone", "time_zone": "timezone", "timeZone": "timezone",
+    "activeDeadlineSeconds": "timeout", "if": "when", "condition": "when",
+    "preconditions": "when", "sla": "deadline", "sla_s": "deadline", "due": "deadline",
+    "tz": "timezone", "time_zone": "timezone", "timeZone": "timezone",
     "environment": "env", "environments": "env", "vars": "env", "parameters": "params", "inputs": "params",
     "workingDir": "cwd", "working_dir": "cwd", "working_directory": "cwd", "workdir": "cwd", "dir": "cwd",
     "disabled": "enabled", "suspend": "enabled", "paused": "enabled", "queue": "pool", "resource": "pool",
     "triggerRule": "trigger_rule", "run_as": "user", "label": "tags", "labels": "tags", "desc": "description",
     "name": "description", "splay": "jitter", "random_delay": "jitter", "uri": "url", "data": "body",
-    "status": "expect", "callable": "function", "python_callable": "function",
+    "rate": "rate_limit", "rateLimit": "rate_limit",
+    "ratelimit": "rate_limit", "throttle": "rate_limit", "priority_weight": "priority", "weight": "priority",
+    "nice": "priority", "status": "expect", "callable": "function", "python_callable": "function",
 }  # fmt: skip
 
 

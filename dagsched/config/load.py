@@ -26,7 +26,7 @@ from dagsched.config.part import Part
 from dagsched.config.problem import Problem
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import EMPTY, Config
+from dagsched.declaration import EMPTY, Config, RateLimit
 
 
 class Loaded(NamedTuple):
@@ -126,6 +126,7 @@ class _Loading:
         self._parts: dict[str, Part] = {}
         self._entries: dict[str, Entry] = {}
         self._pools: dict[str, int | None] = {}
+        self._pool_rates: dict[str, RateLimit] = {}
         self._remarks: dict[str, tuple[Problem, ...]] = {}
         self._is_whole = True
         for problem in problems:
@@ -170,8 +171,11 @@ class _Loading:
                 self._entries[id] = entry
 
     def _join_pool(self, part: Part, name: str, slots: int | None) -> None:
-        before = self._pools.setdefault(name, slots)
-        if before == slots or before is None or slots is None:
+        rate = part.pool_rates.get(name)
+        if name not in self._pools and rate is not None:
+            self._pool_rates[name] = rate
+        before, its_rate = self._pools.setdefault(name, slots), self._pool_rates.get(name)
+        if (before, its_rate) == (slots, rate) or before is None or slots is None:
             return
         first = next(each for each in self._parts.values() if name in each.pools)
         assert part.document is not None, "what declares a pool was understood"
@@ -179,7 +183,8 @@ class _Loading:
         said = Complaint(
             "E209",
             ("pools", name),
-            f"the pool '{short(name)}' is declared with {before} slots and with {slots}",
+            f"the pool '{short(name)}' is declared with {_pool_words(before, its_rate)} "
+            f"and with {_pool_words(slots, rate)}",
             f"the other declaration is {where(first.document, ('pools', name))}",
             "declare it once, or with the same capacity",
             True,
@@ -255,7 +260,13 @@ class _Loading:
         jobs = dict(zip(self._entries, map(_job_of, self._entries.values()), strict=True))
         pools = {name: slots for name, slots in self._pools.items() if slots is not None}
         texts = {path: part.text for path, part in self._parts.items()}
-        return Config(MappingProxyType(jobs), MappingProxyType(pools), MappingProxyType(texts), _digest(self._parts))
+        digest = _digest(self._parts)
+        rates = MappingProxyType(self._pool_rates) if self._pool_rates else EMPTY
+        return Config(MappingProxyType(jobs), MappingProxyType(pools), MappingProxyType(texts), digest, rates)
+
+
+def _pool_words(slots: int, rate: RateLimit | None) -> str:
+    return f"{slots} slots" + (f" and rate_limit {rate}" if rate is not None else "")
 
 
 _job_of = attrgetter("job")

@@ -12,24 +12,28 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dagsched.config import grammar
-from dagsched.config.build import Builder, Dropped, Entry
+from dagsched.config.build import Builder, Dropped, Entry, checked_rate
 from dagsched.config.explain import Complaint
 from dagsched.config.reader import Document, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
+from dagsched.declaration import RateLimit
+
+SLOTS_MAX = 1_000_000  # what a pool has that limits the rate alone
 
 
 class Part:
     """One file's share of a configuration.
 
     `entries`: its jobs as built. `broken`: ids of those that could not be. `pools`: capacity by name, None where it
-    was refused. `is_whole`: nothing of the file was lost. `is_timed`: an instant is named after which a schedule has
-    no tick. `document`: None when the file cannot be understood. `name` is what problems call the file.
+    was refused. `pool_rates`: rate limits of those pools that have one. `is_whole`: nothing of the file was lost.
+    `is_timed`: an instant is named after which a schedule has no tick. `document`: None when the file cannot be
+    understood. `name` is what problems call the file.
     """
 
     __slots__ = (
-        "_digest", "broken", "document", "entries", "handlers", "is_timed", "is_whole", "name", "pools", "problems",
-        "text", "upstreams", "used_pools",
+        "_digest", "broken", "document", "entries", "handlers", "is_timed", "is_whole", "name", "pool_rates", "pools",
+        "problems", "text", "upstreams", "used_pools",
     )  # fmt: skip
 
     def __init__(self, path: str, name: str, content: bytes | str, schedules: Schedules) -> None:
@@ -39,6 +43,7 @@ class Part:
         self.entries: dict[str, Entry] = {}
         self.broken: set[str] = set()
         self.pools: dict[str, int | None] = {}
+        self.pool_rates: dict[str, RateLimit] = {}
         self.is_whole = document is not None
         for problem in unread:
             report.take(problem)
@@ -86,15 +91,21 @@ class Part:
             _without(defaults, _refused_names(refused, "defaults")) if isinstance(defaults, dict) else {},
             timezone,
         )
-        self._declare_pools(document.data, _refused_names(refused, "pools"))
+        self._declare_pools(document, _refused_names(refused, "pools"), report)
         self._declare_jobs(document.data, builder, unexplained)
 
-    def _declare_pools(self, data: Mapping[str, Any], refused: set[str]) -> None:
-        pools = data.get("pools")
-        if isinstance(pools, dict):
-            self.pools = {name: None if name in refused else slots for name, slots in pools.items()}
-        elif "pools" in data:
-            self.is_whole = False
+    def _declare_pools(self, document: Document, refused: set[str], report: Report) -> None:
+        pools = document.data.get("pools")
+        if not isinstance(pools, dict):
+            self.is_whole = self.is_whole and "pools" not in document.data
+            return
+        for name, said in pools.items():
+            said = None if name in refused else said
+            self.pools[name] = said.get("slots", SLOTS_MAX) if isinstance(said, dict) else said
+            if isinstance(said, dict) and "rate_limit" in said:
+                rate = checked_rate(said["rate_limit"], document, ("pools", name, "rate_limit"), report)
+                if rate is not None:
+                    self.pool_rates[name] = rate
 
     def _declare_jobs(self, data: Mapping[str, Any], builder: Builder, unexplained: frozenset[str]) -> None:
         jobs = data.get("jobs")

@@ -9,6 +9,7 @@ from dagsched.config import load_texts
 from dagsched.definition import from_json
 from dagsched.engine import Plan
 from dagsched.engine.joins import previous_by_schedule
+from dagsched.engine.rates import Start
 from dagsched.model import Attempt, Config, Dependency, Job, Match, Run, is_schedule_tick
 from dagsched.stores.contract import Snapshot, Store
 
@@ -42,6 +43,7 @@ async def restored(
         config=config if last is not None else None,
         config_number=last.number if last is not None else 0,
         definitions=await _definitions(store, snapshot.attempts),
+        starts=await _starts(store, now, config, new),
     )
     return plan, snapshot
 
@@ -62,6 +64,39 @@ async def rows_for_edit(store: Store, plan: Plan, new: Config, now: datetime) ->
         for edge in added:
             found.update({row.key: row for row in await _rows_of_edge(store, plan, job, edge, now)})
     return tuple(found.values())
+
+
+async def starts_for_edit(store: Store, plan: Plan, new: Config, now: datetime) -> tuple[Start, ...]:
+    """Return the starts that count for rate limits which `new` makes or changes; the plan knows the others."""
+    book = plan.book
+    jobs = {
+        id: job
+        for id, job in new.jobs.items()
+        if job.rate_limit is not None and (id not in book.jobs or book.jobs[id].rate_limit != job.rate_limit)
+    }
+    rates = {name: limit for name, limit in new.pool_rates.items() if book.pool_rates.get(name) != limit}
+    return await _starts(store, now, Config(jobs, pool_rates=rates))
+
+
+async def _starts(store: Store, now: datetime, *configs: Config) -> tuple[Start, ...]:
+    """Return the starts that the rate limits of these configurations still count, oldest first."""
+    limits = [job.rate_limit for config in configs for job in config.jobs.values() if job.rate_limit is not None]
+    limits += [limit for config in configs for limit in config.pool_rates.values()]
+    if not limits:
+        return ()
+    attempts = await store.started_since(now - max(limit.per for limit in limits))
+    pools = {name for config in configs for name in config.pool_rates}
+    jobs = {id for config in configs for id, job in config.jobs.items() if job.rate_limit is not None}
+    # A pool counts what took a slot of it then, wherever the job is now.
+    then = await _definitions(store, attempts) if pools else {}
+    found = []
+    for attempt in attempts:
+        job = then.get(attempt.definition)
+        pool = (job.pool if job is not None else None) or ""
+        start = Start(attempt.job if attempt.job in jobs else "", pool if pool in pools else "", attempt.started)
+        if start.job or start.pool:
+            found.append(start)
+    return tuple(sorted(found, key=lambda start: start.at))
 
 
 async def _rows_of_edge(store: Store, plan: Plan, job: Job, edge: Dependency, now: datetime) -> list[Run]:

@@ -27,7 +27,7 @@ from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import rest, settle
-from dagsched.daemon.restoring import restored, rows_for_edit
+from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
 from dagsched.errors import ConfigInvalid, IntegrityBroken, Refused, StoreError, StoreHeld, StoreUnavailable, Unknown
@@ -404,7 +404,8 @@ class Daemon:
     async def _apply_config(self, config: Config, number: int) -> None:
         with self.loop.plan.keeping_rows():
             rows = await rows_for_edit(self.store, self.loop.plan, config, self.clock.now())
-            await self.loop.ask(lambda now: events.ConfigApplied(now, config, number, rows))
+            starts = await starts_for_edit(self.store, self.loop.plan, config, self.clock.now())
+            await self.loop.ask(lambda now: events.ConfigApplied(now, config, number, rows, starts))
 
     async def _note_rejected(self, errors: Sequence[Problem]) -> None:
         assert self.job_files is not None

@@ -38,6 +38,7 @@ from dagsched.model import (
     Job,
     JobMark,
     Origin,
+    RateLimit,
     Run,
     RunState,
     is_schedule_tick,
@@ -81,6 +82,7 @@ class Book:
         self.jobs: Mapping[str, Job] = {}
         self.graph = Graph({})
         self.pools: Mapping[str, int] = {}
+        self.pool_rates: Mapping[str, RateLimit] = {}
         self.config_number = 0
         self.ledger = Ledger()
         self.marks: dict[str, JobMark] = {}
@@ -284,7 +286,7 @@ class Book:
     def use(self, config: Config, number: int, edit: Edit | None = None) -> None:
         """Make `config` the one in force, without judging anything by it; `edit`: what leads to it, if known."""
         before, self.jobs = self.jobs, config.jobs
-        self.pools, self.config_number = config.pools, number
+        self.pools, self.pool_rates, self.config_number = config.pools, config.pool_rates, number
         fresh, removed = edit or edit_of(before, config.jobs)
         for id in fresh:
             self._digests.pop(id, None)

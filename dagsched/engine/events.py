@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
+from dagsched.engine.rates import Start
 from dagsched.model import EMPTY, Config, Exit, Run
 
 
@@ -32,13 +33,15 @@ class ClockStepped(NamedTuple):
 class ConfigApplied(NamedTuple):
     """A checked configuration comes into force as version `number`.
 
-    `rows`: what the ledger holds of upstreams that the edit adds, as far as it may have left memory.
+    `rows`: what the ledger holds of upstreams that the edit adds, as far as it may have left memory. `starts`: those
+    that a rate limit counts which the edit makes or changes.
     """
 
     now: datetime
     config: Config
     number: int
     rows: tuple[Run, ...] = ()
+    starts: tuple[Start, ...] = ()
 
 
 class Recovered(NamedTuple):

@@ -18,8 +18,10 @@ from typing import Any
 from dagsched.engine import events
 from dagsched.engine.book import Book, Edit
 from dagsched.engine.commands import Command
+from dagsched.engine.lateness import Deadlines
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, Change, Failed, LeftOut, Retried, Succeeded
+from dagsched.engine.rates import Start
 from dagsched.engine.reopen import reopen
 from dagsched.engine.retries import is_worth_retrying, reason_of, wait_after
 from dagsched.engine.seats import Seats
@@ -65,6 +67,7 @@ class Plan:
         self.waiting = WaitingRoom(self.book)
         self.ticks = Ticks(self.book, self.waiting)
         self.seats = Seats(self.book, slots_max)
+        self.deadlines = Deadlines(self.book)
         self._foreign: set[Key] = set()
         self._ended: set[str] = set()
         self._readers = 0
@@ -84,11 +87,13 @@ class Plan:
         config: Config | None,
         config_number: int,
         definitions: Mapping[str, Job] = EMPTY,
+        starts: Iterable[Start] = (),
     ) -> None:
         """Take up what the store holds; call once, on a new plan, before any event.
 
         `definitions`: hash → job of the open `attempts`, so that they go on holding the slots they started with,
         also if their job was changed or removed since; those left out are taken to be as the configuration says.
+        `starts`: those that rate limits still count.
         """
         book = self.book
         if config is not None:
@@ -104,6 +109,7 @@ class Plan:
             book.marks.setdefault(id, JobMark(id, last_seen or book.now))
         if self.once:
             self._foreign = {run.key for run in book.ledger.all_live()}
+        self.seats.gates.rates.learn(starts)
         for key, attempt in book.open_attempts.items():
             row = book.ledger.get(key)
             if row is not None and row.state is RunState.RUNNING and attempt.definition in definitions:
@@ -116,9 +122,11 @@ class Plan:
         self.ticks.frozen = self.once
         self.ticks = self.ticks.successor(self.waiting, edit or Edit(list(self.book.jobs), []))
         self.seats = self.seats.successor()
+        self.deadlines = Deadlines(self.book)
         for run in list(self.book.ledger.all_live()):
             if run.job not in self.book.jobs or (self.once and run.state is not RunState.RUNNING):
                 continue
+            self.deadlines.watch(run)
             if run.state is RunState.WAITING:
                 self.waiting.enter(run)
             else:
@@ -143,7 +151,9 @@ class Plan:
     def _settle(self) -> None:
         self._end_what_nothing_can_match()
         self._judge()
-        self.seats.dispatch()
+        while self.seats.dispatch():
+            self._judge()
+        self.deadlines.tell()
 
     def _judge(self) -> None:
         while True:
@@ -165,9 +175,14 @@ class Plan:
         elif run.state.is_terminal:
             self.waiting.leave(run.key)
             self.seats.leave(run)
+            self.deadlines.leave(run.key)
             self.waiting.upstream_changed(run)
             self._ended.add(run.job)
             self._recount(run)
+            return
+        job = self.book.jobs.get(run.job)
+        if job is not None and job.deadline is not None and run.key not in self._foreign:
+            self.deadlines.watch(run)
 
     def _end_what_nothing_can_match(self) -> None:
         """Leave out runs whose upstream has never had a tick once no schedule can ever supersede them."""
@@ -225,7 +240,7 @@ class Plan:
             if run.state is RunState.RETRYING and run.not_before is not None:
                 self.book.amend(run, not_before=run.not_before + event.by)
         self.book.note("clock.stepped", reason=f"by {format_step(event.by)}")
-        self.seats.rewind_timers()
+        self.seats.rewind_timers(event.by)
 
     # ------------------------------------------------------------ configuration
 
@@ -233,6 +248,7 @@ class Plan:
         if self.once:
             self._use_once(event)
             return
+        self.seats.learn(event.starts, event.config)
         self.ticks.make_due(event.config.jobs)
         self._judge()
         self._remember(event.rows)
@@ -266,6 +282,8 @@ class Plan:
                 continue
             elif run.job in self.book.jobs and not run.stopping:
                 self.book.resend(run)
+                # Its first order was counted when it was given, which may be long ago.
+                self.seats.count_start(run)
             else:
                 self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now, reason="never started"))
         for name, number in sorted(event.living - known):
@@ -436,7 +454,8 @@ class Plan:
 
     def wake_at(self) -> datetime | None:
         """Return the next instant at which time alone changes something, None if nothing is to come."""
-        return min((at for at in (self.ticks.wake_at(), self.seats.wake_at()) if at is not None), default=None)
+        wakes = (self.ticks.wake_at(), self.seats.wake_at(), self.deadlines.wake_at())
+        return min((at for at in wakes if at is not None), default=None)
 
     def is_idle(self) -> bool:
         """Whether every run is terminal (`once`: every one of its own)."""

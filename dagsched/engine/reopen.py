@@ -31,7 +31,7 @@ from dagsched.model import (
 )
 
 MILLISECOND = timedelta(milliseconds=1)
-STOPPED_BY = ("upstream ", "its rule ")
+STOPPED_BY = ("upstream ", "its rule ", "when: ")
 
 
 def reopen(book: Book, waiting: WaitingRoom, ticks: Ticks, name: str, *, downstream: bool) -> None:

@@ -3,22 +3,32 @@
 A ready run passes three doors. *Overlap* is judged once, when it becomes ready. Then it stands in its job's line for
 a *seat* (`max_active_runs` of them, no limit with None); a seat is kept until the run is terminal, also between
 attempts. Seated runs stand in their pool's line for *slots*, which are held only while an attempt is under way.
-A pool's line is first come first served: a run that needs many slots is never overtaken for ever.
+
+A pool's line, and the lines of all pools that wait for slots of the daemon, are served by one *turn*: the instant
+since which a run is ready, less one minute per point of `priority`. It never changes while the run waits, so that lines
+need no sorting anew, and waiting is bounded: a run of priority q is overtaken by one of priority p only if that was
+ready at most (p - q) minutes later. A run that needs many slots holds up those behind it, so it is never starved.
 """
 
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
 from dagsched.engine.book import Book
+from dagsched.engine.gates import Gates, closed_window
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, LeftOut
-from dagsched.model import ACTIVE, Job, Origin, Overlap, Run, RunState, format_instant
+from dagsched.engine.rates import Rates, Start
+from dagsched.model import ACTIVE, Config, Job, Origin, Overlap, Run, RunState, format_instant, run_name
 
 Place = tuple[int, datetime]
+
+# What one point of priority is worth: so much longer waiting.
+POINT = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
@@ -32,7 +42,7 @@ class Desk:
 
 @dataclass(slots=True)
 class PoolLine:
-    """One pool: (ready since, rank, tick, job) in line, and the slots in use."""
+    """One pool: (turn, rank, tick, job) in line, and the slots in use."""
 
     line: list[tuple[datetime, int, datetime, str]] = field(default_factory=list)
     used: int = 0
@@ -55,12 +65,15 @@ class Seats:
         self._arrivals: dict[str, list[datetime]] = {}
         self._stirred: set[str] = set()
         self._timers: list[tuple[datetime, str, datetime]] = []
+        self.gates = Gates(book, Rates())
+        self._has_left_out = False
 
     def successor(self) -> Seats:
         """Return empty seats for a new configuration; attempts under way keep the slots they hold."""
         after = Seats(self._book, self.slots_max)
         after.held, after.held_for = self.held, self.held_for
         after._holding = dict(self._holding)
+        after.gates = Gates(self._book, self.gates.rates)
         for name, slots in self._holding.values():
             after._pools.setdefault(name, PoolLine()).used += slots
         return after
@@ -84,9 +97,21 @@ class Seats:
                 self._stand_in_pool(run)
         self._stirred.add(run.job)
 
+    def learn(self, starts: Iterable[Start], config: Config) -> None:
+        """Take the starts that rate limits of `config` count, those that are not in the store yet included."""
+        found = list(starts)
+        for key, attempt in self._book.open_attempts.items():
+            job, pool = config.jobs.get(attempt.job), self._holding.get(key, ("", 0))[0]
+            is_counted = job is not None and job.rate_limit is not None
+            found.append(
+                Start(attempt.job if is_counted else "", pool if pool in config.pool_rates else "", attempt.started)
+            )
+        self.gates.rates.learn(found)
+
     def leave(self, run: Run) -> None:
         """Free everything a run held that is terminal, or waits again."""
         self._release(run.key)
+        self.gates.leave(run.key)
         desk = self._desk(run.job)
         desk.seated.discard(run.tick)
         desk.parked.discard(run.tick)
@@ -108,18 +133,34 @@ class Seats:
         self._stirred.update(self._desks)
 
     def wake_at(self) -> datetime | None:
-        """Return when the next delay ends, None without one."""
+        """Return when the next delay ends or the next gate opens, None without one."""
         while self._timers and not self._is_waited_for(*self._timers[0]):
             heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
+        wakes = [self._timers[0][0]] if self._timers else []
+        gate = self.gates.wake_at()
+        if gate is not None:
+            wakes.append(gate)
+        for name in self._book.pool_rates:
+            opens = self._pool_opens(name) if name in self._pools and self._pools[name].line else None
+            if opens is not None:
+                wakes.append(opens)
+        return min(wakes, default=None)
+
+    def _pool_opens(self, name: str) -> datetime | None:
+        """Return the instant after now from which the pool's rate allows a start, None if it does now."""
+        limit = self._book.pool_rates.get(name)
+        return None if limit is None else self.gates.rates.pool_opens(name, limit, self._book.now)
 
     def _is_waited_for(self, at: datetime, job: str, tick: datetime) -> bool:
         run = self._book.ledger.get((job, tick))
         return run is not None and run.not_before == at and tick in self._desk(job).seated
 
-    def rewind_timers(self) -> None:
-        """Read every delay anew: the wall clock was set."""
+    def rewind_timers(self, by: timedelta) -> None:
+        """Read every delay and gate anew: the wall clock was set, and shows `by` more than it did."""
         self._timers = []
+        self.gates.rates.shift(by)
+        for key in self.gates.open_all():
+            self._come_back(key)
         for run in self._book.ledger.all_live():
             if run.not_before is not None and run.tick in self._desk(run.job).seated:
                 self._stand_in_pool(run)
@@ -130,17 +171,23 @@ class Seats:
         """Judge the overlap of what became ready and give out seats; True if a run's state was changed."""
         arrivals, self._arrivals = self._arrivals, {}
         for job in sorted(arrivals, key=self._book.graph.rank.__getitem__):
+            if self._book.jobs[job].window:
+                self._skip_outside(self._book.jobs[job], sorted(arrivals[job]))
             self._judge_overlap(self._book.jobs[job], sorted(arrivals[job]))
         for job in sorted(self._stirred):
             self._seat(job)
         self._stirred.clear()
         return bool(arrivals)
 
-    def dispatch(self) -> None:
-        """Start what may start now, the longest ready first."""
+    def dispatch(self) -> bool:
+        """Start what may start now, in order of their turns; True if a run was left out on the way."""
         self._ring()
-        if self.held:
-            return
+        self._has_left_out = False
+        if not self.held:
+            self._start_in_turn()
+        return self._has_left_out
+
+    def _start_in_turn(self) -> None:
         blocked: set[str] = set()
         while True:
             heads = [(pool.line[0], name) for name, pool in self._pools.items() if pool.line and name not in blocked]
@@ -150,13 +197,32 @@ class Seats:
             run = self._book.ledger.get((job, tick))
             if run is None or not self._may_start(run):
                 heappop(self._pools[name].line)
-            elif not self._fits(name, self._book.jobs[job].slots):
+            elif not self._fits(name, self._book.jobs[job].slots) or self._pool_opens(name) is not None:
                 blocked.add(name)
             else:
                 heappop(self._pools[name].line)
-                self._hold(self._book.start(run))
+                self._start(run)
 
-    # ------------------------------------------------------------ overlap
+    def _start(self, run: Run) -> None:
+        self._hold(self._book.start(run))
+        self.count_start(run)
+
+    def count_start(self, run: Run) -> None:
+        """Count a start of the run wherever its rate is limited."""
+        job = self._book.jobs[run.job]
+        if job.rate_limit is not None or self._book.pool_rates:
+            self.gates.rates.note(job, self._book.pool_rates, self._book.now)
+
+    # ------------------------------------------------------------ windows and overlap
+
+    def _skip_outside(self, job: Job, ticks: list[datetime]) -> None:
+        """Leave out what becomes ready outside the job's windows, before it counts as active."""
+        for tick in ticks:
+            run = self._book.ledger.get((job.id, tick))
+            if run is not None and run.state is RunState.QUEUED and run.attempts == 0:
+                gate = closed_window(run, job, max(self._book.now, run.not_before or self._book.now))
+                if gate is not None and gate.skip:
+                    self._book.move(run, LeftOut(self._book.now, gate.skip))
 
     def _judge_overlap(self, job: Job, ticks: list[datetime]) -> None:
         found = [self._book.ledger.get((job.id, tick)) for tick in ticks]
@@ -264,16 +330,24 @@ class Seats:
         if run.not_before is not None and run.not_before > self._book.now:
             heappush(self._timers, (run.not_before, run.job, run.tick))
             return
-        since = run.not_before or run.ready or run.tick
-        pool = self._pools.setdefault(self._book.jobs[run.job].pool or "", PoolLine())
-        heappush(pool.line, (since, self._book.graph.rank[run.job], run.tick, run.job))
+        job = self._book.jobs[run.job]
+        turn = run.not_before or run.ready or run.tick
+        if job.priority:
+            turn -= job.priority * POINT
+        pool = self._pools.setdefault(job.pool or "", PoolLine())
+        heappush(pool.line, (turn, self._book.graph.rank[run.job], run.tick, run.job))
 
     def _ring(self) -> None:
         while self._timers and self._timers[0][0] <= self._book.now:
             _, job, tick = heappop(self._timers)
-            run = self._book.ledger.get((job, tick))
-            if run is not None and tick in self._desk(job).seated and job in self._book.jobs:
-                self._stand_in_pool(run)
+            self._come_back((job, tick))
+        for key in self.gates.opened():
+            self._come_back(key)
+
+    def _come_back(self, key: Key) -> None:
+        run = self._book.ledger.get(key)
+        if run is not None and run.tick in self._desk(run.job).seated and run.job in self._book.jobs:
+            self._stand_in_pool(run)
 
     def _may_start(self, run: Run) -> bool:
         desk = self._desk(run.job)
@@ -285,10 +359,22 @@ class Seats:
             # It had come due before the clock stepped back.
             heappush(self._timers, (run.not_before, run.job, run.tick))
             return False
-        if self._ignores(run):
+        if not self._ignores(run):
+            desk.parked.add(run.tick)
+            return False
+        return self._passes_gates(run)
+
+    def _passes_gates(self, run: Run) -> bool:
+        job = self._book.jobs[run.job]
+        if job.rate_limit is None and not job.window:
             return True
-        desk.parked.add(run.tick)
-        return False
+        gate = self.gates.closed(run, job)
+        if gate is not None and gate.skip:
+            self._book.move(run, LeftOut(self._book.now, gate.skip))
+            self._has_left_out = True
+        elif gate is not None:
+            self.gates.turn_away(run, gate)
+        return gate is None
 
     def _fits(self, pool: str, slots: int) -> bool:
         capacity = self._book.pools.get(pool)
@@ -332,12 +418,27 @@ class Seats:
         if run.not_before is not None and run.not_before > self._book.now:
             what = "its retry delay" if run.state is RunState.RETRYING else "its jitter"
             return f"{what} ends at {format_instant(run.not_before)}"
+        gate = self.gates.closed(run, job)
+        if gate is not None:
+            return gate.words
+        opens = self._pool_opens(job.pool or "")
+        if opens is not None:
+            limit = self._book.pool_rates[job.pool or ""]
+            return f"rate_limit {limit} of pool {job.pool} allows its next start at {format_instant(opens)}"
         if not self._fits(job.pool or "", job.slots):
             used, capacity = self._pools[job.pool or ""].used, self._book.pools[job.pool or ""]
             return f"pool {job.pool} has {capacity - used} of {capacity} slots free and it needs {job.slots}"
         if self._is_full():
             return f"all {self.slots_max} slots of the daemon are taken"
-        return f"pool {job.pool} serves longer waiting runs first" if job.pool else "it starts next"
+        return self._turn_words(run, job)
+
+    def _turn_words(self, run: Run, job: Job) -> str:
+        """Say whom the pool serves before a run that nothing else keeps from starting."""
+        line = self._pools[job.pool].line if job.pool in self._pools else []
+        _, _, tick, first = min(line, default=(None, 0, run.tick, run.job))
+        if (first, tick) == run.key:
+            return "it starts next"
+        return f"pool {job.pool} serves {run_name(first, tick)} first (priority {self._book.jobs[first].priority})"
 
 
 def _place(run: Run) -> Place:

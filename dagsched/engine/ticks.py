@@ -14,6 +14,7 @@ from dagsched.engine.book import Book, Edit
 from dagsched.engine.due import Due, dues, is_on_time
 from dagsched.engine.joins import links_of
 from dagsched.engine.waiting import WaitingRoom
+from dagsched.engine.whens import refusal
 from dagsched.model import (
     EMPTY,
     LIVE,
@@ -287,6 +288,9 @@ class Ticks:
             attempt_limit=job.retry.max_attempts, not_before=start_of(job, tick),
             links=links, patient=patient, only=only, params=params, config=self._book.config_number,
         )  # fmt: skip
+        if job.when and state is RunState.QUEUED and (left_out := refusal(self._book, job, run)):
+            self._waiting.supersede(job.id, tick)
+            return self._book.leave_out(job.id, tick, RunState.SKIPPED, left_out, origin=origin)
         run = self._book.born(run)
         self._waiting.supersede(job.id, tick)
         return run

@@ -13,6 +13,7 @@ from dagsched.engine.book import Book
 from dagsched.engine.joins import Join, Judgement, Verdict, resolve, verdict_of
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Blocked, Joined, LeftOut, Unjoined
+from dagsched.engine.whens import refusal
 from dagsched.model import LIVE, Link, Match, Run, RunState
 
 
@@ -94,7 +95,9 @@ class WaitingRoom:
                 self._hear(run, join, number)
         judgement, now = join.judge(), self._book.now
         if judgement is Judgement.RUN:
-            self._book.move(run, Joined(now))
+            job = self._book.jobs[run.job]
+            refused = refusal(self._book, job, run) if job.when else ""
+            self._book.move(run, LeftOut(now, refused) if refused else Joined(now))
         elif judgement is Judgement.FAIL:
             self._book.move(run, Blocked(now, self._blame(run, join, Verdict.BAD)))
         elif judgement is Judgement.SKIP:

@@ -94,6 +94,7 @@ def run_columns(run: Run) -> Row:
         run.definition,
         run.config,
         int(run.acked),
+        int(run.late),
         tick if run.until is None else until,
         int(not run.state.is_terminal),
     )
@@ -125,6 +126,7 @@ def run_of(row: Row) -> Run:
         definition=row[21],
         config=row[22],
         acked=bool(row[23]),
+        late=bool(row[24]),
     )
 
 

@@ -120,6 +120,14 @@ class Store(Protocol):
         """Return the attempts of one run in order of their number."""
         ...
 
+    async def started_since(self, since: datetime) -> Sequence[Attempt]:
+        """Return the attempts that started at or after `since`, in order of (start, job, tick, number).
+
+        Looks back from the newest one, so what it costs hangs on how many there are and not on how long history is.
+        Where clocks were set by much, starts from before that may be left out.
+        """
+        ...
+
     async def events(self, *, since: int = 0, job: str | None = None, limit: int | None = None) -> Sequence[EventRow]:
         """Return events with a number > `since`, oldest first."""
         ...

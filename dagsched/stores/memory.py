@@ -15,7 +15,7 @@ from typing import Any
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
 from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Request, Run, RunState
 from dagsched.stores.contract import Batch, Snapshot
-from dagsched.stores.needed import Key, last_tick, with_needed
+from dagsched.stores.needed import Key, by_start, last_tick, with_needed
 from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -188,6 +188,11 @@ class MemoryStore:
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         self._require_open()
         return self._attempts((job, tick))
+
+    async def started_since(self, since: datetime) -> Sequence[Attempt]:
+        self._require_open()
+        attempts = (attempt for numbers in self.state.attempts.values() for attempt in numbers.values())
+        return sorted((attempt for attempt in attempts if attempt.started >= since), key=by_start)
 
     async def events(self, *, since: int = 0, job: str | None = None, limit: int | None = None) -> Sequence[EventRow]:
         self._require_open()

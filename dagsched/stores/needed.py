@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-from dagsched.model import Run
+from dagsched.model import Attempt, Run
 
 Key = tuple[str, datetime]
 
@@ -37,3 +37,8 @@ def needed_by(run: Run) -> Iterator[Key]:
 def last_tick(run: Run) -> datetime:
     """Return the last tick a row stands for: `until` of a range row, else its tick."""
     return run.until or run.tick
+
+
+def by_start(attempt: Attempt) -> tuple[datetime, str, datetime, int]:
+    """Return what attempts are sorted by to stand in the order of their starts."""
+    return attempt.started, attempt.job, attempt.tick, attempt.number

@@ -147,6 +147,9 @@ class SqliteStore:
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         return await self._ask(codec.attempt_of, "attempts", (job, codec.ms_of(tick)))
 
+    async def started_since(self, since: datetime) -> Sequence[Attempt]:
+        return await self._opened_reader().read(lambda connection: sqlite_read.started_since(connection, since))
+
     async def events(self, *, since: int = 0, job: str | None = None, limit: int | None = None) -> Sequence[EventRow]:
         bounds = {"since": since, "limit": -1 if limit is None else limit}
         if job is None:

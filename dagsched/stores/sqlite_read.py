@@ -9,14 +9,15 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from dagsched.model import LIVE, ConfigVersion, Run, RunState
+from dagsched.model import LIVE, Attempt, ConfigVersion, Run, RunState
 from dagsched.stores import codec
 from dagsched.stores.contract import Snapshot
-from dagsched.stores.needed import last_tick, with_needed
+from dagsched.stores.needed import by_start, last_tick, with_needed
 from dagsched.stores.session import Procedures, decoded
 from dagsched.stores.statistics import RUNS_MEASURED, Facts
 
 EVER_MS = 1 << 60
+ATTEMPTS_PAGE = 1000
 
 
 def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapshot:
@@ -65,6 +66,19 @@ def row_at(connection: Procedures, job: str, tick: datetime) -> Run | None:
         return exact
     over = row_of(connection, "range_over", job, tick)
     return over if over is not None and over.tick <= tick else None
+
+
+def started_since(connection: Procedures, since: datetime) -> list[Attempt]:
+    """Return attempts by their start, looking back page by page until a whole page lies before `since`."""
+    found: list[Attempt] = []
+    below = EVER_MS
+    while True:
+        rows = connection.ask("attempts_below", {"below": below, "limit": ATTEMPTS_PAGE})
+        page = [attempt for attempt in decoded(codec.attempt_of, rows) if attempt.started >= since]
+        found += page
+        if not page or len(rows) < ATTEMPTS_PAGE:
+            return sorted(found, key=by_start)
+        below = rows[-1][-1]
 
 
 def keys_of(connection: Procedures, rows: Sequence[Run]) -> set[tuple[str, int]]:

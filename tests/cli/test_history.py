@@ -22,6 +22,7 @@ KEYS = [
     "duration_s",
     "exit_code",
     "config",
+    "late",
 ]
 
 
@@ -46,6 +47,7 @@ def test_a_row_tells_all_of_a_run(call):
         "duration_s": 192.0,
         "exit_code": 0,
         "config": 1,
+        "late": False,
     }
 
 

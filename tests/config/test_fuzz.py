@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagsched.config import BadLength, load_texts, parse_length
+from dagsched.config.rates import BadRate, parse_rate
 from dagsched.config.reader import read
 from dagsched.errors import ScheduleError
 from dagsched.triggers import Cron
@@ -114,3 +115,9 @@ def test_cron_outlives_any_text(text: str):
 @given(LENGTHS.map("".join) | st.text(max_size=100))
 def test_lengths_outlive_any_text(text: str):
     outlives(parse_length, text, BadLength)
+
+
+@FUZZ
+@given(st.builds("".join, st.lists(st.sampled_from(["1", "0", "9" * 30, "/", "m", "1m", " "]), max_size=8)) | st.text())
+def test_rate_limits_outlive_any_text(text: str):
+    outlives(parse_rate, text, BadRate)

@@ -302,3 +302,15 @@ def test_equal_jobs_in_other_places_are_equal():
     assert one == two
     assert one.position != two.position
     assert one._replace(position=None) == two
+
+
+def test_a_pool_may_limit_its_rate_beside_its_slots_or_alone():
+    config = config_of("pools: {a: 2, b: {slots: 3, rate_limit: 10/1m}, c: {rate_limit: 1/90s}}\njobs: {}\n")
+    assert config.pools == {"a": 2, "b": 3, "c": 1_000_000}
+    assert {name: str(rate) for name, rate in config.pool_rates.items()} == {"b": "10/1m", "c": "1/1m30s"}
+
+
+def test_priority_and_rate_limit_have_defaults_of_the_file():
+    top = "defaults: {priority: 5, rate_limit: 2/1h}\n"
+    assert (job_of("run: x", top=top).priority, str(job_of("run: x", top=top).rate_limit)) == (5, "2/1h")
+    assert job_of("run: x\npriority: -1", top=top).priority == -1

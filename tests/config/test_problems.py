@@ -9,7 +9,7 @@ from tests.config.texts import FILE, NOW, file_of, found, load_text, spelled
 # The job's keys stand on lines 3, 4, ... from column 5.
 JOB_PROBLEMS = {
     "an unknown key": ("run: x\nretrie: 3", ["E101 4:5-11"]),
-    "a key of later days": ("run: x\nwhen: y", ["E101 4:5-9"]),
+    "a key of later days": ("run: x\nmatrix: y", ["E101 4:5-11"]),
     "no work": ("schedule: '@daily'", ["E108 2:3-4"]),
     "work twice": ("run: x\nhandler: http\nwith: {url: http://h/}", ["E108 2:3-4"]),
     "with but no handler": ("run: x\nwith: {a: 1}", ["E102 2:3-4"]),
@@ -84,6 +84,40 @@ JOB_PROBLEMS = {
     "an uneven step": ("run: x\nschedule: '*/45 * * * *'", ["W305 4:16-20"]),
     "an old zone name": ("run: x\nschedule: '@daily'\ntimezone: US/Eastern", ["W307 5:15-25"]),
     "a window without catch-up": ("run: x\ncatchup: none\ncatchup_window: 1d", ["W203 5:21-23"]),
+    "a priority out of range": ("run: x\npriority: 101", ["E106 4:15-18"]),
+    "a rate without a length": ("run: x\nrate_limit: 10", ["E103 4:17-19"]),
+    "a rate per nothing": ("run: x\nrate_limit: 10/m", ["E105 4:17-21"]),
+    "a rate of zero": ("run: x\nrate_limit: 0/1m", ["E321 4:17-21"]),
+    "a rate in no time": ("run: x\nrate_limit: 1/0s", ["E321 4:17-21"]),
+    "a rate over too long": ("run: x\nrate_limit: 1/32d", ["E321 4:17-22"]),
+    "a rate of too many": ("run: x\nrate_limit: 100001/1d", ["E321 4:17-26"]),
+    "a window that closes as it opens": ("run: x\nwindow: {from: 22:00, to: 22:00}", ["E322 4:31-36"]),
+    "a window at no time": ("run: x\nwindow: {from: 25:00, to: 6:00}", ["E105 4:20-25", "E105 4:31-35"]),
+    "a window without an end": ("run: x\nwindow: {from: 22:00}", ["E102 4:5-11"]),
+    "a window on no day": ("run: x\nwindow: {from: 22:00, to: 06:00, days: []}", ["E107 4:44-46"]),
+    "a window on an odd day": ("run: x\nwindow: {from: 22:00, to: 06:00, days: [monday]}", ["E104 4:45-51"]),
+    "one odd window of two": (
+        "run: x\nwindow: [{from: 22:00, to: 06:00}, {from: 10:00, to: 10:00}]",
+        ["E322 4:58-63"],
+    ),
+    "windows that disagree": (
+        "run: x\nwindow: [{from: 22:00, to: 06:00, outside: skip}, {from: 10:00, to: 12:00, outside: wait}]",
+        ["E322 4:13-95"],
+    ),
+    "a window that no tick meets": (
+        "run: x\nschedule: 0 12 * * *\nwindow: {from: 22:00, to: 06:00, outside: skip}",
+        ["W321 5:13-52"],
+    ),
+    "a deadline of nothing": ("run: x\ndeadline: 0s", ["E304 4:15-17"]),
+    "a condition that is no text": ("run: x\nwhen: true", ["E103 4:11-15"]),
+    "a condition that is no expression": ("run: x\nwhen: local.day = 1", ["E131 4:11-12"]),
+    "arithmetic in a condition": ("run: x\nwhen: local.day + 1 == 2", ["E131 4:11-24"]),
+    "an unknown function in a condition": ("run: x\nwhen: 'status(\"b\") == \"success\"'", ["E132 4:12-18"]),
+    "an unknown part of the tick": ("run: x\nwhen: local.week == 1", ["E132 4:11-21"]),
+    "a condition that is no question": ("run: x\nwhen: local.day", ["E133 4:11-20"]),
+    "a weekday that there is not": ("run: x\nwhen: local.weekday == \"monday\"", ["E133 4:28-36"]),
+    "a condition on no upstream": ("run: x\nwhen: state(\"b\") == \"success\"", ["E134 4:17-20"]),
+    "a condition on no parameter": ("run: x\nwhen: param(\"p\") == 1", ["E135 4:17-20"]),
     "three mistakes": (
         "retries: 1\ntimeout: 5\npool: x",
         ["E108 2:3-4", "E101 3:5-12", "E303 4:14-15", "E205 5:11-12"],
@@ -106,6 +140,9 @@ FILE_PROBLEMS = {
     "an id with a line feed": ('jobs:\n  "a\\n": {run: x}\n', ["E105 2:3-8"]),
     "a job that is text": ("jobs:\n  a: ./x.sh\n", ["E103 2:6-12"]),
     "a pool without slots": ("pools: {db: 0}\njobs: {}\n", ["E106 1:13-14"]),
+    "a pool of nothing": ("pools: {db: {}}\njobs: {}\n", ["E107 1:13-15"]),
+    "a pool with an odd key": ("pools: {db: {size: 2}}\njobs: {}\n", ["E101 1:14-18"]),
+    "a pool with a rate of zero": ("pools: {db: {rate_limit: 0/1m}}\njobs: {}\n", ["E321 1:26-30"]),
     "a bad zone that no job uses": ("timezone: Nowhere\njobs: {}\n", ["E302 1:11-18"]),
     "a schedule in defaults": ("defaults: {schedule: '@daily'}\njobs: {}\n", ["E101 1:12-20"]),
     "a bad default": ("defaults: {timeout: 5}\njobs: {a: {run: x}}\n", ["E303 1:21-22"]),
@@ -201,6 +238,12 @@ def test_pool_with_two_capacities_names_both_places():
     (problem,) = load_texts({"/srv/1.yaml": one, "/srv/2.yaml": two}, NOW).problems
     assert (problem.file, spelled(problem)) == ("/srv/2.yaml", "E209 1:9-11")
     assert "/srv/1.yaml:1:9" in problem.why
+
+
+def test_pool_with_two_rates_names_both():
+    one, two = "pools: {db: {slots: 1, rate_limit: 1/1m}}\njobs: {}\n", "pools: {db: 1}\njobs: {}\n"
+    (problem,) = load_texts({"/srv/1.yaml": one, "/srv/2.yaml": two}, NOW).problems
+    assert problem.message == "the pool 'db' is declared with 1 slots and rate_limit 1/1m and with 1 slots"
 
 
 def test_problems_of_all_files_come_at_once():

@@ -12,15 +12,10 @@ from tests.config.texts import NOW
 
 DOCS = Path(__file__).parents[2] / "docs"
 LATER = {
-    "when",
     "matrix",
     "template",
     "extends",
-    "window",
     "calendar",
-    "rate_limit",
-    "priority",
-    "deadline",
     "notify",
     "secrets",
 }

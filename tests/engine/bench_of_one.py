@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from dagsched.config.rates import parse_rate
 from dagsched.definition import from_json
 from dagsched.engine import Plan, commands, events
+from dagsched.engine.rates import Start
 from dagsched.model import (
     Config,
     Dependency,
@@ -21,6 +23,7 @@ from dagsched.model import (
     Match,
     Outcome,
     Overlap,
+    RateLimit,
     RetryPolicy,
     Run,
     RunState,
@@ -47,6 +50,8 @@ def job(text: str, **fields: Any) -> Job:
         made["schedule"] = Schedule(cron=(schedule,))
     if isinstance(fields.get("retry"), int):
         fields["retry"] = RetryPolicy(fields["retry"], delay=timedelta(seconds=10))
+    if isinstance(fields.get("rate_limit"), str):
+        fields["rate_limit"] = parse_rate(fields["rate_limit"])
     if "overlap" in fields:
         fields["overlap"] = Overlap(fields["overlap"])
     if fields.get("overlap") is Overlap.ALLOW and "max_active_runs" not in fields:
@@ -58,7 +63,12 @@ class Bench:
     """A plan, the time it is shown, and everything it has asked for."""
 
     def __init__(
-        self, *jobs: str | Job, now: datetime = START, pools: dict[str, int] | None = None, **options: Any
+        self,
+        *jobs: str | Job,
+        now: datetime = START,
+        pools: dict[str, int] | None = None,
+        rates: dict[str, RateLimit] | None = None,
+        **options: Any,
     ) -> None:
         self.now = now
         self.plan = Plan(**options)
@@ -69,16 +79,22 @@ class Bench:
         self.start_commands: list[commands.StartAttempt] = []
         self.stops: list[tuple[str, int, str]] = []
         self.number = 0
-        self.configure(*jobs, pools=pools)
+        self.configure(*jobs, pools=pools, rates=rates)
 
     # -- what happens
 
-    def configure(self, *jobs: str | Job, pools: dict[str, int] | None = None) -> None:
+    def configure(
+        self,
+        *jobs: str | Job,
+        pools: dict[str, int] | None = None,
+        rates: dict[str, RateLimit] | None = None,
+        starts: tuple[Start, ...] = (),
+    ) -> None:
         """Put these jobs in force."""
         self.number += 1
         made = [item if isinstance(item, Job) else job(item) for item in jobs]
-        config = Config({item.id: item for item in made}, pools or {}, digest=str(self.number))
-        self.apply(events.ConfigApplied(self.now, config, self.number))
+        config = Config({item.id: item for item in made}, pools or {}, digest=str(self.number), pool_rates=rates or {})
+        self.apply(events.ConfigApplied(self.now, config, self.number, starts=starts))
 
     def apply(self, event: events.Event) -> None:
         """Apply one event and keep what comes of it."""

@@ -12,18 +12,22 @@ P5 the record is true      P10 pools hold at starts          P15 a clean stop le
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dagsched.model import (
     Attempt,
     Catchup,
     Config,
     EventRow,
+    Job,
     Outcome,
     Overlap,
+    RateLimit,
     Run,
     RunState,
     is_schedule_tick,
@@ -33,6 +37,8 @@ from dagsched.model import (
 from dagsched.stores.contract import Batch
 from dagsched.stores.memory import MemoryState
 from tests.simulation import joins
+from tests.simulation.clocks import shows_open
+from tests.simulation.files import WHENS
 from tests.simulation.journal import ACTIVE, STARTED, TERMINAL, Broken, Key, Life, Seen, Version
 
 __all__ = ["Auditor", "Broken"]
@@ -70,6 +76,8 @@ class Auditor:
         self._reopened: set[Key] = set()
         self._span = 1
         self._stepped_back = False
+        self._late: set[Key] = set()
+        self._started: list[tuple[datetime, str, str | None]] = []
 
     # ------------------------------------------------------------ what it is told
 
@@ -89,6 +97,8 @@ class Auditor:
         """The wall clock is about to be set."""
         self._high = max(self._high, self._now())
         self._stepped_back = self._stepped_back or by < timedelta(0)
+        # Lengths between starts before and after this cannot be told from their times.
+        self._started.clear()
 
     def process_began(self, run: str, attempt: int) -> None:
         """A process of an attempt exists."""
@@ -149,7 +159,13 @@ class Auditor:
     def _nobody_idles(self, id: str, active: list[Run]) -> None:
         """A ready run that neither pool nor active runs nor a pause nor a delay holds back must have started."""
         job, mark = self.seen.versions[-1].config.jobs.get(id), self._state.marks.get(id)
-        if job is None or job.pool is not None or (mark is not None and mark.paused is not None):
+        if (
+            job is None
+            or job.pool is not None
+            or job.rate_limit is not None
+            or job.window
+            or (mark is not None and mark.paused is not None)
+        ):
             return
         if job.max_active_runs is not None and len(active) > job.max_active_runs:
             return
@@ -231,7 +247,22 @@ class Auditor:
         if event.to_state != event.from_state and event.to_state in UNSTARTED and not event.reason:
             raise Broken("P4", name, f"is {event.to_state} for no reason")
         self._states[key] = event.to_state
+        if event.type == "run.late":
+            self._check_late(event)
         self._check_overlap(event)
+
+    def _check_late(self, event: EventRow) -> None:
+        """Told once, of a run that is not over, and not before its deadline under any configuration in force."""
+        assert event.tick is not None
+        key, name = (event.job, event.tick), run_name(event.job, event.tick)
+        if key in self._late:
+            raise Broken("late", name, "was told to be late twice")
+        self._late.add(key)
+        if event.to_state in TERMINAL:
+            raise Broken("late", name, f"is {event.to_state} and late")
+        lengths = [job.deadline for job in self.seen.jobs_in_force(event.job, since=-self._span)]
+        if not any(length is not None and event.time >= event.tick + length for length in lengths):
+            raise Broken("late", name, f"is late at {event.time} with {lengths}")
 
     # ------------------------------------------------------------ rows
 
@@ -321,7 +352,50 @@ class Auditor:
                 self._fresh.discard(run.key)
                 self._check_join(run)
                 self._check_active(run)
+                self._check_window(run)
+                self._check_when(run)
             self._check_pool(attempt)
+            self._check_rates(attempt)
+
+    def _check_when(self, run: Run) -> None:
+        """A first attempt starts if the condition held when the run became ready, under a configuration since then."""
+        jobs = self.seen.jobs_in_force(run.job, since=max(0, self._judged.get(run.key, 0)))
+        if run.attempts != 1 or run.only or any(not job.when for job in jobs):
+            return
+        if not any(self._holds(run, job) for job in jobs):
+            raise Broken("when", run.name, f"started though {[job.when for job in jobs]} is false")
+
+    def _holds(self, run: Run, job: Job) -> bool:
+        about = re.search(r'state\("(\w+)"\)', job.when)
+        rows = [self.seen.pointed(link) for link in run.links if about and link.job == about[1]]
+        there = [row for row in rows if row is not None]
+        # An upstream that was run again since may read differently now than when it was asked.
+        states = {row.state.value for row in there} | ({"success", "failed"} if self._reopened else set())
+        hour = run.tick.astimezone(ZoneInfo(job.timezone)).hour
+        text = re.sub(r'"\w+"\)', '"u")', job.when)
+        return any(WHENS[text](hour, state) for state in states or {None})
+
+    def _check_window(self, run: Run) -> None:
+        """A first attempt starts inside a window, as the wall clock of the job's zone shows it."""
+        jobs = self.seen.jobs_in_force(run.job, since=-self._span)
+        if run.attempts != 1 or run.origin == "manual" or any(not job.window for job in jobs) or run.started is None:
+            return
+        if not any(shows_open(window, job.timezone, run.started) for job in jobs for window in job.window):
+            raise Broken("window", run.name, f"started at {run.started} outside {[job.window for job in jobs]}")
+
+    def _check_rates(self, attempt: Attempt) -> None:
+        job = self.seen.jobs_in_force(attempt.job, since=-self._span)[-1]
+        self._started.append((attempt.started, attempt.job, job.pool))
+        limits = [job.rate_limit for job in self.seen.jobs_in_force(attempt.job, since=-self._span)]
+        self._check_rate(attempt, limits, [at for at, id, _ in self._started if id == attempt.job])
+        if job.pool is not None:
+            limits = [version.config.pool_rates.get(job.pool) for version in self.seen.versions[-self._span :]]
+            self._check_rate(attempt, limits, [at for at, _, pool in self._started if pool == job.pool])
+
+    def _check_rate(self, attempt: Attempt, limits: list[RateLimit | None], starts: list[datetime]) -> None:
+        within = [sum(at > attempt.started - limit.per for at in starts) <= limit.starts for limit in limits if limit]
+        if within and len(within) == len(limits) and not any(within):
+            raise Broken("rate", run_name(attempt.job, attempt.tick), f"starts beyond {limits[-1]}")
 
     def _check_limit(self, run: Run, attempt: Attempt) -> None:
         if run.key in self._fresh:

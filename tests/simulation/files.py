@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from random import Random
@@ -18,6 +20,19 @@ CRONS = (
 EVERY = ("1h", "90m", "3h", "7h", "45m")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
 RULES = ("all_done", "all_failed", "one_success", "one_failed", "none_failed", "none_skipped", "always")
+WINDOWS = (
+    {"from": "22:00", "to": "06:00"},
+    {"from": "08:00", "to": "18:00", "outside": "skip"},
+    [{"from": "01:30", "to": "02:30"}, {"from": "12:00", "to": "24:00", "days": ["mon", "wed", "sat", "sun"]}],
+)
+# What a person may write, with `u` for an upstream, and the same for the auditor: (hour of the tick, state of u).
+WHENS: dict[str, Callable[[int, str | None], bool]] = {
+    "local.hour >= 6 and not local.hour > 20": lambda hour, state: 6 <= hour <= 20,
+    'state("u") in ["success", "failed"]': lambda hour, state: state in ("success", "failed"),
+    'state("u") != "failed" or local.hour < 12': lambda hour, state: (
+        state is not None and (state != "failed" or hour < 12)
+    ),
+}
 NAMES = tuple("abcdefghijklmnop")
 FILE = "/jobs.yaml"
 
@@ -29,7 +44,9 @@ class Files:
 
     def __init__(self, rng: Random, start: datetime, end: datetime) -> None:
         self._rng, self._start, self._end = rng, start, end
-        self.pools = {"p": rng.randint(1, 3), "q": rng.randint(2, 4)}
+        self.pools: dict[str, Any] = {"p": rng.randint(1, 3), "q": rng.randint(2, 4)}
+        if rng.random() < 0.3:
+            self.pools["q"] = {"slots": self.pools["q"], "rate_limit": rng.choice(("30/1h", "4/5m"))}
         self.jobs: dict[str, Sheet] = {}
         for name in NAMES[: rng.randint(3, 12)]:
             self.jobs[name] = self._sheet(list(self.jobs))
@@ -64,6 +81,8 @@ class Files:
             return
         self.jobs = {new if name == old else name: sheet for name, sheet in self.jobs.items()}
         for sheet in self.jobs.values():
+            if "when" in sheet:
+                sheet["when"] = sheet["when"].replace(f'"{old}"', f'"{new}"')
             sheet["depends_on"] = [
                 {**edge, "job": new if edge["job"] == old else edge["job"]} for edge in sheet["depends_on"]
             ]
@@ -96,6 +115,14 @@ class Files:
         self._maybe(sheet, "trigger_rule", 0.35, RULES)
         self._maybe(sheet, "pool", 0.4, ("p", "q"))
         self._maybe(sheet, "slots", 0.5, (1, 2))
+        self._maybe(sheet, "priority", 0.3, (-100, -3, 1, 20, 100))
+        self._maybe(sheet, "rate_limit", 0.15, ("2/10m", "1/2m", "6/1h"))
+        self._maybe(sheet, "deadline", 0.2, ("1m", "30m", "5h"))
+        self._maybe(sheet, "window", 0.15, WINDOWS)
+        self._maybe(sheet, "timezone", 0.2, ZONES)
+        if rng.random() < 0.2:
+            about = [text for text in WHENS if edges or '"u"' not in text]
+            sheet["when"] = rng.choice(about).replace('"u"', f'"{edges[0]}"' if edges else "")
         self._maybe(sheet, "max_active_runs", 0.2, (1, 2, 3))
         self._maybe(sheet, "max_queued", 0.2, (1, 2, 4))
         self._maybe(sheet, "on_crash", 0.3, ("retry", "fail"))
@@ -133,6 +160,9 @@ def _mend(sheet: Sheet) -> None:
     if "schedule" not in sheet:
         for edge in sheet["depends_on"]:
             edge["match"] = "latest" if edge["match"] == "all" else edge["match"]
+    about = re.search(r'state\("(\w+)"\)', sheet.get("when", ""))
+    if about and all(edge["job"] != about[1] for edge in sheet["depends_on"]):
+        del sheet["when"]
     if sheet.get("pool") != "q":
         sheet.pop("slots", None)
 

@@ -12,6 +12,7 @@ import pytest
 from dagsched.engine.joins import Join, Judgement
 from dagsched.engine.lifecycle import Retried
 from dagsched.engine.plan import Plan
+from dagsched.engine.rates import Rates
 from dagsched.engine.retries import wait_after
 from dagsched.engine.seats import Seats
 from dagsched.engine.ticks import Ticks
@@ -93,6 +94,10 @@ def _pools_without_walls(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Seats, "_fits", lambda self, pool, slots: True)
 
 
+def _rates_forgotten_at_restart(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Rates, "learn", lambda self, starts: None)
+
+
 def _slots_never_given_back(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Seats, "_release", lambda self, key: None)
 
@@ -127,6 +132,7 @@ def _no_catch_up_rows(patch: pytest.MonkeyPatch) -> None:
         pytest.param(_no_catch_up_rows, {"P4"}, id="missed ticks without rows"),
         pytest.param(_double_start, {"P2"}, id="started twice"),
         pytest.param(_pools_without_walls, {"P10"}, id="pools without walls"),
+        pytest.param(_rates_forgotten_at_restart, {"rate"}, id="rates forgotten at a restart"),
         pytest.param(_slots_never_given_back, {"P7"}, id="slots never given back"),
         pytest.param(_joins_without_upstreams, {"P3"}, id="joins that ignore upstreams"),
         pytest.param(_terminal_states_rewritten, {"P5", "P13", "P14"}, id="terminal states rewritten"),

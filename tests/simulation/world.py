@@ -17,7 +17,7 @@ from typing import Any
 from dagsched.clock import ManualClock
 from dagsched.control import rows_for_rerun
 from dagsched.daemon.loop import Ask, Loop, recovered
-from dagsched.daemon.restoring import restored, rows_for_edit
+from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.engine import events
 from dagsched.errors import Refused
 from dagsched.executor import Inventory, Report
@@ -267,7 +267,11 @@ class World:
     def _configure(self, config: Config) -> None:
         assert self.loop is not None
         rows = _run(rows_for_edit(self.store, self.loop.plan, config, self.clock.now()))
-        self.ask("configure", partial(events.ConfigApplied, config=config, number=self.number, rows=rows))
+        starts = _run(starts_for_edit(self.store, self.loop.plan, config, self.clock.now()))
+        self.ask(
+            "configure",
+            partial(events.ConfigApplied, config=config, number=self.number, rows=rows, starts=starts),
+        )
 
     def report(self, report: Report) -> None:
         """Pass on what the spawner says."""
@@ -483,9 +487,10 @@ class World:
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Drive a coroutine that never waits, and return what it returns."""
+    """Drive a coroutine that never waits, only lets others have a turn, and return what it returns."""
     try:
-        work.send(None)
+        while work.send(None) is None:
+            pass
     except StopIteration as done:
         return done.value
     work.close()

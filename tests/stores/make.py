@@ -61,6 +61,7 @@ FULL_RUN = Run(
     definition="ab" * 32,
     config=4,
     acked=True,
+    late=True,
 )
 FULL_ATTEMPT = Attempt(
     "load",

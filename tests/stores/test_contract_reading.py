@@ -376,3 +376,26 @@ def test_a_sound_state_has_no_findings_and_an_attempt_without_run_is_one(engine)
             assert [finding for finding in await store.check() if "attempt 1 of a" in finding]
 
     asyncio.run(main())
+
+
+def test_attempts_are_found_by_when_they_started(engine):
+    made = [attempt("a", hour, number) for hour in range(4) for number in (1, 2)] + [attempt("b", 2)]
+
+    async def body(store):
+        found = await store.started_since(at(2, ms=5))
+        assert [(each.job, each.tick, each.number) for each in found] == [
+            ("a", at(2), 1), ("a", at(2), 2), ("b", at(2), 1), ("a", at(3), 1), ("a", at(3), 2)
+        ]  # fmt: skip
+        assert await store.started_since(at(4)) == []
+
+    rows = [row("a", hour) for hour in range(4)] + [row("b", 2)]
+    check(engine, body, Batch(runs=rows, new_attempts=made))
+
+
+def test_starts_are_found_over_more_than_one_page(engine):
+    made = [attempt("a", 1, number) for number in range(1, 2_500)]
+
+    async def body(store):
+        assert await store.started_since(at()) == made
+
+    check(engine, body, Batch(runs=[row("a", 1)], new_attempts=made))

@@ -88,6 +88,7 @@ OPERATIONS = st.one_of(
         ),
     ),
     st.tuples(st.just("statistics"), st.none() | JOBS, MAYBE),
+    st.tuples(st.just("started_since"), MOMENTS),
     st.tuples(st.just("configs"), MAYBE),
     st.tuples(st.just("takeover")),
     st.tuples(st.just("stale_commit"), runs()),
@@ -149,6 +150,9 @@ class Side:
 
     async def statistics(self, job, since):
         return await self.store.statistics(job, since=since)
+
+    async def started_since(self, since):
+        return await self.store.started_since(since)
 
     async def configs(self, moment):
         return await self.store.configs(at=moment, limit=2)

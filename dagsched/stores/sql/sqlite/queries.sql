@@ -5,7 +5,7 @@
 -- The columns of a run in the order codec.run_of reads them.
 job, tick, until, state, reason, origin, created, ready, started, ended, attempts, attempt_limit,
 not_before, exit_code, links, stand_in, patient, only_this, stopping, params, outputs, definition,
-config, acked
+config, acked, late
 
 -- fragment: attempt_columns
 -- The columns of an attempt in the order codec.attempt_of reads them.
@@ -94,7 +94,7 @@ INSERT INTO runs (
     {run_columns}, last, live
 ) VALUES (
     ?, ?, nullif(?, ''), ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, ?,
-    nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+    nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 )
 ON CONFLICT (job, tick) DO UPDATE SET
     until = excluded.until, last = excluded.last, live = excluded.live,
@@ -104,7 +104,7 @@ ON CONFLICT (job, tick) DO UPDATE SET
     exit_code = excluded.exit_code, links = excluded.links, stand_in = excluded.stand_in,
     patient = excluded.patient, only_this = excluded.only_this, stopping = excluded.stopping,
     params = excluded.params, outputs = excluded.outputs, definition = excluded.definition,
-    config = excluded.config, acked = excluded.acked
+    config = excluded.config, acked = excluded.acked, late = excluded.late
 
 -- name: new_attempt
 -- Insert an attempt that must not exist.
@@ -256,6 +256,10 @@ ORDER BY until, tick LIMIT :limit
 -- name: attempts
 -- The attempts of one run.
 SELECT {attempt_columns} FROM attempts WHERE job = ? AND tick = ? ORDER BY number
+
+-- name: attempts_below
+-- Attempts in the order in which they were made, from one downwards.
+SELECT {attempt_columns}, rowid FROM attempts WHERE rowid < :below ORDER BY rowid DESC LIMIT :limit
 
 -- name: open_attempts
 -- Every attempt that has not ended.

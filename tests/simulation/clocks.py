@@ -1,0 +1,32 @@
+"""What a wall clock on the wall shows: the auditor's own reading of windows, from `zoneinfo` alone."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from dagsched.model import Window
+
+DAY = timedelta(days=1)
+
+
+def shows_open(window: Window, timezone: str, at: datetime) -> bool:
+    """Whether the clock shows a time inside the window; in a night when clocks change also by the hour before."""
+    zone = ZoneInfo(timezone)
+    moments = [at]
+    if len({(at + DAY * days).astimezone(zone).utcoffset() for days in (-1, 0, 1)}) > 1:
+        moments += [at - timedelta(hours=1), at + timedelta(hours=1)]
+    return any(_is_inside(window, moment.astimezone(zone)) for moment in moments)
+
+
+def _is_inside(window: Window, shown: datetime) -> bool:
+    clock, opens, closes = f"{shown:%H:%M}", window.opens, window.closes
+    if opens < closes:
+        return opens <= clock < closes and _opens_on(window, shown)
+    if clock >= opens:
+        return _opens_on(window, shown)
+    return clock < closes and _opens_on(window, shown - DAY)
+
+
+def _opens_on(window: Window, day: datetime) -> bool:
+    return not window.days or f"{day:%a}".lower() in window.days

@@ -20,6 +20,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("definition", "graph", "triggers", "clock"),
     ("config", "engine"),
     ("handlers", "stores", "virtual"),
+    ("rehearsal",),
     ("executor", "reload", "retention"),
     ("daemon",),
     ("control",),
@@ -29,7 +30,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 )
 ROW_OF = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 
-QUIET = ("declaration", "model", "graph", "definition", "triggers", "config", "engine", "virtual")
+QUIET = ("declaration", "model", "graph", "definition", "triggers", "config", "engine", "virtual", "rehearsal")
 LOUD = {"asyncio", "logging", "random", "socket", "subprocess", "threading", "time"}
 LOUD_CALLS = {"open", "read_text", "read_bytes", "stat", "environ", "getenv", "utcnow", "today"}
 OPENS_FILES = {

@@ -351,7 +351,7 @@ class Virtual:
             code = end.exit_code if end.exit_code is not None else 1 if outcome is Outcome.FAILED else None
             exit = Exit(run.name, run.attempts, outcome, at, started, exit_code=code, reason=end.reason)
             if outcome is Outcome.TIMED_OUT:
-                exit = exit._replace(cause="timeout")
+                exit = exit._replace(cause="timeout", reason=end.reason or "ran longer than its timeout")
         self._started += 1
         heappush(self._coming, _Coming(max(at, self.now), self._started, exit._replace(ended=max(at, self.now))))
 

@@ -21,10 +21,11 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("config", "engine"),
     ("handlers", "stores", "virtual"),
     ("rehearsal",),
-    ("executor", "reload", "retention"),
+    ("executor", "reload", "retention", "loading"),
     ("daemon",),
     ("control",),
-    ("api",),
+    ("api", "testing"),
+    ("pytest_plugin",),
     ("cli",),
     ("__main__",),
 )

@@ -59,7 +59,7 @@ def test_an_attempt_that_takes_longer_than_its_timeout_is_timed_out() -> None:
     virtual = Virtual(config_of(slow), MONDAY, behave=takes(7))
     virtual.run_until(utc(2026, 3, 2, 9))
     row = virtual.rows("load")[0]
-    assert (row.state, row.reason, row.ended) == (RunState.FAILED, "timed out", utc(2026, 3, 2, 8, 5))
+    assert (row.state, row.reason, row.ended) == (RunState.FAILED, "ran longer than its timeout", utc(2026, 3, 2, 8, 5))
 
 
 def test_behave_hears_of_every_attempt_and_outputs_reach_the_row() -> None:

@@ -10,20 +10,22 @@ from pathlib import Path
 from dagsched.clock import SystemClock
 from dagsched.config import Loaded, load_texts, render
 from dagsched.config import load as load_files
+from dagsched.config.files import lending
 from dagsched.declaration import Config
 from dagsched.errors import ConfigInvalid
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
-def load(paths: Paths, *, now: datetime | None = None) -> Config:
+def load(paths: Paths, *, handlers: Iterable[str] = (), now: datetime | None = None) -> Config:
     """Return the checked configuration of a job file, a folder of them, or several of both.
 
     Raises ConfigInvalid when any of its `problems` is an error: unknown keys, cycles, a file that cannot be read. They
-    are shown with the traceback, each with its place, why and a fix. `now` (aware; default: the present) is what the
-    checks of time look ahead from.
+    are shown with the traceback, each with its place, why and a fix. `handlers`: names that `handler:` may say besides
+    those built in and installed. `now` (aware; default: the present) is what the checks of time look ahead from.
     """
-    return checked(load_files(paths_of(paths), now or SystemClock().now()))
+    with lending(handlers):
+        return checked(load_files(paths_of(paths), now or SystemClock().now()))
 
 
 def load_text(text: str | Mapping[str, str], *, now: datetime | None = None) -> Config:

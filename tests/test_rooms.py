@@ -25,6 +25,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("daemon",),
     ("control",),
     ("api", "testing"),
+    ("embedding",),
     ("pytest_plugin",),
     ("cli",),
     ("__main__",),

@@ -158,7 +158,7 @@ def _late(rehearsed: Rehearsed) -> Iterator[dict[str, Any]]:
             continue
         by = run.tick + deadline
         ended = run.ended if run.state.is_terminal else None
-        if (ended or rehearsed.virtual.now) > by:
+        if getattr(run, "late", (ended or rehearsed.virtual.now) > by):
             late = (ended or rehearsed.virtual.now) - by
             yield {
                 "run": run.name, "job": run.job, "deadline": format_instant(by),

@@ -2,7 +2,8 @@
 
 An onlooker of the virtual daemon. Most runs start in the very event that makes them ready and cost nothing here. Of
 one that does not, the engine is asked what keeps it (as `why` asks); it is asked again when a run of the same job
-changes, which may free its turn, and when a delay of its own ends. The time in between is put to the cause it names.
+changes, which may free its turn, and at the instant that the engine names, if it names one: a delay, a window, a rate.
+The time in between is put to the cause it names.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from heapq import heappop, heappush
 
 from dagsched.engine.commands import Command, SaveRun
 from dagsched.engine.ledger import Key
-from dagsched.model import Run, RunState
+from dagsched.model import Run, RunState, parse_instant
 from dagsched.virtual import Virtual
 
 NOTHING = timedelta(0)
@@ -45,6 +46,8 @@ _WORDS = (
     (re.compile(r".*\brate"), Cause.RATE),
     (re.compile(r".*\b(window|calendar)"), Cause.WINDOW),
 )
+# What opens at a known instant is named with it: a delay, a window, a rate.
+_UNTIL = re.compile(r" at (\S+Z)$")
 FOR_CAPACITY = (Cause.POOL, Cause.RATE, Cause.SLOTS)
 """What a run waits for because others use it; the other causes are its own."""
 
@@ -91,9 +94,11 @@ class Waits:
             return
         if run.tick in self._held[run.job] or run.job not in self._virtual.plan.book.jobs:
             return
-        self._held[run.job][run.tick] = (cause_of(self._virtual.plan.seats.blocks(current)), now)
-        if current.not_before is not None and current.not_before > now:
-            heappush(self._delayed, (current.not_before, run.job))
+        words = self._virtual.plan.seats.blocks(current)
+        self._held[run.job][run.tick] = (cause_of(words), now)
+        until = _UNTIL.search(words)
+        if until is not None:
+            heappush(self._delayed, (parse_instant(until[1]), run.job))
 
     def _let_go(self, job: str, tick: datetime, now: datetime) -> None:
         cause, since = self._held[job].pop(tick)

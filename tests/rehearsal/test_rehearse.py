@@ -136,8 +136,9 @@ def test_every_wait_the_engine_can_name_has_a_cause() -> None:
     bench.trigger("c")
     words = [bench.plan.seats.blocks(run) for run in bench.live() if run.state is RunState.QUEUED]
     assert sorted(cause_of(each) for each in words) == [Cause.POOL, Cause.TURN]
-    assert cause_of("rate limit 10/1m of load is used up until 2026-03-02T00:00:00Z") is Cause.RATE
-    assert cause_of("its window opens at 2026-03-02T00:00:00Z") is Cause.WINDOW
+    assert cause_of("rate_limit 10/1m allows its next start at 2026-03-02T00:00:00Z") is Cause.RATE
+    assert cause_of("rate_limit 10/1m of pool p allows its next start at 2026-03-02T00:00:00Z") is Cause.RATE
+    assert cause_of("window 01:00-05:00 opens at 2026-03-02T00:00:00Z") is Cause.WINDOW
 
 
 def test_a_day_is_finished_when_the_last_of_its_daily_jobs_is() -> None:

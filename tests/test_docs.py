@@ -24,6 +24,7 @@ import yaml
 from dagsched.cli import COMMANDS, load
 from dagsched.cli.parser import Parser
 from dagsched.config import load_texts, render
+from dagsched.config.files import lending
 from dagsched.model import utc
 
 ROOT = Path(__file__).parent.parent
@@ -67,7 +68,9 @@ FRAGMENTS = [block for page in PAGES for block in blocks_of(page, "yaml fragment
 
 @pytest.mark.parametrize("block", with_ids(JOB_FILES))
 def test_every_job_file_on_a_page_is_valid(block: Block):
-    loaded = load_texts({block.place: block.text}, NOW)
+    # Handlers of a program are known to that program alone.
+    with lending(["greet"] if block.page.name == "embedding.md" else []):
+        loaded = load_texts({block.place: block.text}, NOW)
     assert loaded.config is not None, render(loaded.problems, "human")
     assert not loaded.problems, render(loaded.problems, "human")
 

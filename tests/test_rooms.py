@@ -19,17 +19,22 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("model",),
     ("definition", "graph", "triggers", "clock", "conditions"),
     ("config", "engine"),
-    ("handlers", "stores"),
-    ("executor", "reload", "retention"),
+    ("handlers", "stores", "virtual"),
+    ("rehearsal",),
+    ("executor", "reload", "retention", "loading"),
     ("daemon",),
     ("control",),
-    ("api",),
+    ("api", "testing"),
+    ("embedding",),
+    ("pytest_plugin",),
     ("cli",),
     ("__main__",),
 )
 ROW_OF = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 
-QUIET = ("declaration", "model", "graph", "definition", "triggers", "conditions", "config", "engine")
+QUIET = (
+    "declaration", "model", "graph", "definition", "triggers", "conditions", "config", "engine", "virtual", "rehearsal"
+)  # fmt: skip
 LOUD = {"asyncio", "logging", "random", "socket", "subprocess", "threading", "time"}
 LOUD_CALLS = {"open", "read_text", "read_bytes", "stat", "environ", "getenv", "utcnow", "today"}
 OPENS_FILES = {

@@ -32,6 +32,7 @@ COMMANDS = {
     "schema": "print the JSON Schema of job files",
     "run": "run the daemon, or everything once with --once",
     "next": "show coming ticks, in UTC and local time",
+    "simulate": "let the coming days pass on a virtual clock",
     "graph": "show who waits for whom",
     "status": "show the daemon, the configuration and every job",
     "history": "list runs and ticks that were left out",

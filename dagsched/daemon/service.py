@@ -244,7 +244,7 @@ class Daemon:
 
     async def _serve(self, until_idle: bool) -> None:
         self._is_up = True
-        settle()
+        self._settle_memory()
         self._heed_early_signals()
         self._soon(self._beat())
         self._soon(self._watch_files())
@@ -257,6 +257,9 @@ class Daemon:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _settle_memory(self) -> None:
+        settle()
 
     async def _turn(self) -> None:
         try:

@@ -1,0 +1,86 @@
+"""How long attempts take and how often they fail: from history, given, or assumed; and what is drawn from it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from dagsched.model import Config, Outcome, Run, RunState, utc
+from dagsched.rehearsal.habits import Draws, Habit, Said, Source, habit_of, habits_of
+from dagsched.stores import MemoryStore
+from dagsched.stores.contract import Batch
+from tests.engine.bench_of_one import job
+
+MONDAY = utc(2026, 3, 2)
+MINUTE = timedelta(minutes=1)
+
+
+def past(
+    minutes: float, state: RunState = RunState.SUCCESS, attempts: int = 1, number: int = 0, id: str = "load"
+) -> Run:
+    tick = MONDAY + timedelta(days=number)
+    return Run(id, tick, state, started=tick, ended=tick + minutes * MINUTE, attempts=attempts)
+
+
+def test_lengths_are_those_of_successes_and_the_fail_rate_is_that_of_all_attempts() -> None:
+    rows = [past(5), past(7, attempts=3), past(1, RunState.FAILED, attempts=4)]
+    habit = habit_of(job("load"), rows, length=None, fail_rate=None)
+    assert habit == Habit((5 * MINUTE, 7 * MINUTE), 6 / 8, Source.HISTORY, Source.HISTORY)
+
+
+def test_without_history_an_attempt_takes_a_minute_and_succeeds() -> None:
+    assert habit_of(job("load"), [], length=None, fail_rate=None) == Habit((MINUTE,), 0.0)
+
+
+def test_what_is_assumed_never_runs_into_the_timeout() -> None:
+    quick = job("load", timeout=timedelta(seconds=10))
+    assert habit_of(quick, [], length=None, fail_rate=None).lengths == (timedelta(seconds=5),)
+
+
+def test_what_a_person_says_wins_over_history() -> None:
+    habit = habit_of(job("load"), [past(5)], length=2 * MINUTE, fail_rate=0.5)
+    assert habit == Habit((2 * MINUTE,), 0.5, Source.GIVEN, Source.GIVEN)
+
+
+def test_what_is_said_of_no_job_is_for_those_without_history() -> None:
+    async def read() -> dict[str, Habit]:
+        store = MemoryStore()
+        await store.open(write=True)
+        await store.acquire("a test")
+        await store.commit(Batch(runs=[past(5, number=n) for n in range(60)] + [past(9, id="named")]))
+        config = Config({id: job(id) for id in ("load", "new", "named")})
+        said = Said({"named": 3 * MINUTE}, {}, length=2 * MINUTE, fail_rate=0.25)
+        return await habits_of(config, store, said)
+
+    habits = asyncio.run(read())
+    assert habits["load"] == Habit((5 * MINUTE,) * 50, 0.0, Source.HISTORY, Source.HISTORY)
+    assert habits["new"] == Habit((2 * MINUTE,), 0.25, Source.GIVEN, Source.GIVEN)
+    assert habits["named"] == Habit((3 * MINUTE,), 0.0, Source.GIVEN, Source.HISTORY)
+
+
+def run_of(number: int) -> Run:
+    return Run("load", MONDAY + timedelta(hours=number), RunState.RUNNING)
+
+
+def test_a_draw_depends_on_seed_run_and_attempt_and_on_nothing_else() -> None:
+    habits = {"load": Habit(tuple(n * MINUTE for n in range(1, 51)), 0.5)}
+    load = job("load")
+    draws = [Draws(seed, habits) for seed in (0, 0, 1)]
+    one, again, other = ([draw(load, run_of(n), 1) for n in range(50)] for draw in draws)
+    assert one == again
+    assert one != other
+    assert draws[0](load, run_of(3), 2) != draws[0](load, run_of(3), 1)
+    # Fewer runs before it change nothing about a later one.
+    assert Draws(0, habits)(load, run_of(49), 1) == one[49]
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 1.0])
+def test_attempts_fail_about_as_often_as_said_and_lengths_are_drawn_evenly(rate: float) -> None:
+    draws = Draws(7, {"load": Habit((MINUTE, 3 * MINUTE), rate)})
+    ends = [draws(job("load"), run_of(n), 1) for n in range(4000)]
+    failed = sum(end.outcome is Outcome.FAILED for end in ends) / len(ends)
+    assert failed == pytest.approx(rate, abs=0.02)
+    assert (failed == rate) is (rate in (0.0, 1.0))
+    assert sum(end.duration == MINUTE for end in ends) / len(ends) == pytest.approx(0.5, abs=0.03)

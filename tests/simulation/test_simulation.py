@@ -64,8 +64,11 @@ def _without_fencing(patch: pytest.MonkeyPatch) -> None:
     """The attempt before is taken for dead while it lives."""
 
     def take_for_dead(self: Plan, run: Any) -> None:
+        job = self.book.jobs.get(run.job)
+        if job is None:
+            return  # a removed job's attempt may only finish
         self.book.open_attempts.pop(run.key, None)
-        wait = self.book.now + wait_after(self.book.jobs[run.job].retry, run.name, run.attempts)
+        wait = self.book.now + wait_after(job.retry, run.name, run.attempts)
         self.book.move(run, Retried(self.book.now, "presumed dead", wait), run.attempts)
 
     patch.setattr(Plan, "_adopt", take_for_dead)

@@ -19,12 +19,12 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
 from dagsched.config.build import Entry
 from dagsched.config.explain import Complaint, short, shown_value
-from dagsched.config.gates import check_when, check_window
+from dagsched.config.gates import check_calendar, check_when, check_window
 from dagsched.config.looks import Looks
 from dagsched.config.meeting import ever_meet
 from dagsched.config.part import Part
 from dagsched.config.report import Report, where
-from dagsched.declaration import Catchup, Job, Match, OutputRef, Param
+from dagsched.declaration import Calendar, Catchup, Job, Match, OutputRef, Param
 from dagsched.errors import CycleFound
 from dagsched.graph import Graph
 
@@ -36,12 +36,14 @@ class View(NamedTuple):
     """Everything that was understood. `is_whole`: no file was lost on the way.
 
     `broken`: ids of jobs that are no mappings; others may wait for them without being wrong.
-    `pools`: capacity by name, None when its declaration was refused. `handlers`: names that may be used.
+    `pools`: capacity by name, None when its declaration was refused; `calendars`: the same. `handlers`: names that may
+    be used.
     """
 
     entries: Mapping[str, Entry]
     broken: frozenset[str]
     pools: Mapping[str, int | None]
+    calendars: Mapping[str, Calendar | None]
     handlers: frozenset[str]
     is_whole: bool
     now: datetime
@@ -81,6 +83,8 @@ def check_part(part: Part, view: View, report: Report) -> None:
             )
         if job.when:
             check_when(entry, report)
+        if job.calendar:
+            check_calendar(entry, view.calendars, view.now, report, is_whole=view.is_whole)
         if job.window:
             check_window(entry, view.now, report)
         if job.schedule is not None:

@@ -19,6 +19,9 @@ from dagsched.triggers import dst_note, local, trigger_of
 from dagsched.triggers.calendars import days_off
 from dagsched.triggers.windows import opening
 
+LEFT_OUT = "left out: "
+LOOK_MAX = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Coming:
@@ -50,8 +53,12 @@ class Ahead:
             yield Coming(id, tick, local(tick, schedule.timezone), "; ".join(filter(None, notes)))
 
     def next(self, id: str, after: datetime) -> Coming | None:
-        """Return the first tick after that instant, if any."""
-        return next(self.of(id, after), None)
+        """Return the first tick after that instant that is not left out, if any; one of many that are, if all are."""
+        found = None
+        for found in islice(self.of(id, after), LOOK_MAX):
+            if LEFT_OUT not in found.note:
+                break
+        return found
 
     def first_of_each(self, ids: Iterable[str], after: datetime, number: int) -> list[Coming]:
         """Return the first `number` ticks of each of these jobs, all of them by time."""
@@ -88,7 +95,7 @@ class Ahead:
             off = days_off(self._jobs[each], self._calendars)
             reasons.append(off.reason(tick) if off is not None else "")
         found = reasons[0] or (reasons[1] if all(reasons[1:]) else "")
-        return f"left out: {found}" if found else ""
+        return f"{LEFT_OUT}{found}" if found else ""
 
     def _window(self, id: str, tick: datetime) -> str:
         """Return what becomes of the tick if its job may not start then."""
@@ -97,7 +104,7 @@ class Ahead:
         if found is None or found.opens <= tick:
             return ""
         if job.window[0].outside == "skip":
-            return f"left out: window: closed outside {', '.join(map(str, job.window))}"
+            return f"{LEFT_OUT}window: closed outside {', '.join(map(str, job.window))}"
         return f"starts when its window opens, {local(found.opens, job.timezone):%Y-%m-%d %H:%M}"
 
     def _from(self, id: str, sources: list[str]) -> str:

@@ -54,6 +54,11 @@ def day_of(now: datetime) -> date:
     return now.astimezone(UTC).date()
 
 
+def midnight_of(now: datetime) -> datetime:
+    """Return the first instant of that day, from which checks look ahead for months."""
+    return datetime.combine(day_of(now), time(), UTC)
+
+
 def check_part(part: Part, view: View, report: Report) -> None:
     """Report what is wrong between the file's jobs and others, and what is right but doubtful."""
     looks = Looks(view.now)
@@ -84,9 +89,9 @@ def check_part(part: Part, view: View, report: Report) -> None:
         if job.when:
             check_when(entry, report)
         if job.calendar:
-            check_calendar(entry, view.calendars, view.now, report, is_whole=view.is_whole)
+            check_calendar(entry, view.calendars, midnight_of(view.now), report, is_whole=view.is_whole)
         if job.window:
-            check_window(entry, view.now, report)
+            check_window(entry, midnight_of(view.now), report)
         if job.schedule is not None:
             looks.tell(entry, report)
 
@@ -221,8 +226,7 @@ def _check_edge(
 
 def _never_meet(entry: Entry, other: Entry, view: View) -> bool:
     first, second = entry.job.schedule, other.job.schedule
-    midnight = datetime.combine(day_of(view.now), time(), UTC)
-    return first is not None and second is not None and not ever_meet(first, second, midnight)
+    return first is not None and second is not None and not ever_meet(first, second, midnight_of(view.now))
 
 
 def _had_schedule(entry: Entry) -> bool:

@@ -14,7 +14,7 @@ stands in `model.py`, which hands on all of this: who only reads job files need 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -162,6 +162,15 @@ class Window(NamedTuple):
         return " ".join((f"{self.opens}-{self.closes}", *self.days))
 
 
+class Calendar(NamedTuple):
+    """Days off: single ones, weekdays (`mon` to `sun`), and the public holidays of a country or one part of it."""
+
+    days: frozenset[date] = frozenset()
+    weekdays: tuple[str, ...] = ()
+    country: str | None = None
+    subdivision: str | None = None
+
+
 class OutputRef(NamedTuple):
     """An `env` value that is an upstream's output: `{job: extract, output: rows, default: "0"}`."""
 
@@ -212,6 +221,7 @@ class Job(NamedTuple):
     priority: int = 0
     rate_limit: RateLimit | None = None
     window: tuple[Window, ...] = ()
+    calendar: tuple[str, ...] = ()
     jitter: timedelta = timedelta(0)
     on_crash: OnCrash = OnCrash.RETRY
     enabled: bool = True
@@ -233,7 +243,7 @@ class Config(NamedTuple):
 
     `jobs` keeps the order of the files. `pools`: capacity in slots by name. `files`: absolute path → text as
     read, enough to build the same configuration again without the disk. `digest`: hex SHA-256 over `files`.
-    `pool_rates`: limits by name of those pools that have one.
+    `pool_rates`: limits by name of those pools that have one. `calendars`: days off by name.
     """
 
     jobs: Mapping[str, Job]
@@ -241,6 +251,7 @@ class Config(NamedTuple):
     files: Mapping[str, str] = EMPTY
     digest: str = ""
     pool_rates: Mapping[str, RateLimit] = EMPTY
+    calendars: Mapping[str, Calendar] = EMPTY
 
 
 # ---------------------------------------------------------------- lengths and instants

@@ -153,6 +153,7 @@ _READERS: dict[str, Any] = {
     "overlap": Overlap,
     "jitter": _length,
     "on_crash": OnCrash,
+    "calendar": tuple,
     "tags": tuple,
     "position": lambda value: None if value is None else Position(**value),
 }

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from dagsched.declaration import (
     EMPTY,
     Backoff,
+    Calendar,
     Catchup,
     Config,
     Dependency,
@@ -47,6 +48,7 @@ __all__ = [
     "OK",
     "Attempt",
     "Backoff",
+    "Calendar",
     "Catchup",
     "Config",
     "ConfigVersion",

@@ -247,7 +247,7 @@ class Virtual:
         plan.restore(
             runs=self.rows(), attempts=list(book.open_attempts.values()), marks=list(book.marks.values()),
             last_event=book.last_event, last_seen=self.now, config=self.config, config_number=book.config_number,
-            definitions=self._definitions,
+            definitions=self._definitions, starts=self.plan.seats.gates.rates.known(),
         )  # fmt: skip
         ended = [] if rebooted else sorted(coming for coming in self._coming if coming.at <= until)
         self._coming = [] if rebooted else [coming for coming in self._coming if coming.at > until]
@@ -260,7 +260,9 @@ class Virtual:
 
     def _use(self, config: Config) -> None:
         book = self.plan.book
-        is_known = book.config_number > 0 and book.jobs == config.jobs and book.pools == config.pools
+        is_known = book.config_number > 0 and (book.jobs, book.pools, book.pool_rates, book.calendars) == (
+            config.jobs, config.pools, config.pool_rates, config.calendars
+        )  # fmt: skip
         number = book.config_number if is_known else book.config_number + 1
         rows = tuple(self._rows_for(config))
         self.config = config

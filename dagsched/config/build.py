@@ -226,6 +226,9 @@ class Builder:
 
         return windows_of(value, self._path(key), self.document, self.report)
 
+    def _calendar(self, key: str, value: Any) -> tuple[str, ...]:
+        return (value,) if isinstance(value, str) else tuple(value)
+
     def _parsed(self, path: Path, text: str) -> timedelta | None:
         try:
             return parse_length(text)
@@ -351,6 +354,7 @@ _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     "rate_limit": Builder._rate,
     "window": Builder._window,
     "tags": Builder._words,
+    "calendar": Builder._calendar,
     "depends_on": Builder._dependencies,
     "run": Builder._run,
     "with": Builder._with,

@@ -19,12 +19,12 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
 from dagsched.config.build import Entry
 from dagsched.config.explain import Complaint, short, shown_value
-from dagsched.config.gates import check_when, check_window
+from dagsched.config.gates import check_calendar, check_when, check_window
 from dagsched.config.looks import Looks
 from dagsched.config.meeting import ever_meet
 from dagsched.config.part import Part
 from dagsched.config.report import Report, where
-from dagsched.declaration import Catchup, Job, Match, OutputRef, Param
+from dagsched.declaration import Calendar, Catchup, Job, Match, OutputRef, Param
 from dagsched.errors import CycleFound
 from dagsched.graph import Graph
 
@@ -36,12 +36,14 @@ class View(NamedTuple):
     """Everything that was understood. `is_whole`: no file was lost on the way.
 
     `broken`: ids of jobs that are no mappings; others may wait for them without being wrong.
-    `pools`: capacity by name, None when its declaration was refused. `handlers`: names that may be used.
+    `pools`: capacity by name, None when its declaration was refused; `calendars`: the same. `handlers`: names that may
+    be used.
     """
 
     entries: Mapping[str, Entry]
     broken: frozenset[str]
     pools: Mapping[str, int | None]
+    calendars: Mapping[str, Calendar | None]
     handlers: frozenset[str]
     is_whole: bool
     now: datetime
@@ -50,6 +52,11 @@ class View(NamedTuple):
 def day_of(now: datetime) -> date:
     """Return the day on which checks look ahead; within it they find the same, but for ends that pass."""
     return now.astimezone(UTC).date()
+
+
+def midnight_of(now: datetime) -> datetime:
+    """Return the first instant of that day, from which checks look ahead for months."""
+    return datetime.combine(day_of(now), time(), UTC)
 
 
 def check_part(part: Part, view: View, report: Report) -> None:
@@ -81,8 +88,10 @@ def check_part(part: Part, view: View, report: Report) -> None:
             )
         if job.when:
             check_when(entry, report)
+        if job.calendar:
+            check_calendar(entry, view.calendars, midnight_of(view.now), report, is_whole=view.is_whole)
         if job.window:
-            check_window(entry, view.now, report)
+            check_window(entry, midnight_of(view.now), report)
         if job.schedule is not None:
             looks.tell(entry, report)
 
@@ -217,8 +226,7 @@ def _check_edge(
 
 def _never_meet(entry: Entry, other: Entry, view: View) -> bool:
     first, second = entry.job.schedule, other.job.schedule
-    midnight = datetime.combine(day_of(view.now), time(), UTC)
-    return first is not None and second is not None and not ever_meet(first, second, midnight)
+    return first is not None and second is not None and not ever_meet(first, second, midnight_of(view.now))
 
 
 def _had_schedule(entry: Entry) -> bool:

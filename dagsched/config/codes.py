@@ -56,6 +56,10 @@ CODES: dict[str, str] = {
     "E209": "a pool is declared twice with different capacities",
     "E210": "a required parameter on a job that nobody starts by hand",
     "E211": "an upstream is named twice",
+    "E231": "unknown calendar",
+    "E232": "unknown country or subdivision",
+    "E233": "a calendar needs a library that is not installed",
+    "E234": "a calendar is declared twice with different days",
     "E301": "a cron expression cannot be used",
     "E302": "unknown time zone",
     "E303": "a length cannot be read",
@@ -77,6 +81,7 @@ CODES: dict[str, str] = {
     "W308": "a starred step beside a weekday",
     "W309": "every of a day and more",
     "W321": "no tick ever meets the window",
+    "W322": "a calendar leaves no tick",
 }
 
 

@@ -149,7 +149,8 @@ def _sentence(error: Any, path: Path) -> tuple[str, str]:
     if keyword in ("maxLength", "maxItems"):
         return "E107", f"{name} is longer than {value}"
     if keyword == "dependentRequired":
-        return "E102", "'with' needs a 'handler'"
+        needing, needed = next((key, names[0]) for key, names in value.items() if key in error.instance)
+        return "E102", f"'{needing}' needs a '{needed}'"
     if keyword == "oneOf" and _is_choice(error):
         return _choice(error)
     if keyword == "not" and "required" in value:
@@ -185,6 +186,8 @@ def _fix(error: Any, code: str) -> str:
     if error.validator == "type":
         return _type_fix(value, error.validator_value, schema)
     if error.validator == "dependentRequired":
+        if "with" not in error.validator_value:
+            return f"add '{next(iter(error.validator_value.values()))[0]}'"
         return "name the handler, or use env: for a command's settings"
     example = _example(schema)
     return f"write e.g. {example}" if example else ""

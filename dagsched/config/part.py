@@ -17,7 +17,7 @@ from dagsched.config.explain import Complaint
 from dagsched.config.reader import Document, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import RateLimit
+from dagsched.declaration import Calendar, RateLimit
 
 SLOTS_MAX = 1_000_000  # what a pool has that limits the rate alone
 
@@ -26,14 +26,14 @@ class Part:
     """One file's share of a configuration.
 
     `entries`: its jobs as built. `broken`: ids of those that could not be. `pools`: capacity by name, None where it
-    was refused. `pool_rates`: rate limits of those pools that have one. `is_whole`: nothing of the file was lost.
-    `is_timed`: an instant is named after which a schedule has no tick. `document`: None when the file cannot be
-    understood. `name` is what problems call the file.
+    was refused. `calendars`: the same of its days off. `pool_rates`: rate limits of those pools that have one.
+    `is_whole`: nothing of the file was lost. `is_timed`: an instant is named after which a schedule has no tick.
+    `document`: None when the file cannot be understood. `name` is what problems call the file.
     """
 
     __slots__ = (
-        "_digest", "broken", "document", "entries", "handlers", "is_timed", "is_whole", "name", "pool_rates", "pools",
-        "problems", "text", "upstreams", "used_pools",
+        "_digest", "broken", "calendars", "document", "entries", "handlers", "is_timed", "is_whole", "name",
+        "pool_rates", "pools", "problems", "text", "upstreams", "used_calendars", "used_pools",
     )  # fmt: skip
 
     def __init__(self, path: str, name: str, content: bytes | str, schedules: Schedules) -> None:
@@ -44,6 +44,7 @@ class Part:
         self.broken: set[str] = set()
         self.pools: dict[str, int | None] = {}
         self.pool_rates: dict[str, RateLimit] = {}
+        self.calendars: dict[str, Calendar | None] = {}
         self.is_whole = document is not None
         for problem in unread:
             report.take(problem)
@@ -92,7 +93,20 @@ class Part:
             timezone,
         )
         self._declare_pools(document, _refused_names(refused, "pools"), report)
+        if "calendars" in document.data:
+            self._declare_calendars(document, _refused_names(refused, "calendars"), report)
         self._declare_jobs(document.data, builder, unexplained)
+
+    def _declare_calendars(self, document: Document, refused: set[str], report: Report) -> None:
+        from dagsched.config.calendars import calendar_of  # only who has calendars waits for it
+
+        calendars = document.data["calendars"]
+        if not isinstance(calendars, dict):
+            self.is_whole = False
+            return
+        for name, said in calendars.items():
+            path = ("calendars", name)
+            self.calendars[name] = None if name in refused else calendar_of(said, path, document, report)
 
     def _declare_pools(self, document: Document, refused: set[str], report: Report) -> None:
         pools = document.data.get("pools")
@@ -122,6 +136,7 @@ class Part:
         """Note what the checks between jobs look at, so that a change elsewhere is known not to matter."""
         jobs = [entry.job for entry in self.entries.values()]
         self.upstreams = {edge.job for job in jobs for edge in job.depends_on}
+        self.used_calendars = {name for job in jobs for name in job.calendar}
         self.used_pools = {job.pool for job in jobs if job.pool is not None}
         self.handlers = {job.handler for job in jobs}
         self.is_timed = any(job.schedule is not None and (job.schedule.end or job.schedule.at) for job in jobs)

@@ -32,6 +32,7 @@ from dagsched.graph import Graph
 from dagsched.model import (
     EMPTY,
     Attempt,
+    Calendar,
     Config,
     ConfigVersion,
     EventRow,
@@ -83,6 +84,7 @@ class Book:
         self.graph = Graph({})
         self.pools: Mapping[str, int] = {}
         self.pool_rates: Mapping[str, RateLimit] = {}
+        self.calendars: Mapping[str, Calendar] = {}
         self.config_number = 0
         self.ledger = Ledger()
         self.marks: dict[str, JobMark] = {}
@@ -287,6 +289,7 @@ class Book:
         """Make `config` the one in force, without judging anything by it; `edit`: what leads to it, if known."""
         before, self.jobs = self.jobs, config.jobs
         self.pools, self.pool_rates, self.config_number = config.pools, config.pool_rates, number
+        self.calendars = config.calendars
         fresh, removed = edit or edit_of(before, config.jobs)
         for id in fresh:
             self._digests.pop(id, None)

@@ -173,7 +173,7 @@ def _stopped(
 def _was_stopped(row: Run) -> bool:
     """Whether an upstream stopped it, and not its own overlap, pause or queue; inherited rows are looked at closer."""
     if row.state is RunState.SKIPPED:
-        return row.reason.startswith((*STOPPED_BY, "paused", "disabled"))
+        return row.reason.startswith((*STOPPED_BY, "paused", "disabled", "calendar "))
     return row.state in (RunState.UPSTREAM_FAILED, RunState.MISSED)
 
 

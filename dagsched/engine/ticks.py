@@ -27,6 +27,7 @@ from dagsched.model import (
     is_schedule_tick,
 )
 from dagsched.triggers import jitter, trigger_of
+from dagsched.triggers.calendars import days_off
 
 MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
@@ -177,7 +178,7 @@ class Ticks:
     def _is_plain(self, job: Job, mark: JobMark) -> bool:
         """Whether nothing but the time decides about the job's ticks."""
         assert job.schedule is not None
-        return job.enabled and mark.paused is None and job.schedule.max_runs is None
+        return job.enabled and mark.paused is None and job.schedule.max_runs is None and not job.calendar
 
     def _following(self, job: Job, tick: datetime) -> datetime | None:
         """Return the schedule's next tick after `tick`; jobs that share a schedule are due together."""
@@ -192,7 +193,7 @@ class Ticks:
         left = None if job.schedule.max_runs is None else job.schedule.max_runs - self._counted(job)
         since = self._book.last_seen
         downtime = f"down from {format_instant(since)} to {format_instant(now)}" if since else "down"
-        found = dues(job, heir, self._book.marks[job.id], left, now, downtime)
+        found = dues(job, heir, self._book.marks[job.id], left, now, downtime, days_off(job, self._book.calendars))
         if self._is_alone(job.id):
             return found
         trigger = trigger_of(job.schedule)
@@ -276,7 +277,7 @@ class Ticks:
 
         `asked_for`: a person named this very job, so that its pause does not count.
         """
-        left_out = self._left_out_at_birth(job, asked_for)
+        left_out = self._left_out_at_birth(job, tick, asked_for)
         if left_out is not None:
             self._waiting.supersede(job.id, tick)
             return self._book.leave_out(job.id, tick, RunState.SKIPPED, left_out, origin=origin)
@@ -295,9 +296,12 @@ class Ticks:
         self._waiting.supersede(job.id, tick)
         return run
 
-    def _left_out_at_birth(self, job: Job, asked_for: bool) -> str | None:
+    def _left_out_at_birth(self, job: Job, tick: datetime, asked_for: bool) -> str | None:
         if not job.enabled:
             return "disabled"
+        off = days_off(job, self._book.calendars) if job.calendar and is_schedule_tick(tick) else None
+        if off is not None and not asked_for and (reason := off.reason(tick)):
+            return reason
         mark = self._book.marks.get(job.id)
         if mark is not None and mark.paused is not None and not asked_for:
             return "paused"
@@ -361,4 +365,6 @@ def start_of(job: Job, tick: datetime) -> datetime | None:
 def _is_inherited(row: Run) -> bool:
     if row.state in LIVE:
         return False
-    return row.state is RunState.MISSED or (row.state is RunState.SKIPPED and row.reason in ("paused", "disabled"))
+    if row.state is RunState.SKIPPED:
+        return row.reason in ("paused", "disabled") or row.reason.startswith("calendar ")
+    return row.state is RunState.MISSED

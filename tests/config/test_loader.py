@@ -41,11 +41,18 @@ LINES = st.sampled_from(
         "env: {X: {job: one, output: rows}}",
         "timeout: 5",
         "handler: nothing",
+        "calendar: c",
+        "calendar: [c, d]",
+        "window: {from: '22:00', to: '06:00', outside: skip}",
+        "when: local.hour < 3",
+        "rate_limit: 0/1m",
     ]
 )
 JOBS = st.lists(LINES, max_size=3, unique_by=lambda line: line.partition(":")[0])
 BODIES = st.dictionaries(st.sampled_from(IDS), JOBS, max_size=3)
-HEADS = st.sampled_from(["", "", "pools: {db: 2}\n", "pools: {db: 1}\n", "timezone: America/New_York\n", "pools: 5\n"])
+HEADS = st.sampled_from(["", "", "pools: {db: 2}\n", "pools: {db: 1}\n", "timezone: America/New_York\n", "pools: 5\n",
+                         "calendars: {c: {weekdays: [mon]}}\n", "calendars: {c: [2026-12-24], d: [2026-12-25]}\n",
+                         "pools: {db: {slots: 2, rate_limit: 1/1m}}\n", "calendars: {c: 5}\n"])  # fmt: skip
 BROKEN = st.sampled_from(["jobs: [\n", "", "jobs:\n  one: 5\n", "jobs: {one: {run: x}, one: {run: y}}\n", "jobs: {}\n"])
 
 

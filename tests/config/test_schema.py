@@ -15,7 +15,6 @@ LATER = {
     "matrix",
     "template",
     "extends",
-    "calendar",
     "notify",
     "secrets",
 }

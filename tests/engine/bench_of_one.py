@@ -15,6 +15,7 @@ from dagsched.definition import from_json
 from dagsched.engine import Plan, commands, events
 from dagsched.engine.rates import Start
 from dagsched.model import (
+    Calendar,
     Config,
     Dependency,
     EventRow,
@@ -68,6 +69,7 @@ class Bench:
         now: datetime = START,
         pools: dict[str, int] | None = None,
         rates: dict[str, RateLimit] | None = None,
+        calendars: dict[str, Calendar] | None = None,
         **options: Any,
     ) -> None:
         self.now = now
@@ -79,7 +81,7 @@ class Bench:
         self.start_commands: list[commands.StartAttempt] = []
         self.stops: list[tuple[str, int, str]] = []
         self.number = 0
-        self.configure(*jobs, pools=pools, rates=rates)
+        self.configure(*jobs, pools=pools, rates=rates, calendars=calendars)
 
     # -- what happens
 
@@ -89,11 +91,15 @@ class Bench:
         pools: dict[str, int] | None = None,
         rates: dict[str, RateLimit] | None = None,
         starts: tuple[Start, ...] = (),
+        calendars: dict[str, Calendar] | None = None,
     ) -> None:
         """Put these jobs in force."""
         self.number += 1
         made = [item if isinstance(item, Job) else job(item) for item in jobs]
-        config = Config({item.id: item for item in made}, pools or {}, digest=str(self.number), pool_rates=rates or {})
+        config = Config(
+            {item.id: item for item in made}, pools or {}, digest=str(self.number), pool_rates=rates or {},
+            calendars=calendars or {},
+        )  # fmt: skip
         self.apply(events.ConfigApplied(self.now, config, self.number, starts=starts))
 
     def apply(self, event: events.Event) -> None:
@@ -178,7 +184,10 @@ class Bench:
                 pools: dict[str, int] | None = None) -> None:  # fmt: skip
         """Throw the plan away, let time pass, and restore from what was kept."""
         old = self.plan
-        config = Config(old.book.jobs, old.book.pools, digest=str(self.number))
+        book = old.book
+        config = Config(
+            book.jobs, book.pools, digest=str(self.number), pool_rates=book.pool_rates, calendars=book.calendars
+        )
         plan = Plan(old.seats.slots_max)
         plan.restore(
             runs=list(self.kept.values()), attempts=list(old.book.open_attempts.values()),

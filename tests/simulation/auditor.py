@@ -37,7 +37,7 @@ from dagsched.model import (
 from dagsched.stores.contract import Batch
 from dagsched.stores.memory import MemoryState
 from tests.simulation import joins
-from tests.simulation.clocks import shows_open
+from tests.simulation.clocks import is_day_off, shows_open
 from tests.simulation.files import WHENS
 from tests.simulation.journal import ACTIVE, STARTED, TERMINAL, Broken, Key, Life, Seen, Version
 
@@ -353,6 +353,7 @@ class Auditor:
                 self._check_join(run)
                 self._check_active(run)
                 self._check_window(run)
+                self._check_calendar(run)
                 self._check_when(run)
             self._check_pool(attempt)
             self._check_rates(attempt)
@@ -374,6 +375,16 @@ class Auditor:
         hour = run.tick.astimezone(ZoneInfo(job.timezone)).hour
         text = re.sub(r'"\w+"\)', '"u")', job.when)
         return any(WHENS[text](hour, state) for state in states or {None})
+
+    def _check_calendar(self, run: Run) -> None:
+        """What starts is no schedule tick on a day off, under any configuration since its tick."""
+        if run.attempts != 1 or not is_schedule_tick(run.tick) or run.key in self._reopened:
+            return
+        for version in self.seen.versions:
+            job = version.config.jobs.get(run.job)
+            if job is None or not is_day_off(job, version.config.calendars, run.tick):
+                return
+        raise Broken("calendar", run.name, "started on a day off")
 
     def _check_window(self, run: Run) -> None:
         """A first attempt starts inside a window, as the wall clock of the job's zone shows it."""

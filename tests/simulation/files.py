@@ -47,13 +47,16 @@ class Files:
         self.pools: dict[str, Any] = {"p": rng.randint(1, 3), "q": rng.randint(2, 4)}
         if rng.random() < 0.3:
             self.pools["q"] = {"slots": self.pools["q"], "rate_limit": rng.choice(("30/1h", "4/5m"))}
+        # Days off in the middle of the life, so that some of each are seen.
+        day = (start + timedelta(days=1)).date()
+        self.calendars: dict[str, Any] = {"off": [str(day), str(day + timedelta(days=2))], "w": {"weekdays": ["sun"]}}
         self.jobs: dict[str, Sheet] = {}
         for name in NAMES[: rng.randint(3, 12)]:
             self.jobs[name] = self._sheet(list(self.jobs))
 
     def read(self) -> Config:
         """Return the configuration that the file stands for."""
-        document = {"version": 1, "pools": self.pools, "jobs": self.jobs}
+        document = {"version": 1, "pools": self.pools, "calendars": self.calendars, "jobs": self.jobs}
         return _load(json.dumps(document))
 
     def edit(self) -> None:
@@ -93,6 +96,7 @@ class Files:
         fresh = self._sheet(names[:place])
         if self._rng.random() < 0.2:
             self.pools["p"] = self._rng.randint(1, 3)
+            self.calendars["w"] = {"weekdays": [self._rng.choice(("fri", "sat", "sun", "mon"))]}
         sheet = self.jobs[names[place]]
         for key in self._rng.sample(sorted({*fresh, *sheet}), 3):
             if key in fresh:
@@ -117,6 +121,7 @@ class Files:
         self._maybe(sheet, "slots", 0.5, (1, 2))
         self._maybe(sheet, "priority", 0.3, (-100, -3, 1, 20, 100))
         self._maybe(sheet, "rate_limit", 0.15, ("2/10m", "1/2m", "6/1h"))
+        self._maybe(sheet, "calendar", 0.15, ("off", ["w", "off"]))
         self._maybe(sheet, "deadline", 0.2, ("1m", "30m", "5h"))
         self._maybe(sheet, "window", 0.15, WINDOWS)
         self._maybe(sheet, "timezone", 0.2, ZONES)

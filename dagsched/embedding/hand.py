@@ -38,6 +38,7 @@ Function = Callable[["Context"], Any]
 Cause = Literal["", "timeout", "cancel", "stop", "lease"]
 
 LOG_BYTES_MAX = 10 * 1024 * 1024
+_NO_USER = "a function of this program runs as this program's user; leave `user` out"
 _CHILD = ("-m", "dagsched.handlers.child")
 _STOPPED: Mapping[str, tuple[Outcome, str]] = {
     "timeout": (Outcome.TIMED_OUT, "ran longer than its timeout"),
@@ -218,7 +219,10 @@ class InProcess(Executor):
         if work.launch.timeout_s is not None:
             loop = asyncio.get_running_loop()
             timer = loop.call_later(work.launch.timeout_s, self._end, work, "timeout")
-        outcome, reason, outputs = await self._outcome(work, function)
+        if work.launch.user is not None:
+            outcome, reason, outputs = Outcome.SPAWN_ERROR, _NO_USER, EMPTY
+        else:
+            outcome, reason, outputs = await self._outcome(work, function)
         for each in (timer, work.timer):
             if each is not None:
                 each.cancel()

@@ -29,7 +29,6 @@ from typing import Any, Literal, cast
 from dagsched.clock import Clock
 from dagsched.executor import Executor, Exited, Inventory, Remark, Report, Started
 from dagsched.handlers import GRACE_S, Launch
-from dagsched.handlers.launch import as_text
 from dagsched.handlers.outputs import UnreadableOutputs, render
 from dagsched.model import EMPTY, Exit, Outcome
 
@@ -316,7 +315,10 @@ def _outputs(found: Any) -> Mapping[str, str]:
     if found is None:
         return EMPTY
     items = found if isinstance(found, Mapping) else {"result": found}
-    outputs = {str(name): as_text(value) for name, value in items.items()}
+    outputs = {
+        str(name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in items.items()
+    }
     render(outputs)  # raises UnreadableOutputs for what cannot be a name
     return outputs
 

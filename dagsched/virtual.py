@@ -158,9 +158,8 @@ class Virtual:
 
     def run_until(self, until: datetime) -> None:
         """Let everything happen that happens up to `until`, that instant included, and be there."""
-        while (at := self.next_at()) is not None and at <= until:
-            self.now = max(self.now, at)
-            self._let_happen()
+        while self._step(until):
+            pass
         self.now = max(self.now, cut_to_ms(until))
 
     def run_to_rest(self, until: datetime) -> bool:
@@ -173,15 +172,27 @@ class Virtual:
         return self.plan.is_idle()
 
     def _let_happen(self) -> None:
-        """Let everything happen that is due now: ends first, then delays and ticks, until nothing is left."""
-        while True:
-            if self._coming and self._coming[0].at <= self.now:
-                exit = heappop(self._coming).exit
-                self._give(events.AttemptFinished(self.now, exit))
-            elif (wake := self.plan.wake_at()) is not None and wake <= self.now:
-                self._give(events.TimePassed(self.now))
-            else:
-                return
+        """Let everything happen that is due now, until nothing is left."""
+        while self._step(self.now):
+            pass
+
+    def _step(self, until: datetime) -> bool:
+        """Let the next thing happen that is due by `until`, and be there; False if there is none.
+
+        Of what is due at one instant, ends come first, then delays and ticks.
+        """
+        wake = self.plan.wake_at()
+        if self._coming:
+            at = max(self._coming[0].at, self.now)
+            if at <= until and (wake is None or at <= wake or wake <= self.now == at):
+                self.now = at
+                self._give(events.AttemptFinished(at, heappop(self._coming).exit))
+                return True
+        if wake is None or wake > until:
+            return False
+        self.now = max(wake, self.now)
+        self._give(events.TimePassed(self.now))
+        return True
 
     # ------------------------------------------------------------ what happens to it
 

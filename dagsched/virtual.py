@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 from dagsched.engine import Plan, commands, events
 from dagsched.engine.commands import Command
 from dagsched.engine.ledger import Key
+from dagsched.engine.rates import Start
 from dagsched.model import (
     EMPTY,
     Attempt,
@@ -157,9 +158,8 @@ class Virtual:
 
     def run_until(self, until: datetime) -> None:
         """Let everything happen that happens up to `until`, that instant included, and be there."""
-        while (at := self.next_at()) is not None and at <= until:
-            self.now = max(self.now, at)
-            self._let_happen()
+        while self._step(until):
+            pass
         self.now = max(self.now, cut_to_ms(until))
 
     def run_to_rest(self, until: datetime) -> bool:
@@ -172,15 +172,27 @@ class Virtual:
         return self.plan.is_idle()
 
     def _let_happen(self) -> None:
-        """Let everything happen that is due now: ends first, then delays and ticks, until nothing is left."""
-        while True:
-            if self._coming and self._coming[0].at <= self.now:
-                exit = heappop(self._coming).exit
-                self._give(events.AttemptFinished(self.now, exit))
-            elif (wake := self.plan.wake_at()) is not None and wake <= self.now:
-                self._give(events.TimePassed(self.now))
-            else:
-                return
+        """Let everything happen that is due now, until nothing is left."""
+        while self._step(self.now):
+            pass
+
+    def _step(self, until: datetime) -> bool:
+        """Let the next thing happen that is due by `until`, and be there; False if there is none.
+
+        Of what is due at one instant, ends come first, then delays and ticks.
+        """
+        wake = self.plan.wake_at()
+        if self._coming:
+            at = max(self._coming[0].at, self.now)
+            if at <= until and (wake is None or at <= wake or wake <= self.now == at):
+                self.now = at
+                self._give(events.AttemptFinished(at, heappop(self._coming).exit))
+                return True
+        if wake is None or wake > until:
+            return False
+        self.now = max(wake, self.now)
+        self._give(events.TimePassed(self.now))
+        return True
 
     # ------------------------------------------------------------ what happens to it
 
@@ -247,7 +259,7 @@ class Virtual:
         plan.restore(
             runs=self.rows(), attempts=list(book.open_attempts.values()), marks=list(book.marks.values()),
             last_event=book.last_event, last_seen=self.now, config=self.config, config_number=book.config_number,
-            definitions=self._definitions, starts=self.plan.seats.gates.rates.known(),
+            definitions=self._definitions, starts=self._starts_for(until, self.config, config or self.config),
         )  # fmt: skip
         ended = [] if rebooted else sorted(coming for coming in self._coming if coming.at <= until)
         self._coming = [] if rebooted else [coming for coming in self._coming if coming.at > until]
@@ -264,9 +276,9 @@ class Virtual:
             config.jobs, config.pools, config.pool_rates, config.calendars
         )  # fmt: skip
         number = book.config_number if is_known else book.config_number + 1
-        rows = tuple(self._rows_for(config))
+        rows, starts = tuple(self._rows_for(config)), tuple(self._starts_for(self.now, config))
         self.config = config
-        self.apply(events.ConfigApplied(self.now, config, number, rows))
+        self.apply(events.ConfigApplied(self.now, config, number, rows, starts))
 
     def _rows_for(self, config: Config) -> Iterator[Run]:
         """Yield the rows of the upstreams of edges that `config` adds, which may have left the plan's memory."""
@@ -282,6 +294,21 @@ class Virtual:
                 for run in self.plan.book.ledger.live(job.id):
                     row = self.row(edge.job, run.tick) or self._newest(edge.job, run.tick)
                     yield from () if row is None else (row,)
+
+    def _starts_for(self, now: datetime, *configs: Config) -> Iterator[Start]:
+        """Yield the starts that rate limits of these configurations still count at `now`."""
+        limits = [job.rate_limit for config in configs for job in config.jobs.values() if job.rate_limit is not None]
+        limits += [limit for config in configs for limit in config.pool_rates.values()]
+        if not limits:
+            return
+        jobs = {id for config in configs for id, job in config.jobs.items() if job.rate_limit is not None}
+        pools = {name for config in configs for name in config.pool_rates}
+        since = now - max(limit.per for limit in limits)
+        for attempt in (each for tries in self._attempts.values() for each in tries.values() if each.started > since):
+            # A pool counts what took a slot of it then, wherever the job is now.
+            then = self._definitions.get(attempt.definition)
+            pool = then.pool if then is not None else None
+            yield Start(attempt.job if attempt.job in jobs else "", pool if pool in pools else "", attempt.started)
 
     def _newest(self, job: str, until: datetime) -> Run | None:
         return max((row for row in self._rows.get(job, {}).values() if row.tick <= until), default=None, key=_by_tick)

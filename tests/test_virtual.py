@@ -8,7 +8,7 @@ import pytest
 
 from dagsched.engine import events
 from dagsched.errors import Unknown
-from dagsched.model import Calendar, Config, Job, Outcome, Run, RunState, format_instant, utc
+from dagsched.model import Calendar, Config, Job, Outcome, RateLimit, Run, RunState, format_instant, utc
 from dagsched.virtual import End, Virtual, succeeds_at_once
 from tests.engine.bench_of_one import job
 
@@ -162,6 +162,21 @@ def test_an_edit_speaks_from_its_instant_on() -> None:
         "03-02T01:00 success", "03-02T02:00 success", "03-02T03:15 success",
     ]  # fmt: skip
     assert rows(virtual, "new") == ["03-02T03:15 success"]
+
+
+def test_starts_before_an_edit_or_a_down_time_count_for_rate_limits() -> None:
+    limited = job("load at * * * * *", rate_limit=RateLimit(1, timedelta(minutes=30)), overlap="queue")
+    for is_edit in (True, False):
+        virtual = Virtual(config_of("load at * * * * *" if is_edit else limited), MONDAY, behave=takes(0.5))
+        virtual.run_until(utc(2026, 3, 2, 0, 1, 45))
+        if is_edit:
+            virtual.apply_config(config_of(limited))
+        else:
+            virtual.down(utc(2026, 3, 2, 0, 3))
+        virtual.run_until(utc(2026, 3, 2, 0, 40))
+        assert [row.started for row in virtual.rows("load") if row.started] == [
+            utc(2026, 3, 2, 0, 1), utc(2026, 3, 2, 0, 31),
+        ]  # fmt: skip
 
 
 def test_setting_the_clock_forward_makes_ticks_due_and_no_attempt_shorter() -> None:

@@ -29,7 +29,6 @@ from typing import Any, Literal, cast
 from dagsched.clock import Clock
 from dagsched.executor import Executor, Exited, Inventory, Remark, Report, Started
 from dagsched.handlers import GRACE_S, Launch
-from dagsched.handlers.launch import as_text
 from dagsched.handlers.outputs import UnreadableOutputs, render
 from dagsched.model import EMPTY, Exit, Outcome
 
@@ -38,6 +37,7 @@ Function = Callable[["Context"], Any]
 Cause = Literal["", "timeout", "cancel", "stop", "lease"]
 
 LOG_BYTES_MAX = 10 * 1024 * 1024
+_NO_USER = "a function of this program runs as this program's user; leave `user` out"
 _CHILD = ("-m", "dagsched.handlers.child")
 _STOPPED: Mapping[str, tuple[Outcome, str]] = {
     "timeout": (Outcome.TIMED_OUT, "ran longer than its timeout"),
@@ -218,7 +218,10 @@ class InProcess(Executor):
         if work.launch.timeout_s is not None:
             loop = asyncio.get_running_loop()
             timer = loop.call_later(work.launch.timeout_s, self._end, work, "timeout")
-        outcome, reason, outputs = await self._outcome(work, function)
+        if work.launch.user is not None:
+            outcome, reason, outputs = Outcome.SPAWN_ERROR, _NO_USER, EMPTY
+        else:
+            outcome, reason, outputs = await self._outcome(work, function)
         for each in (timer, work.timer):
             if each is not None:
                 each.cancel()
@@ -312,7 +315,10 @@ def _outputs(found: Any) -> Mapping[str, str]:
     if found is None:
         return EMPTY
     items = found if isinstance(found, Mapping) else {"result": found}
-    outputs = {str(name): as_text(value) for name, value in items.items()}
+    outputs = {
+        str(name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in items.items()
+    }
     render(outputs)  # raises UnreadableOutputs for what cannot be a name
     return outputs
 

@@ -18,7 +18,8 @@ import dagsched
 from dagsched import ConfigInvalid, Scheduler
 from dagsched.embedding import Context
 from dagsched.errors import NoDaemon, Refused, StoreHeld, Unknown
-from dagsched.model import Outcome, Run, RunState
+from dagsched.model import Outcome, Run, RunState, utc
+from dagsched.stores import open_store
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 30
@@ -203,6 +204,15 @@ def test_a_person_cancels_a_function(tmp_path: Path, is_async: bool) -> None:
     handlers: dict[str, Any] = {}
     # What a plain function returns is awaited too.
     lives(tmp_path, body, handlers={"greet": lambda context: handlers["greet"](context)})
+
+
+def test_a_function_cannot_be_another_user(tmp_path: Path) -> None:
+    async def body(scheduler: Scheduler) -> None:
+        run = await scheduler.wait(await scheduler.trigger("greet"))
+        assert run.state is RunState.FAILED
+        assert run.reason == "a function of this program runs as this program's user; leave `user` out"
+
+    lives(tmp_path, body, JOBS.replace("    handler: greet\n", "    handler: greet\n    user: nobody\n"))
 
 
 # ---------------------------------------------------------------- verbs and events
@@ -474,6 +484,32 @@ def test_commands_of_a_killed_program_go_on_and_are_adopted(tmp_path: Path) -> N
         assert (run.state, run.attempts) == (RunState.SUCCESS, 1)
 
     lives(tmp_path, body, text)
+
+
+def test_what_was_left_for_the_next_daemon_is_done_also_without_a_door_for_commands(tmp_path: Path) -> None:
+    async def body(scheduler: Scheduler) -> None:
+        await scheduler.resume("greet")
+
+    async def begin() -> None:
+        store = open_store(tmp_path / "state")
+        await store.open(write=False)
+        await store.post("pause", {"job": "greet"}, utc(2026, 11, 23))
+        await store.close()
+
+    async def look(scheduler: Scheduler) -> None:
+        assert [event.type async for event in _first(scheduler.events(since=0), "job.paused")]
+        assert not (tmp_path / "state" / "control.sock").exists()
+
+    lives(tmp_path, body)
+    asyncio.run(begin())
+    lives(tmp_path, look, control=False)
+
+
+async def _first(events: Any, type: str) -> Any:
+    async for event in events:
+        if event.type == type:
+            yield event
+            return
 
 
 def test_the_command_line_reaches_an_embedded_scheduler(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("executor", "reload", "retention", "loading"),
     ("daemon",),
     ("control",),
+    ("views",),
     ("api", "testing"),
     ("embedding",),
     ("pytest_plugin",),

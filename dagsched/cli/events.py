@@ -14,9 +14,9 @@ from dagsched.cli.output import print_rows, printable
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import FOLLOW_S, reading
-from dagsched.cli.rows import event_row
 from dagsched.model import EventRow, format_instant
 from dagsched.stores.contract import Store
+from dagsched.views.rows import event_row
 
 PAGE = 1000
 

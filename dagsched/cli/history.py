@@ -14,11 +14,11 @@ from dagsched.cli.output import note, print_rows, print_table
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import must_be_known, reading
-from dagsched.cli.rows import duration_s, reason_of, run_row
 from dagsched.cli.times import length_text, parse_since
 from dagsched.cli.zones import Zones, zones_of
 from dagsched.clock import SystemClock
 from dagsched.model import Run, RunState, format_instant
+from dagsched.views.rows import duration_s, reason_of, run_row
 
 LIMIT = 20
 

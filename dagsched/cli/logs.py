@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagsched.cli.names import find_run
 from dagsched.cli.output import note, print_rows
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
 from dagsched.cli.places import state_dir
@@ -22,6 +21,7 @@ from dagsched.cli.reading import FOLLOW_S, reading
 from dagsched.errors import Unknown
 from dagsched.model import Attempt, Run, RunState
 from dagsched.stores.contract import Store
+from dagsched.views.names import find_run
 
 CHUNK_BYTES = 1 << 16
 STARTED = (RunState.RUNNING, RunState.RETRYING, RunState.SUCCESS, RunState.FAILED)

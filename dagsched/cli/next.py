@@ -9,15 +9,14 @@ import argparse
 import asyncio
 from datetime import datetime
 
-from dagsched.cli.coming import Ahead, Coming, in_utc
-from dagsched.cli.names import known_job
 from dagsched.cli.output import note, print_rows, print_table
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
 from dagsched.cli.places import load_config, state_dir
 from dagsched.cli.reading import marks_in
 from dagsched.cli.times import distance, parse_moment, wall
 from dagsched.clock import SystemClock
-from dagsched.model import format_instant
+from dagsched.views.coming import Ahead, Coming, coming_row, in_utc
+from dagsched.views.names import known_job
 
 FOR_ONE_JOB, FOR_EACH_JOB = 5, 1
 
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     after = parse_moment(args.after) if args.after else now
     rows = _rows(args, after)
     if args.json:
-        print_rows(_as_json(row) for row in rows)
+        print_rows(coming_row(row) for row in rows)
         return 0
     titles = ("job", "utc", "local", "when", "note")
     print_table(
@@ -60,12 +59,3 @@ def _rows(args: argparse.Namespace, after: datetime) -> list[Coming]:
     number = args.number if args.number is not None else FOR_ONE_JOB if args.job else FOR_EACH_JOB
     ahead = Ahead(config, asyncio.run(marks_in(state_dir(args))))
     return ahead.first_of_each(ids, after, number)
-
-
-def _as_json(row: Coming) -> dict[str, str]:
-    return {
-        "job": row.job,
-        "tick": format_instant(row.tick),
-        "local": row.local.isoformat(),
-        "note": row.note,
-    }

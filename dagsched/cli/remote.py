@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagsched.cli.names import find_run, known_job
 from dagsched.cli.output import print_json
 from dagsched.cli.places import load_config_if_any, state_dir
 from dagsched.cli.reading import config_in_force, reading
 from dagsched.clock import SystemClock
 from dagsched.errors import NoDaemon
 from dagsched.model import Config, RunState
+from dagsched.views.names import find_run, known_job
 
 REMEMBERED = "remembered for the next start"
 

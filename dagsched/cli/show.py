@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from dagsched.cli.names import find_run
 from dagsched.cli.output import print_json, print_table, printable
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import reading
-from dagsched.cli.rows import attempt_row, duration_s, run_row
-from dagsched.cli.times import instant_or_none, length_text
+from dagsched.cli.times import length_text
 from dagsched.cli.zones import Zones, zones_of
 from dagsched.model import Attempt, Link, Run, format_instant, run_name
-from dagsched.stores.contract import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """Everything known of one run. `upstream`: each link with the run it leads to, if there is one."""
-
-    run: Run
-    attempts: Sequence[Attempt]
-    upstream: Sequence[tuple[Link, Run | None]]
-    zones: Zones
+from dagsched.views.names import find_run
+from dagsched.views.rows import duration_s
+from dagsched.views.whole import Whole, read_whole, whole_doc
 
 
 def arguments(parser: Parser) -> None:
@@ -39,64 +27,29 @@ def arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    whole = asyncio.run(_read(args))
+    whole, zones = asyncio.run(_read(args))
     if args.json:
-        print_json(_as_json(whole))
+        print_json(whole_doc(whole))
     else:
-        _print_for_people(whole)
+        _print_for_people(whole, zones)
     return 0
 
 
-async def _read(args: argparse.Namespace) -> Whole:
+async def _read(args: argparse.Namespace) -> tuple[Whole, Zones]:
     async with reading(state_dir(args)) as store:
         found = await find_run(store, args.run_name)
-        attempts = await store.attempts(found.job, found.tick)
-        upstream = [(link, await _at(store, link)) for link in found.links]
-        return Whole(found, attempts, upstream, Zones() if args.json else await zones_of(store))
+        return await read_whole(store, found), Zones() if args.json else await zones_of(store)
 
 
-async def _at(store: Store, link: Link) -> Run | None:
-    return None if link.tick is None else await store.run(link.job, link.tick)
-
-
-def _as_json(whole: Whole) -> dict[str, Any]:
-    found = whole.run
-    return {
-        **run_row(found),
-        "created": instant_or_none(found.created),
-        "ready": instant_or_none(found.ready),
-        "not_before": instant_or_none(found.not_before),
-        "attempt_limit": found.attempt_limit,
-        "stand_in": run_name(found.job, found.stand_in) if found.stand_in else None,
-        "only": found.only,
-        "acknowledged": found.acked,
-        "params": dict(found.params),
-        "outputs": dict(found.outputs),
-        "definition": found.definition,
-        "attempt_list": [attempt_row(attempt) for attempt in whole.attempts],
-        "upstream": [_link_row(link, upstream) for link, upstream in whole.upstream],
-    }
-
-
-def _link_row(link: Link, upstream: Run | None) -> dict[str, Any]:
-    return {
-        "job": link.job,
-        "match": str(link.match),
-        "run": run_name(link.job, link.tick) if link.tick else None,
-        "state": str(upstream.state) if upstream else None,
-        "reason": upstream.reason if upstream else "",
-    }
-
-
-def _print_for_people(whole: Whole) -> None:
-    for title, value in _facts(whole):
+def _print_for_people(whole: Whole, zones: Zones) -> None:
+    for title, value in _facts(whole, zones):
         if value:
             print(f"{title:<10} {printable(value)}")
     if whole.attempts:
         print()
         print_table(
             ("attempt", "outcome", "started", "took", "exit", "reason"),
-            [_attempt_cells(attempt, whole) for attempt in whole.attempts],
+            [_attempt_cells(attempt, zones) for attempt in whole.attempts],
             right=("attempt", "took", "exit"),
             state="outcome",
         )
@@ -105,8 +58,8 @@ def _print_for_people(whole: Whole) -> None:
         print_table(("upstream", "match", "state", "reason"), [_upstream_cells(*pair) for pair in whole.upstream])
 
 
-def _facts(whole: Whole) -> list[tuple[str, str]]:
-    found, zones = whole.run, whole.zones
+def _facts(whole: Whole, zones: Zones) -> list[tuple[str, str]]:
+    found = whole.run
     seconds = duration_s(found)
     return [
         ("run", found.name),
@@ -135,13 +88,13 @@ def _pairs(values: Any) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
-def _attempt_cells(attempt: Attempt, whole: Whole) -> list[str]:
+def _attempt_cells(attempt: Attempt, zones: Zones) -> list[str]:
     seconds = duration_s(attempt)
     exit_code = "" if attempt.exit_code is None else str(attempt.exit_code)
     return [
         str(attempt.number),
         str(attempt.outcome) if attempt.outcome else "running",
-        whole.zones.show(attempt.job, attempt.started),
+        zones.show(attempt.job, attempt.started),
         length_text(None if seconds is None else timedelta(seconds=seconds)),
         exit_code if attempt.signal is None else f"signal {attempt.signal}",
         attempt.reason,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from dagsched.cli.output import print_rows, print_table
@@ -14,7 +14,7 @@ from dagsched.cli.places import state_dir
 from dagsched.cli.reading import must_be_known, reading
 from dagsched.cli.times import length_text, parse_since
 from dagsched.clock import SystemClock
-from dagsched.model import format_instant
+from dagsched.views.rows import statistics_row
 
 _TITLES = (
     "job",
@@ -43,7 +43,7 @@ def arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     rows = asyncio.run(_read(args))
     if args.json:
-        print_rows(_as_json(row) for row in rows)
+        print_rows(statistics_row(row) for row in rows)
     else:
         print_table(_TITLES, [_cells(row) for row in rows], right=_TITLES[1:], state="")
     return 0
@@ -56,10 +56,6 @@ async def _read(args: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
         if args.job and not rows:
             await must_be_known(store, args)
         return rows
-
-
-def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: format_instant(value) if isinstance(value, datetime) else value for key, value in row.items()}
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from dagsched.graph import Graph
-from dagsched.model import Config, Job, JobMark
+from dagsched.model import Config, Job, JobMark, format_instant
 from dagsched.triggers import dst_note, local, trigger_of
 from dagsched.triggers.calendars import days_off
 from dagsched.triggers.windows import opening
@@ -127,6 +127,16 @@ def _sources(jobs: Mapping[str, Job], graph: Graph) -> dict[str, tuple[str, ...]
             above = (source for upstream in graph.upstream[id] for source in found[upstream])
             found[id] = tuple(dict.fromkeys(above))
     return found
+
+
+def coming_row(coming: Coming) -> dict[str, str]:
+    """Return a coming tick as `next --json` prints it."""
+    return {
+        "job": coming.job,
+        "tick": format_instant(coming.tick),
+        "local": coming.local.isoformat(),
+        "note": coming.note,
+    }
 
 
 def in_utc(moment: datetime) -> str:

@@ -1,0 +1,169 @@
+"""The daemon, the configuration in force and every job, as `status` shows them.
+
+What has happened comes from the store, daemon or not; a running daemon adds what only it knows (its process,
+problems of a changed file, what it is waiting for).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dagsched.model import ACTIVE, Config, ConfigVersion, JobMark, Request, Run, RunState, format_instant
+from dagsched.stores.contract import Store
+from dagsched.views.coming import Ahead, Coming
+from dagsched.views.rows import run_row
+from dagsched.views.times import instant_or_none
+
+_MOST_URGENT = (RunState.RUNNING, RunState.RETRYING, RunState.QUEUED, RunState.WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """What is known of one job: `run` is its most active run, else its newest."""
+
+    job: str
+    enabled: bool
+    paused: datetime | None
+    run: Run | None
+    next: Coming | None
+    counts: Mapping[str, int]
+    removed: bool = False
+
+    @property
+    def state(self) -> str:
+        """Return what to know first: a run under way, else why nothing will be, else the last end."""
+        if self.run is not None and self.run.state in ACTIVE:
+            return str(self.run.state)
+        if self.removed:
+            return "removed"
+        if not self.enabled:
+            return "disabled"
+        if self.paused is not None:
+            return "paused"
+        return str(self.run.state) if self.run is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that `status` shows. `daemon`: its own answer, None when none runs; `requests`: left for the next one."""
+
+    home: Path
+    now: datetime
+    daemon: Mapping[str, Any] | None
+    version: ConfigVersion | None
+    jobs: Sequence[JobLine]
+    requests: Sequence[Request] = ()
+
+
+async def read_status(
+    store: Store,
+    home: Path,
+    now: datetime,
+    daemon: Mapping[str, Any] | None,
+    version: ConfigVersion | None,
+    config: Config | None,
+) -> Status:
+    """Return the state of everything: `version` and `config` are in force, `daemon` is a running one's answer."""
+    snapshot = await store.snapshot({})
+    counts = await store.counts()
+    marks = {mark.job: mark for mark in snapshot.marks}
+    jobs = list(job_lines(config, marks, snapshot.runs, counts, now))
+    return Status(home, now, daemon, version, jobs, snapshot.requests)
+
+
+def job_lines(
+    config: Config | None,
+    marks: Mapping[str, JobMark],
+    runs: Iterable[Run],
+    counts: Mapping[str, Mapping[str, int]],
+    now: datetime,
+) -> Iterable[JobLine]:
+    """Yield what is known of each job: those of the configuration in its order, then those it no longer has."""
+    newest = _most_telling(runs)
+    declared = config.jobs if config else {}
+    ahead = Ahead(config, marks) if config else None
+    for id, job in declared.items():
+        mark = marks.get(id)
+        coming = ahead.next(id, now) if ahead else None
+        paused = mark.paused if mark else None
+        yield JobLine(id, job.enabled, paused, newest.get(id), coming, _in_order(counts.get(id, {})))
+    for id in sorted((newest.keys() | counts.keys()) - declared.keys()):
+        yield JobLine(id, True, None, newest.get(id), None, _in_order(counts.get(id, {})), removed=config is not None)
+
+
+def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return how many runs are in each state that occurs, in the order of a run's life."""
+    return {str(state): counts[str(state)] for state in RunState if counts.get(str(state))}
+
+
+def _most_telling(runs: Iterable[Run]) -> dict[str, Run]:
+    """Return each job's most active run, else its newest."""
+    found: dict[str, Run] = {}
+    for run in runs:
+        known = found.get(run.job)
+        if known is None or _urgency(run) > _urgency(known):
+            found[run.job] = run
+    return found
+
+
+def _urgency(run: Run) -> tuple[int, datetime]:
+    rank = len(_MOST_URGENT) - _MOST_URGENT.index(run.state) if run.state in _MOST_URGENT else 0
+    return rank, run.tick
+
+
+def status_doc(status: Status) -> dict[str, Any]:
+    """Return all of it as `status --json` prints it."""
+    return {
+        "state_dir": str(status.home),
+        "daemon": _daemon_row(status.daemon),
+        "config": config_row(status.version),
+        "requests": [_request_row(request) for request in status.requests],
+        "jobs": [job_row(line) for line in status.jobs],
+    }
+
+
+def _daemon_row(daemon: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the daemon said of itself; `running` says whether there is one, `runs` which runs it has going."""
+    if daemon is None:
+        return {"running": False}
+    return {**daemon, "running": True, "runs": daemon["running"]}
+
+
+def config_row(version: ConfigVersion | None) -> dict[str, Any] | None:
+    """Return what there is to know of a configuration but its texts."""
+    if version is None:
+        return None
+    return {
+        "number": version.number,
+        "applied": format_instant(version.applied),
+        "digest": version.digest,
+        "files": list(version.files),
+        "summary": version.summary,
+    }
+
+
+def _request_row(request: Request) -> dict[str, Any]:
+    return {"time": format_instant(request.time), "verb": request.verb, "body": dict(request.body)}
+
+
+def job_row(line: JobLine) -> dict[str, Any]:
+    """Return a job as it stands in the `jobs` of a status."""
+    return {
+        "job": line.job,
+        "state": line.state,
+        "enabled": line.enabled,
+        "paused": instant_or_none(line.paused),
+        "removed": line.removed,
+        "last": run_row(line.run) if line.run else None,
+        "next": next_row(line.next) if line.next else None,
+        "counts": dict(line.counts),
+    }
+
+
+def next_row(coming: Coming) -> dict[str, str]:
+    """Return a coming tick without its job."""
+    return {"tick": format_instant(coming.tick), "local": coming.local.isoformat(), "note": coming.note}

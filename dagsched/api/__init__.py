@@ -15,4 +15,4 @@ def control_door(daemon: Daemon) -> ControlServer:
     from dagsched.control import Control
 
     control = Control(daemon)
-    return ControlServer(daemon.state_dir, control.do, opened=control.take_requests)
+    return ControlServer(daemon.state_dir, control.do, control.take_requests, daemon.watch)

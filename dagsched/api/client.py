@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,29 @@ async def call(state_dir: Path, verb: str, body: Mapping[str, Any]) -> dict[str,
             f"the daemon of {state_dir} ended while it was asked to {verb}; `dagsched events` shows whether it did"
         )
     return _read(json.loads(line))
+
+
+async def watch(state_dir: Path) -> AsyncIterator[int]:
+    """Yield the number of a running daemon's newest event, at once and when there are newer ones; end with the daemon.
+
+    Ends at once when no daemon runs on this state; raises Refused when too many watch.
+    """
+    try:
+        with short_path(state_dir) as path:
+            reader, writer = await asyncio.open_unix_connection(path)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError, PermissionError):
+        return
+    try:
+        writer.write(b'{"verb": "watch", "body": {}}\n')
+        while line := await reader.readline():
+            answer = json.loads(line)
+            if "seq" not in answer:
+                _read(answer)
+            yield answer["seq"]
+    except ConnectionError:
+        return
+    finally:
+        writer.close()
 
 
 def _read(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, load, rows
+from dagsched.daemon.audience import Audience, Nobody
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
@@ -33,7 +34,7 @@ from dagsched.engine import events
 from dagsched.errors import ConfigInvalid, IntegrityBroken, Refused, StoreError, StoreHeld, StoreUnavailable, Unknown
 from dagsched.executor import Executor
 from dagsched.graph import Graph
-from dagsched.model import Config, EventRow, Origin, RunState, format_instant
+from dagsched.model import Config, Origin, RunState, format_instant
 from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import open_store
 from dagsched.stores.contract import Store
@@ -52,16 +53,6 @@ class Door(Protocol):
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
-
-
-class Nobody:
-    """An observer that looks away."""
-
-    def on_config(self, config: Config) -> None:
-        """Do nothing."""
-
-    def on_events(self, events: Sequence[EventRow]) -> None:
-        """Do nothing."""
 
 
 class Daemon:
@@ -90,7 +81,8 @@ class Daemon:
         self.number = 0
         self.is_stopping = False
         self._files = [Path(os.path.abspath(file)) for file in files]
-        self._observer = observer or Nobody()
+        self._observer = Audience(observer or Nobody())
+        self.watch = self._observer.watch
         self._grace, self._slots, self._doors = grace, slots, doors
         self._handover = False
         self._interrupts = 0

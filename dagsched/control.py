@@ -6,6 +6,7 @@ Verbs that were left in the store's inbox while no daemon ran are carried out at
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,9 +19,10 @@ from jsonschema import Draft202012Validator
 from dagsched.engine import events
 from dagsched.engine.commands import Command, RecordEvent
 from dagsched.engine.why import Answer, blocking, explain_no_row, explain_run
-from dagsched.errors import Refused, Unknown
+from dagsched.errors import DagschedError, Refused, Unknown
 from dagsched.graph import Graph
 from dagsched.model import (
+    EMPTY,
     Config,
     Job,
     Run,
@@ -29,6 +31,7 @@ from dagsched.model import (
     parse_run_name,
     run_name,
 )
+from dagsched.registering import register, unregister
 from dagsched.retention import prune
 from dagsched.stores.contract import Store
 
@@ -48,10 +51,25 @@ class Control:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
+        self._registering = asyncio.Lock()
 
     async def do(self, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Carry a verb out and return its answer, JSON-able; raises Refused or Unknown."""
-        return await self._do(verb, body, None)
+        """Carry a verb out and return its answer, JSON-able; raises Refused or Unknown.
+
+        `by` in the body says on whose behalf another process asks (`who`, `role`, `id`): that goes into the event log,
+        in the same commit as what is done or in an earlier one.
+        """
+        by = body.get("by")
+        if not isinstance(by, Mapping):
+            return await self._do(verb, body, None)
+        words = f"{by.get('who')}: {_in_words(verb, body)}"
+        self._daemon.loop.tell(_audited(self._daemon.clock.now(), words, dict(by)))
+        try:
+            return await self._do(verb, body, None)
+        except DagschedError as error:
+            refused = f"{words}: refused: {error}"
+            await self._daemon.loop.ask(lambda now: _audited(now, refused, dict(by)))
+            raise
 
     async def take_requests(self) -> None:
         """Carry out what was left in the inbox; what is refused is told in the event log and dropped."""
@@ -146,6 +164,25 @@ class Control:
         daemon = self._daemon
         return {"deleted": await prune(daemon.store, daemon.state_dir, daemon.config, before)}
 
+    async def register(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Put a job's `text` in force as `job`. Answer: `created`, the configuration's `number`, and `problems`."""
+        text = body.get("text")
+        if not isinstance(text, str):
+            raise Refused("this verb needs 'text'")
+        async with self._registering:
+            return await register(self._daemon, _text(body, "job"), text, may_command=_flag(body, "may_command"))
+
+    async def unregister(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Take a job that was registered out of force."""
+        async with self._registering:
+            return await unregister(self._daemon, _text(body, "job"))
+
+    async def audit(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Write down what the API refused."""
+        reason = _text(body, "reason")
+        await self._daemon.loop.ask(lambda now: _audited(now, reason))
+        return {}
+
     async def status(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Tell how the daemon is."""
         daemon, plan = self._daemon, self._daemon.loop.plan
@@ -161,6 +198,7 @@ class Control:
             "slots": plan.seats.slots_max,
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
+            "http": daemon.http or None,
         }
 
     def _problems(self) -> list[dict[str, Any]]:
@@ -186,11 +224,25 @@ _VERBS: Mapping[str, Verb] = {
     "stop": Control.stop,
     "reload": Control.reload,
     "prune": Control.prune,
+    "register": Control.register,
+    "unregister": Control.unregister,
+    "audit": Control.audit,
     "status": Control.status,
 }
 
 # The others answer about a running daemon, and nothing takes them out of the inbox.
 _REMEMBERED = frozenset({"trigger", "cancel", "rerun", "pause", "resume", "ack"})
+
+
+def _audited(now: datetime, words: str, detail: Mapping[str, Any] = EMPTY) -> events.Noted:
+    return events.Noted(now, "api.audit", words[:1000], detail)
+
+
+def _in_words(verb: str, body: Mapping[str, Any]) -> str:
+    """Return what is asked for, without the values of parameters: they may be nobody else's business."""
+    told = {key: value for key, value in body.items() if key not in ("by", "text", "params") and value}
+    subject = " ".join(f"{key}={value}" for key, value in told.items())
+    return f"{verb} {subject}".rstrip()
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dagsched.errors import DagschedError, Unknown
+from dagsched.errors import ConfigInvalid, DagschedError, Unknown
 
 log = logging.getLogger("dagsched.api")
 
@@ -163,6 +163,8 @@ class ControlServer:
         except Unknown as error:
             parts = {"kind": error.kind, "name": error.name, "nearest": list(error.nearest)}
             return _error("Unknown", str(error), parts)
+        except ConfigInvalid as error:
+            return _error("ConfigInvalid", str(error), {"problems": [each._asdict() for each in error.problems]})
         except DagschedError as error:
             return _error(type(error).__name__, str(error))
         except Exception as error:

@@ -50,6 +50,8 @@ COMMANDS = {
     "stop": "stop the daemon",
     "reload": "read the job files again now",
     "prune": "delete old runs",
+    "token": "make, list and revoke tokens for the API",
+    "open": "log a browser in to the running daemon",
     "doctor": "check environment, time zones, state and permissions",
     "completion": "print the completion script of a shell",
     "_complete": "",

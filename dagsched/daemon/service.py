@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, load, rows
 from dagsched.daemon.audience import Audience, Nobody
@@ -80,6 +81,7 @@ class Daemon:
         self.job_files: JobFiles | None = None
         self.number = 0
         self.is_stopping = False
+        self.http = ""  # where it is served, once it is
         self._files = [Path(os.path.abspath(file)) for file in files]
         self._observer = Audience(observer or Nobody())
         self.watch = self._observer.watch
@@ -207,7 +209,9 @@ class Daemon:
 
     async def _start(self) -> None:
         last = next(iter(await self.store.configs(limit=1)), None)
-        self.job_files = JobFiles(self._files, last.files if last else {}, self.clock)
+        self.job_files = JobFiles(
+            self._files, last.files if last else {}, self.clock, registered.folder_of(self.state_dir)
+        )
         reading, _ = await self.job_files.read()
         if reading.config is None:
             raise ConfigInvalid(reading.problems)

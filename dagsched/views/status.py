@@ -6,7 +6,7 @@ problems of a changed file, what it is waiting for).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -81,17 +81,25 @@ def job_lines(
     runs: Iterable[Run],
     counts: Mapping[str, Mapping[str, int]],
     now: datetime,
+    only: Container[str] | None = None,
 ) -> Iterable[JobLine]:
-    """Yield what is known of each job: those of the configuration in its order, then those it no longer has."""
+    """Yield what is known of each job: those of the configuration in its order, then those it no longer has.
+
+    `only`: leave out the others.
+    """
     newest = _most_telling(runs)
     declared = config.jobs if config else {}
     ahead = Ahead(config, marks) if config else None
     for id, job in declared.items():
+        if only is not None and id not in only:
+            continue
         mark = marks.get(id)
         coming = ahead.next(id, now) if ahead else None
         paused = mark.paused if mark else None
         yield JobLine(id, job.enabled, paused, newest.get(id), coming, _in_order(counts.get(id, {})))
     for id in sorted((newest.keys() | counts.keys()) - declared.keys()):
+        if only is not None and id not in only:
+            continue
         yield JobLine(id, True, None, newest.get(id), None, _in_order(counts.get(id, {})), removed=config is not None)
 
 

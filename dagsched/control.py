@@ -7,9 +7,12 @@ Verbs that were left in the store's inbox while no daemon ran are carried out at
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -52,6 +55,7 @@ class Control:
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._registering = asyncio.Lock()
+        self._under_way: dict[str, asyncio.Event] = {}
 
     async def do(self, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Carry a verb out and return its answer, JSON-able; raises Refused or Unknown.
@@ -95,7 +99,24 @@ class Control:
     # ------------------------------------------------------------ verbs
 
     async def trigger(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
-        """Make a run now. Answer: `runs`, the names of what was made, and `blocked`, what keeps it from starting."""
+        """Make a run now. Answer: `runs`, the names of what was made, and `blocked`, what keeps it from starting.
+
+        With a `key` it is done once: who asks again, even of a later daemon, gets the answer that was given.
+        """
+        if body.get("key") is None:
+            return await self._trigger(body, request, None)
+        keep = (f"trigger {_text(body, 'job')} {_text(body, 'key')}", _digest(body))
+        async with self._only(keep[0]):
+            kept = await self._daemon.store.answer(keep[0])
+            if kept is None:
+                return await self._trigger(body, request, keep)
+        if kept.asked != keep[1]:
+            raise Refused(f"the key {body['key']!r} was used to ask for something else")
+        return kept.answer
+
+    async def _trigger(
+        self, body: Mapping[str, Any], request: int | None, keep: tuple[str, str] | None
+    ) -> Mapping[str, Any]:
         id, plan = _text(body, "job"), self._daemon.loop.plan
         job = plan.book.jobs.get(id)
         params = checked_params(job, body.get("params") or {}) if job else {}
@@ -106,7 +127,19 @@ class Control:
         def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
             return _made(self._daemon, id, commands)
 
-        return dict(await self._daemon.loop.ask(make, answer, request))
+        return dict(await self._daemon.loop.ask(make, answer, request, keep))
+
+    @asynccontextmanager
+    async def _only(self, key: str) -> AsyncIterator[None]:
+        """Let one at a time through with the same key: the second waits for what the first is answered."""
+        while (other := self._under_way.get(key)) is not None:
+            await other.wait()
+        done = self._under_way[key] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[key]
+            done.set()
 
     async def cancel(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """End a run: at once if it has not started, else its attempt gets TERM, and KILL after the grace."""
@@ -232,6 +265,12 @@ _VERBS: Mapping[str, Verb] = {
 
 # The others answer about a running daemon, and nothing takes them out of the inbox.
 _REMEMBERED = frozenset({"trigger", "cancel", "rerun", "pause", "resume", "ack"})
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    """Return what stands for a question, without who asks."""
+    said = {key: value for key, value in body.items() if key not in ("by", "key") and value not in (None, False, {})}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _audited(now: datetime, words: str, detail: Mapping[str, Any] = EMPTY) -> events.Noted:

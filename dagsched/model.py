@@ -57,6 +57,7 @@ __all__ = [
     "Exit",
     "Job",
     "JobMark",
+    "Kept",
     "Link",
     "Match",
     "OnCrash",
@@ -269,6 +270,18 @@ class ConfigVersion(NamedTuple):
     digest: str
     files: Mapping[str, str]
     summary: str = ""
+
+
+class Kept(NamedTuple):
+    """An answer kept for whoever asks again with the same key.
+
+    `asked`: a digest of what was asked, to tell the same question from another one with its key. `answer` is JSON-able.
+    """
+
+    key: str
+    time: datetime
+    asked: str
+    answer: Mapping[str, Any]
 
 
 class Request(NamedTuple):

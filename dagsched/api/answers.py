@@ -41,7 +41,6 @@ TITLES = {
     "unknown": "There is no such job or run",
     "method": "This method is not served here",
     "refused": "The daemon refused",
-    "conflict": "The request contradicts an earlier one",
     "too-large": "The request is too large",
     "too-slow": "The request took too long to arrive",
     "media-type": "The body is of the wrong kind",

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dagsched.api.answers import Turned, problem
 from dagsched.api.desk import Caller, Desk
 
+HEAD_BYTES_MAX = 16 * 1024
 BODY_S = 30.0
 SEND_S = 30.0
 SECURITY: tuple[tuple[str, str], ...] = (
@@ -44,6 +45,9 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request whose Host and Origin are right."""
         try:
+            if _head_bytes(scope) > HEAD_BYTES_MAX:
+                # h11 looks at the length of a head only while it is not whole: one that came at once is still here.
+                raise Turned(431, "too-large", f"a head has at most {HEAD_BYTES_MAX} bytes", {"Connection": "close"})
             if not scope["state"].get("is_local"):
                 self._judge(Headers(scope=scope))
         except Turned as error:
@@ -63,6 +67,11 @@ class Guard:
         for origin in headers.getlist("origin"):
             if not is_own(origin, hosts[0], self.desk.allow_hosts):
                 raise Turned(403, "foreign-origin", f"Origin: {origin[:200]}; allow its host with --allow-host")
+
+
+def _head_bytes(scope: Scope) -> int:
+    lines = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    return lines + len(scope.get("raw_path", b"")) + len(scope["query_string"])
 
 
 def may_be_called(host: str, allowed: Iterable[str]) -> bool:

@@ -21,7 +21,8 @@ import uvicorn
 
 from dagsched.api.app import make_app
 from dagsched.api.desk import Desk
-from dagsched.api.wire import HEAD_BYTES_MAX, GuardedProtocol
+from dagsched.api.guard import HEAD_BYTES_MAX
+from dagsched.api.wire import GuardedProtocol
 
 log = logging.getLogger("dagsched.api")
 
@@ -77,7 +78,7 @@ def _config(app: Any) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         h11_max_incomplete_event_size=HEAD_BYTES_MAX,
-        timeout_keep_alive=30,
+        timeout_keep_alive=15,
         timeout_graceful_shutdown=GOODBYE_S,
     )
 

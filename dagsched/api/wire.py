@@ -16,8 +16,9 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
+from dagsched.api.guard import HEAD_BYTES_MAX
+
 HEAD_S = 10.0
-HEAD_BYTES_MAX = 16 * 1024
 CONNECTIONS_MAX = 256
 
 

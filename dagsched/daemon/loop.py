@@ -24,7 +24,7 @@ from dagsched.engine.commands import Command, StartAttempt, StopAttempt
 from dagsched.errors import DagschedError, HandlerError, Refused, StoreError, StoreUnavailable
 from dagsched.executor import Exited, Inventory, Remark, Report, SpawnerGone, Started
 from dagsched.handlers import Launch, launch
-from dagsched.model import Config, EventRow, Exit, Job, Outcome, OutputRef, Run, format_step
+from dagsched.model import Config, EventRow, Exit, Job, Kept, Outcome, OutputRef, Run, format_step
 from dagsched.stores.contract import Batch, Store
 
 log = logging.getLogger("dagsched.daemon")
@@ -80,13 +80,15 @@ class Ask:
     """Something a person wants: `make` gives the event at the loop's `now`, `answer` what to reply with.
 
     The future is resolved once all of it is durable, or at once with what `make` or the plan refused.
-    `request`: its number in the store's inbox, from which the same commit removes it.
+    `request`: its number in the store's inbox, from which the same commit removes it. `keep`: key and digest of the
+    question under which the same commit keeps the answer.
     """
 
     make: Callable[[datetime], events.Event]
     answer: Callable[[Sequence[Command]], Any]
     future: asyncio.Future[Any]
     request: int | None = None
+    keep: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -158,10 +160,11 @@ class Loop:
         make: Callable[[datetime], events.Event],
         answer: Callable[[Sequence[Command]], Any] = lambda commands: None,
         request: int | None = None,
+        keep: tuple[str, str] | None = None,
     ) -> Any:
         """Have an event applied and return the answer once it is durable; raises what was refused."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.tell(Ask(make, answer, future, request))
+        self.tell(Ask(make, answer, future, request, keep))
         return await future
 
     def report(self, report: Report) -> None:
@@ -294,7 +297,11 @@ class Loop:
                 ask.future.set_exception(Refused(f"a defect of dagsched keeps it from doing this: {error}"))
             raise
         self._take(turn, commands)
-        turn.answers.append((ask.future, ask.answer(commands)))
+        answer = ask.answer(commands)
+        turn.answers.append((ask.future, answer))
+        if ask.keep is not None:
+            key, asked = ask.keep
+            turn.outbox.batch.answers.append(Kept(key, event.now, asked, answer))
         if isinstance(event, events.ConfigApplied):
             turn.configs.append(event.config)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Request, Run, RunState
+from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Kept, Request, Run, RunState
+
+ANSWERS_KEPT = timedelta(days=7)
 
 
 @dataclass(slots=True)
@@ -24,7 +26,8 @@ class Batch:
     must not exist yet: a second insert of one is `IntegrityBroken`. `events` must continue the stored
     sequence without a gap, else `IntegrityBroken`. `definitions`: hash → JSON-able job, kept once.
     `config`: its number must be new, else `IntegrityBroken`. `done_requests`: ids to remove from the inbox;
-    one that is gone already is no error.
+    one that is gone already is no error. `answers`: upserts by key; those older than ANSWERS_KEPT before the newest of
+    them are forgotten in the same commit.
     """
 
     split: list[tuple[str, datetime]] = field(default_factory=list)
@@ -36,11 +39,12 @@ class Batch:
     definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     config: ConfigVersion | None = None
     done_requests: list[int] = field(default_factory=list)
+    answers: list[Kept] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(
             self.split or self.runs or self.new_attempts or self.attempts or self.marks or self.events
-            or self.definitions or self.config or self.done_requests
+            or self.definitions or self.config or self.done_requests or self.answers
         )  # fmt: skip
 
 
@@ -142,6 +146,10 @@ class Store(Protocol):
 
     async def definition(self, digest: str) -> Mapping[str, Any] | None:
         """Return the stored job of that hash."""
+        ...
+
+    async def answer(self, key: str) -> Kept | None:
+        """Return the answer kept under this key."""
         ...
 
     async def counts(self) -> Mapping[str, Mapping[str, int]]:

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Request, Run, RunState
-from dagsched.stores.contract import Batch, Snapshot
+from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Kept, Request, Run, RunState
+from dagsched.stores.contract import ANSWERS_KEPT, Batch, Snapshot
 from dagsched.stores.needed import Key, by_start, last_tick, with_needed
 from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
 
@@ -38,6 +38,7 @@ class MemoryState:
     marks: dict[str, JobMark] = field(default_factory=dict)
     configs: dict[int, ConfigVersion] = field(default_factory=dict)
     definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    answers: dict[str, Kept] = field(default_factory=dict)
     requests: dict[int, Request] = field(default_factory=dict)
     last_request: int = 0
 
@@ -92,6 +93,7 @@ class MemoryStore:
             self.state.configs[batch.config.number] = batch.config
         for number in batch.done_requests:
             self.state.requests.pop(number, None)
+        self._write_answers(batch.answers)
 
     async def post(self, verb: str, body: Mapping[str, Any], time: datetime) -> int:
         self._require_open()
@@ -139,6 +141,12 @@ class MemoryStore:
         if events:
             self.state.events.extend(events)
             self.state.last_event, self.state.last_seen = events[-1].seq, events[-1].time
+
+    def _write_answers(self, answers: Sequence[Kept]) -> None:
+        if answers:
+            self.state.answers.update((kept.key, kept) for kept in answers)
+            oldest = max(kept.time for kept in answers) - ANSWERS_KEPT
+            self.state.answers = {key: kept for key, kept in self.state.answers.items() if kept.time >= oldest}
 
     # ------------------------------------------------------------ reading
 
@@ -210,6 +218,10 @@ class MemoryStore:
     async def definition(self, digest: str) -> Mapping[str, Any] | None:
         self._require_open()
         return self.state.definitions.get(digest)
+
+    async def answer(self, key: str) -> Kept | None:
+        self._require_open()
+        return self.state.answers.get(key)
 
     async def counts(self) -> Mapping[str, Mapping[str, int]]:
         self._require_open()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dagsched.errors import StoreError, StoreUnavailable
-from dagsched.model import LIVE, Attempt, ConfigVersion, EventRow, JobMark, Run, RunState
+from dagsched.model import LIVE, Attempt, ConfigVersion, EventRow, JobMark, Kept, Run, RunState
 from dagsched.stores import codec, sqlite_read, sqlite_write
 from dagsched.stores.contract import Batch, Snapshot
 from dagsched.stores.lock import DaemonLock
@@ -165,6 +165,10 @@ class SqliteStore:
 
     async def definition(self, digest: str) -> Mapping[str, Any] | None:
         found = await self._ask(_body_of, "definition", (digest,))
+        return found[0] if found else None
+
+    async def answer(self, key: str) -> Kept | None:
+        found = await self._ask(codec.kept_of, "answer", (key,))
         return found[0] if found else None
 
     async def counts(self) -> Mapping[str, Mapping[str, int]]:

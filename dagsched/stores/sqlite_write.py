@@ -13,7 +13,7 @@ from typing import Any
 from dagsched.errors import FencedOut, IntegrityBroken
 from dagsched.model import ConfigVersion, EventRow, RunState
 from dagsched.stores import codec
-from dagsched.stores.contract import Batch
+from dagsched.stores.contract import ANSWERS_KEPT, Batch
 from dagsched.stores.needed import Key
 from dagsched.stores.session import Procedures
 from dagsched.stores.sqlite_read import EVER_MS, keys_of, row_of, runs_of
@@ -46,6 +46,10 @@ def write(connection: Procedures, batch: Batch, epoch: int) -> None:
     if batch.config is not None:
         _new_config(connection, batch.config)
     connection.change("done_request", [(number,) for number in batch.done_requests])
+    if batch.answers:
+        connection.change("put_answer", [codec.kept_columns(kept) for kept in batch.answers])
+        oldest = max(kept.time for kept in batch.answers) - ANSWERS_KEPT
+        connection.change("forget_answers", [(codec.ms_of(oldest),)])
 
 
 def _new_config(connection: Procedures, config: ConfigVersion) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.api.caller import Caller, called, problem_of
@@ -158,3 +160,37 @@ def test_registered_jobs_outlive_the_daemon(tmp_path) -> None:
         assert caller.get("/jobs/hook")["source"] == "api"
         assert caller.root.delete("/api/v1/jobs/hook").status_code == 200
         assert caller.get("/config")["jobs"] == 5
+
+
+# ---------------------------------------------------------------- asking again
+
+
+def test_the_same_key_gets_the_same_answer_also_of_the_next_daemon(tmp_path) -> None:
+    path, key = "/api/v1/jobs/extract/trigger", {"Idempotency-Key": "nightly load 2026-11-26"}
+    with called(tmp_path) as caller:
+        first = caller.root.post(path, headers=key, json={"params": {"day": "tue"}}).json()
+        assert caller.root.post(path, headers=key, json={"params": {"day": "tue"}}).json() == first
+        problem_of(caller.root.post(path, headers=key), 409, "refused")  # another question
+        assert caller.root.post(path, headers={"Idempotency-Key": "other"}).json() != first
+        caller.daemon.process.kill()
+    with called(tmp_path) as caller:
+        assert caller.root.post(path, headers=key, json={"params": {"day": "tue"}}).json() == first
+        assert len(caller.get("/runs?job=extract")["items"]) == 2
+
+
+def test_many_who_ask_at_once_with_one_key_have_it_done_once(caller: Caller) -> None:
+    before = len(caller.get("/runs?job=nightly")["items"])
+
+    def ask(_: int) -> object:
+        return caller.root.post("/api/v1/jobs/nightly/trigger", headers={"Idempotency-Key": "once"}).json()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(24)))
+    assert all(answer == answers[0] for answer in answers)
+    assert len(caller.get("/runs?job=nightly")["items"]) == before + 1
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "tab\there"])
+def test_a_key_is_a_word(caller: Caller, key: str) -> None:
+    answer = caller.root.post("/api/v1/jobs/nightly/trigger", headers={"Idempotency-Key": key})
+    problem_of(answer, 400, "malformed")

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagsched.errors import StoreError
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Link, Match, Origin, Run, RunState
+from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Kept, Link, Match, Origin, Run, RunState
 from dagsched.stores import Batch
 from tests.stores.conftest import MemoryEngine, SqliteEngine
 from tests.stores.make import at
@@ -48,6 +48,10 @@ def runs(draw: st.DrawFn) -> Run:
 ATTEMPTS = st.tuples(JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE).map(lambda parts: Attempt(*parts))
 MARKS = st.tuples(JOBS, MOMENTS, MAYBE, st.integers(0, 9)).map(lambda parts: JobMark(*parts))
 CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}))
+# The ticks lie within hours, so some of these are a week and more apart.
+ANSWERS = st.tuples(st.sampled_from("kl"), MOMENTS, st.integers(0, 9)).map(
+    lambda parts: Kept(parts[0], parts[1] + timedelta(days=parts[2]), "asked", {"days": parts[2]})
+)
 # A number is its distance from the one that is due: mostly right, sometimes a gap or a repetition.
 EVENTS = st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1, -1]), JOBS | st.just(""), MOMENTS, st.none() | TICKS)
 
@@ -63,6 +67,7 @@ def commits(draw: st.DrawFn):
         definitions=draw(st.dictionaries(st.sampled_from("de"), st.just({"k": 1}), max_size=1)),
         config=draw(CONFIGS),
         done_requests=draw(st.lists(st.integers(1, 4), max_size=1)),
+        answers=draw(st.lists(ANSWERS, max_size=1)),
     )
     return ("commit", batch, draw(st.lists(EVENTS, max_size=3)))
 

@@ -19,13 +19,13 @@ from starlette.websockets import WebSocket
 
 from dagsched.api.access import Role
 from dagsched.api.answers import Turned, problem, turned
-from dagsched.api.changes import API
 from dagsched.api.desk import Caller, Desk
 from dagsched.api.doors import COOKIE
 from dagsched.api.guard import Guard
 from dagsched.api.routes import ROUTES
 from dagsched.api.streams import serve_socket
 from dagsched.api.table import Route, Visit
+from dagsched.api.verbs import API
 from dagsched.errors import DagschedError
 
 log = logging.getLogger("dagsched.api")

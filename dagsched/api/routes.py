@@ -7,9 +7,10 @@ from typing import Any
 
 from dagsched.api import changes, doors, reads, streams
 from dagsched.api.access import Role
-from dagsched.api.changes import API, VERBS, route_of
+from dagsched.api.changes import route_of
 from dagsched.api.openapi import document
 from dagsched.api.table import Query, Route
+from dagsched.api.verbs import API, VERBS
 
 MB = 1 << 20
 VIEWER, OPERATOR, ADMIN = Role.VIEWER, Role.OPERATOR, Role.ADMIN

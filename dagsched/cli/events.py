@@ -10,10 +10,10 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from dagsched.cli.far import looking
 from dagsched.cli.output import print_rows, printable
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
-from dagsched.cli.places import state_dir
-from dagsched.cli.reading import FOLLOW_S, reading
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, count
+from dagsched.cli.reading import FOLLOW_S
 from dagsched.model import EventRow, format_instant
 from dagsched.stores.contract import Store
 from dagsched.views.rows import event_row
@@ -28,6 +28,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _print_events(args: argparse.Namespace) -> None:
-    async with reading(state_dir(args)) as store:
+    async with looking(args) as store:
         async for page in pages(store, args.since, args.job, follow=args.follow):
             if args.json:
                 print_rows(event_row(event) for event in page)

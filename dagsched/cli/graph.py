@@ -6,13 +6,15 @@ With JOB: what it waits for and what waits for it, directly or not.
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Iterator
 
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import print_json, printable
-from dagsched.cli.parser import Parser, add_file
+from dagsched.cli.parser import Parser, add_file, add_url
 from dagsched.cli.places import load_config
 from dagsched.graph import Graph
-from dagsched.model import Job, Match, TriggerRule
+from dagsched.model import Config, Job, Match, TriggerRule
 from dagsched.views.graphs import chosen, graph_doc
 from dagsched.views.schedules import schedule_text
 
@@ -24,10 +26,11 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text, a tree")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     add_file(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    config = load_config(args.paths)
+    config = asyncio.run(_config(args))
     if args.format == "json":
         print_json(graph_doc(config, args.job))
     else:
@@ -36,6 +39,13 @@ def run(args: argparse.Namespace) -> int:
         for line in lines(jobs):
             print(line)
     return 0
+
+
+async def _config(args: argparse.Namespace) -> Config:
+    if (url := url_of(args)) is None:
+        return load_config(args.paths)
+    async with far(args, url) as there:
+        return await there.config()
 
 
 def _text(jobs: dict[str, Job]) -> Iterator[str]:

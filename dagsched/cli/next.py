@@ -9,13 +9,15 @@ import argparse
 import asyncio
 from datetime import datetime
 
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import note, print_rows, print_table
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, count
 from dagsched.cli.places import load_config, state_dir
 from dagsched.cli.reading import marks_in
 from dagsched.cli.times import distance, parse_moment, wall
 from dagsched.clock import SystemClock
-from dagsched.views.coming import Ahead, Coming, coming_row, in_utc
+from dagsched.model import format_instant
+from dagsched.views.coming import Ahead, Coming, coming_of, coming_row, in_utc
 from dagsched.views.names import known_job
 
 FOR_ONE_JOB, FOR_EACH_JOB = 5, 1
@@ -34,6 +36,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,8 +57,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rows(args: argparse.Namespace, after: datetime) -> list[Coming]:
+    if (url := url_of(args)) is not None:
+        return asyncio.run(_rows_there(args, url, after))
     config = load_config(args.paths)
     ids = [known_job(args.job, config.jobs)] if args.job else list(config.jobs)
     number = args.number if args.number is not None else FOR_ONE_JOB if args.job else FOR_EACH_JOB
     ahead = Ahead(config, asyncio.run(marks_in(state_dir(args))))
     return ahead.first_of_each(ids, after, number)
+
+
+async def _rows_there(args: argparse.Namespace, url: str, after: datetime) -> list[Coming]:
+    async with far(args, url) as there:
+        ids = [args.job] if args.job else [row["job"] for row in (await there.get("/graph"))["jobs"]]
+        number = args.number if args.number is not None else FOR_ONE_JOB if args.job else FOR_EACH_JOB
+        query = {"from": format_instant(after), "limit": number}
+        pages = [await there.get(f"/jobs/{id}/next", **query) for id in ids] if number else []
+    found = [coming_of(row) for page in pages for row in page["items"]]
+    return sorted(found, key=lambda coming: coming.tick)

@@ -11,11 +11,12 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from dagsched.cli.far import url_of
 from dagsched.cli.output import print_json
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import config_in_force
-from dagsched.cli.remote import ask
+from dagsched.cli.remote import ask, demand
 from dagsched.cli.times import parse_since
 from dagsched.clock import SystemClock
 from dagsched.model import format_instant
@@ -34,11 +35,12 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     before = parse_since(args.older_than, SystemClock().now())
-    deleted = asyncio.run(_prune(state_dir(args), before))
+    deleted = asyncio.run(_prune(args, before))
     if args.json:
         print_json({"before": format_instant(before), "deleted": deleted})
     else:
@@ -46,7 +48,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _prune(home: Path, before: datetime) -> int:
+async def _prune(args: argparse.Namespace, before: datetime) -> int:
+    if url_of(args) is not None:
+        return int((await demand(args, "prune", {"before": format_instant(before)}))["deleted"])
+    home = state_dir(args)
     if not home.is_dir():
         return 0
     answer = await ask(home, "prune", {"before": format_instant(before)})

@@ -50,8 +50,9 @@ async def marks_in(state_dir: Path) -> Mapping[str, JobMark]:
 
 async def must_be_known(store: Store, args: argparse.Namespace) -> None:
     """Raise Unknown unless `args.job` is a job the state remembers or the job files declare."""
+    from dagsched.cli.far import url_of
     from dagsched.cli.places import load_config_if_any
     from dagsched.views.names import known_job
 
-    config = load_config_if_any(args.paths)
+    config = load_config_if_any(args.paths) if url_of(args) is None else None
     known_job(args.job, [*await store.marks(), *(config.jobs if config else ())])

@@ -7,10 +7,9 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+from dagsched.cli.far import looking
 from dagsched.cli.output import print_json, print_table, printable
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
-from dagsched.cli.places import state_dir
-from dagsched.cli.reading import reading
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.times import length_text
 from dagsched.cli.zones import Zones, zones_of
 from dagsched.model import Attempt, Link, Run, format_instant, run_name
@@ -24,6 +23,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _read(args: argparse.Namespace) -> tuple[Whole, Zones]:
-    async with reading(state_dir(args)) as store:
+    async with looking(args) as store:
         found = await find_run(store, args.run_name)
         return await read_whole(store, found), Zones() if args.json else await zones_of(store)
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from dagsched.cli.far import looking
 from dagsched.cli.output import print_rows, print_table
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
-from dagsched.cli.places import state_dir
-from dagsched.cli.reading import must_be_known, reading
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
+from dagsched.cli.reading import must_be_known
 from dagsched.cli.times import length_text, parse_since
 from dagsched.clock import SystemClock
 from dagsched.views.rows import statistics_row
@@ -38,6 +38,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _read(args: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
     since = parse_since(args.since, SystemClock().now()) if args.since else None
-    async with reading(state_dir(args)) as store:
+    async with looking(args) as store:
         rows = await store.statistics(args.job, since=since)
         if args.job and not rows:
             await must_be_known(store, args)

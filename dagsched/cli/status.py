@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import print_json, print_table, printable
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.places import load_config_if_any, state_dir
 from dagsched.cli.reading import config_in_force, reading
 from dagsched.cli.remote import ask
@@ -22,13 +23,14 @@ from dagsched.cli.times import distance
 from dagsched.clock import SystemClock
 from dagsched.model import Run, format_instant
 from dagsched.views.rows import reason_of
-from dagsched.views.status import JobLine, Status, read_status, status_doc
+from dagsched.views.status import JobLine, Status, read_status, status_doc, status_of
 
 
 def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +43,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _read(args: argparse.Namespace) -> Status:
-    home, now = state_dir(args), SystemClock().now()
+    now = SystemClock().now()
+    if (url := url_of(args)) is not None:
+        async with far(args, url) as there:
+            return status_of(await there.get("/status"), now)
+    home = state_dir(args)
     daemon = await ask(home, "status", {})
     async with reading(home, quiet=True) as store:
         version, config = await config_in_force(store) or (None, None)

@@ -10,15 +10,16 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from dagsched.cli.far import far, looking, url_of
 from dagsched.cli.output import print_json, printable
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.places import load_config_if_any, state_dir
-from dagsched.cli.reading import config_in_force, must_be_known, reading
+from dagsched.cli.reading import config_in_force, must_be_known
 from dagsched.cli.remote import ask
 from dagsched.cli.times import parse_moment
 from dagsched.clock import SystemClock
 from dagsched.errors import Unknown, UsageError
-from dagsched.model import Config, parse_run_name
+from dagsched.model import Config, format_instant, parse_run_name
 
 if TYPE_CHECKING:
     from dagsched.engine.why import Answer
@@ -31,6 +32,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,8 +61,13 @@ def _take_tick(args: argparse.Namespace) -> datetime | None:
 
 async def _explain(args: argparse.Namespace, tick: datetime | None) -> Answer:
     from dagsched.control import why
+    from dagsched.engine.why import Answer
 
-    async with reading(state_dir(args)) as store:
+    if (url := url_of(args)) is not None:
+        async with far(args, url) as there:
+            told = await there.get(f"/jobs/{args.job}/why", tick=format_instant(tick) if tick else None)
+            return Answer(told.pop("lines"), told)
+    async with looking(args) as store:
         await must_be_known(store, args)
         config, daemon = await _config(store, args), await ask(state_dir(args), "status", {})
         return await why(store, config, args.job, tick, SystemClock().now(), daemon=daemon)

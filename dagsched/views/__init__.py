@@ -6,4 +6,5 @@ rows.py      runs, attempts and events      coming.py   ticks to come
 status.py    the daemon and every job       names.py    what a person types → the job or run that is meant
 whole.py     one run with all its parts     times.py    what a person types → lengths and instants
 graphs.py    who waits for whom             force.py    the configuration in force
+values.py    rows → values again
 """

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from dagsched.graph import Graph
-from dagsched.model import Config, Job, JobMark, format_instant
+from dagsched.model import Config, Job, JobMark, format_instant, parse_instant
 from dagsched.triggers import dst_note, local, trigger_of
 from dagsched.triggers.calendars import days_off
 from dagsched.triggers.windows import opening
@@ -137,6 +137,11 @@ def coming_row(coming: Coming) -> dict[str, str]:
         "local": coming.local.isoformat(),
         "note": coming.note,
     }
+
+
+def coming_of(row: Mapping[str, str]) -> Coming:
+    """Return the coming tick that such a row tells of; its local time has an offset and no zone's name."""
+    return Coming(row["job"], parse_instant(row["tick"]), datetime.fromisoformat(row["local"]), row["note"])
 
 
 def in_utc(moment: datetime) -> str:

@@ -12,11 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dagsched.model import ACTIVE, Config, ConfigVersion, JobMark, Request, Run, RunState, format_instant
+from dagsched.model import ACTIVE, Config, ConfigVersion, JobMark, Request, Run, RunState, format_instant, parse_instant
 from dagsched.stores.contract import Store
-from dagsched.views.coming import Ahead, Coming
+from dagsched.views.coming import Ahead, Coming, coming_of
 from dagsched.views.rows import run_row
 from dagsched.views.times import instant_or_none
+from dagsched.views.values import instant_of, run_of
 
 _MOST_URGENT = (RunState.RUNNING, RunState.RETRYING, RunState.QUEUED, RunState.WAITING)
 
@@ -175,3 +176,38 @@ def job_row(line: JobLine) -> dict[str, Any]:
 def next_row(coming: Coming) -> dict[str, str]:
     """Return a coming tick without its job."""
     return {"tick": format_instant(coming.tick), "local": coming.local.isoformat(), "note": coming.note}
+
+
+def status_of(document: Mapping[str, Any], now: datetime) -> Status:
+    """Return the status that `status_doc` told, elsewhere."""
+    daemon, config = document["daemon"], document["config"]
+    version = None
+    if config is not None:
+        files = dict.fromkeys(config["files"], "")
+        version = ConfigVersion(
+            config["number"], parse_instant(config["applied"]), config["digest"], files, config["summary"]
+        )
+    requests = [
+        Request(0, parse_instant(row["time"]), row["verb"], row["body"]) for row in document["requests"]
+    ]
+    return Status(
+        Path(document["state_dir"]),
+        now,
+        {**daemon, "running": daemon["runs"]} if daemon["running"] else None,
+        version,
+        [_line_of(row) for row in document["jobs"]],
+        requests,
+    )
+
+
+def _line_of(row: Mapping[str, Any]) -> JobLine:
+    coming = row["next"]
+    return JobLine(
+        row["job"],
+        row["enabled"],
+        instant_of(row["paused"]),
+        run_of(row["last"]) if row["last"] else None,
+        coming_of({"job": row["job"], **coming}) if coming else None,
+        row["counts"],
+        row["removed"],
+    )

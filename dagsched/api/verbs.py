@@ -1,0 +1,58 @@
+"""The verbs that can be asked for over HTTP: the table that server and command line share. A new verb is one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagsched.api.access import Role
+
+API = "/api/v1"
+
+FLAG: Mapping[str, Any] = {"type": "boolean", "default": False}
+INSTANT: Mapping[str, Any] = {"type": "string", "format": "date-time", "minLength": 20, "maxLength": 40}
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb as a POST route.
+
+    `path` is below /api/v1; a name in its braces goes into the body of the verb. `fields`: what else the body may
+    hold, JSON Schema by name. `required`: which of them must be there. `keyed`: whether `Idempotency-Key` is heeded.
+    """
+
+    name: str
+    path: str
+    role: Role
+    words: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    keyed: bool = False
+
+
+VERBS = (
+    Verb(
+        "trigger",
+        "/jobs/{job}/trigger",
+        Role.OPERATOR,
+        "Run a job now; what keeps it from starting is in `blocked`.",
+        {"params": {"type": "object"}, "with_upstream": FLAG, "only": FLAG},
+        keyed=True,
+    ),
+    Verb("pause", "/jobs/{job}/pause", Role.OPERATOR, "Let a job's ticks pass until it is resumed."),
+    Verb("resume", "/jobs/{job}/resume", Role.OPERATOR, "End a pause."),
+    Verb("cancel", "/runs/{run}/cancel", Role.OPERATOR, "Stop a run for good."),
+    Verb("rerun", "/runs/{run}/rerun", Role.OPERATOR, "Run an ended run again.", {"downstream": FLAG}),
+    Verb("ack", "/runs/{run}/ack", Role.OPERATOR, "Acknowledge a failed run."),
+    Verb("reload", "/reload", Role.OPERATOR, "Have the job files read again now."),
+    Verb(
+        "prune",
+        "/prune",
+        Role.ADMIN,
+        "Delete runs that ended before an instant.",
+        {"before": INSTANT},
+        required=("before",),
+    ),
+    Verb("stop", "/stop", Role.ADMIN, "Stop the daemon.", {"handover": FLAG}),
+)

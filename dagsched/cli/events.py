@@ -9,16 +9,21 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
 
-from dagsched.cli.far import looking
+from dagsched.cli.far import looking, url_of
 from dagsched.cli.output import print_rows, printable
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, count
+from dagsched.cli.places import state_dir
 from dagsched.cli.reading import FOLLOW_S
+from dagsched.errors import DagschedError
 from dagsched.model import EventRow, format_instant
 from dagsched.stores.contract import Store
 from dagsched.views.rows import event_row
 
 PAGE = 1000
+AGAIN_S = 1.0
 
 
 def arguments(parser: Parser) -> None:
@@ -37,14 +42,46 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _print_events(args: argparse.Namespace) -> None:
-    async with looking(args) as store:
-        async for page in pages(store, args.since, args.job, follow=args.follow):
+    async with looking(args) as store, _waiting(args) as wait:
+        async for page in pages(store, args.since, args.job, follow=args.follow, wait=wait):
             if args.json:
                 print_rows(event_row(event) for event in page)
             else:
                 for event in page:
                     print(event_line(event))
             sys.stdout.flush()
+
+
+@asynccontextmanager
+async def _waiting(args: argparse.Namespace) -> AsyncIterator[Callable[[float], Awaitable[object]]]:
+    """Give a wait that ends early when a daemon here says that there is news; without one it is a pause."""
+    if not args.follow or url_of(args) is not None:
+        yield asyncio.sleep
+        return
+    news = asyncio.Event()
+    hearing = asyncio.ensure_future(_hear(state_dir(args), news))
+
+    async def wait(pause_s: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(news.wait(), pause_s)
+        news.clear()
+
+    try:
+        yield wait
+    finally:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def _hear(home: Path, news: asyncio.Event) -> None:
+    from dagsched.api.client import watch
+
+    while True:
+        with suppress(DagschedError, OSError):
+            async with aclosing(watch(home)) as numbers:
+                async for _ in numbers:
+                    news.set()
+        await asyncio.sleep(AGAIN_S)
 
 
 async def pages(

@@ -112,6 +112,7 @@ def test_a_session_secret_is_no_token_and_a_token_no_session(caller: Caller) -> 
 def test_a_link_logs_a_browser_in_once(caller: Caller) -> None:
     url = json.loads(caller.daemon.ask("open", "--json", "--role", "operator"))["url"]
     with httpx.Client(base_url=caller.url, timeout=20) as browser:
+        assert browser.head(url).status_code == 200
         first = browser.get(url)
         assert first.status_code == 303
         cookie = first.headers["set-cookie"].lower()

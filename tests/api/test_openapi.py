@@ -78,7 +78,7 @@ def test_no_request_makes_the_server_fail(tried: Caller, path: str) -> None:
     names = {"job": "extract", "run": tried.get("/runs?job=extract")["items"][-1]["run"]}
     turns = count()
     document = schemathesis.openapi.from_dict({**written(), "servers": [{"url": tried.url}]})
-    for method, operation in document[path].items():
+    for operation in document[path].values():
 
         @given(case=operation.as_strategy())
         @settings(
@@ -94,9 +94,9 @@ def test_no_request_makes_the_server_fail(tried: Caller, path: str) -> None:
             if next(turns) % 2:
                 case.path_parameters = {name: names[name] for name in case.path_parameters or {}}
             answer = case.call(base_url=tried.url, headers=bearer(tried.token), timeout=30)
-            assert answer.status_code < 500, f"{method} {path}: {answer.status_code} {answer.text}"
+            assert answer.status_code < 500, f"{case.method} {path}: {answer.status_code} {answer.text}"
             if answer.status_code >= 400:
-                assert answer.headers["content-type"] == ["application/problem+json"] or method == "head"
+                assert answer.headers["content-type"] == ["application/problem+json"]
             case.validate_response(answer, checks=_checks())
 
         send()

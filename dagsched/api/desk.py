@@ -25,7 +25,7 @@ log = logging.getLogger("dagsched.api")
 STREAMS_MAX = 100
 # A flood of refusals must not fill the store: that many rows at once, then one for each REFUSAL_S.
 REFUSALS_AT_ONCE = 20
-REFUSAL_S = 10.0
+REFUSAL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,10 @@ def _create(args: argparse.Namespace, access: Access) -> int:
     life = parse_length(args.expires) if args.expires else None
     if not args.name.isprintable() or len(args.name) > 100:
         raise UsageError("--name is at most 100 printable characters")
-    entry, secret = access.create("token", ROLES[args.role], SystemClock().now(), name=args.name, life=life)
+    try:
+        entry, secret = access.create("token", ROLES[args.role], SystemClock().now(), name=args.name, life=life)
+    except OverflowError:
+        raise UsageError(f"--expires {args.expires}: no calendar goes that far; leave it out for no end") from None
     if args.json:
         print_json({"token": secret, **_row(entry)})
     else:

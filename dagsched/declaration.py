@@ -98,9 +98,10 @@ class Dependency(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """When a job is due; exactly one of `cron`, `every`, `at` is given.
+    """When a job is due; exactly one of `cron`, `every`, `at`, `event` is given.
 
-    `at` is local wall time when naive, else an instant. `start` and `end` are instants, both included.
+    `at` is local wall time when naive, else an instant. `event`: names; the job is
+    due whenever one of them is emitted. `start` and `end` are instants, both included.
     `gap` and `fold` override the reading of DST changes (`dst: {gap: run|skip, overlap: first|both}`), None
     leaves it to the class of the expression. `days` settles a starred step beside a weekday.
     `max_runs` counts runs that this schedule started.
@@ -109,6 +110,7 @@ class Schedule(NamedTuple):
     cron: tuple[str, ...] = ()
     every: timedelta | None = None
     at: datetime | None = None
+    event: tuple[str, ...] = ()
     timezone: str = "UTC"
     start: datetime | None = None
     end: datetime | None = None

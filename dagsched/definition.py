@@ -114,7 +114,9 @@ def _instant(value: str | None) -> datetime | None:
 def _schedule(data: Mapping[str, Any] | None) -> Schedule | None:
     if data is None:
         return None
-    readers: dict[str, Any] = {"cron": tuple, "every": _length, "at": _instant, "start": _instant, "end": _instant}
+    readers: dict[str, Any] = {
+        "cron": tuple, "event": tuple, "every": _length, "at": _instant, "start": _instant, "end": _instant,
+    }  # fmt: skip
     return Schedule(**{key: readers.get(key, _same)(value) for key, value in data.items()})
 
 

@@ -42,7 +42,10 @@ from dagsched.declaration import (
 __all__ = [
     "ACTIVE",
     "BAD",
+    "EMISSIONS_MAX",
     "EMPTY",
+    "EVENT",
+    "EVENT_DATA",
     "LEFT_OUT",
     "LIVE",
     "OK",
@@ -53,6 +56,7 @@ __all__ = [
     "Config",
     "ConfigVersion",
     "Dependency",
+    "Emission",
     "EventRow",
     "Exit",
     "Job",
@@ -112,6 +116,13 @@ BAD = frozenset({RunState.FAILED, RunState.UPSTREAM_FAILED, RunState.CANCELLED})
 LEFT_OUT = frozenset({RunState.SKIPPED, RunState.MISSED})
 
 
+EVENT, EVENT_DATA = "DAGSCHED_EVENT", "DAGSCHED_EVENT_DATA"
+"""What a run made by an event is told besides its parameters, and kept with them: no parameter can have such a name."""
+
+EMISSIONS_MAX = 10_000
+"""So many ids of emitted events are remembered, the newest."""
+
+
 class Outcome(StrEnum):
     """What an attempt ended with."""
 
@@ -131,6 +142,7 @@ class Origin(StrEnum):
     UPSTREAM = "upstream"
     MANUAL = "manual"
     ONCE = "once"
+    EVENT = "event"
     BACKFILL = "backfill"
 
 
@@ -269,6 +281,14 @@ class ConfigVersion(NamedTuple):
     digest: str
     files: Mapping[str, str]
     summary: str = ""
+
+
+class Emission(NamedTuple):
+    """An event that was emitted under an `id` of its sender's choice, and the tick it made; never is one made twice."""
+
+    event: str
+    id: str
+    tick: datetime
 
 
 class Request(NamedTuple):

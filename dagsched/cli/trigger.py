@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, did_you_mean
 from dagsched.cli.remote import act, job_meant, report
 from dagsched.errors import Refused, UsageError
-from dagsched.model import Config, Param
+from dagsched.handlers.params import typed
+from dagsched.model import Config
 
 
 def arguments(parser: Parser) -> None:
@@ -53,7 +53,7 @@ async def _trigger(args: argparse.Namespace) -> int:
 
 def _check(params: Mapping[str, Any], job: str, config: Config) -> None:
     """Raise UsageError for parameters that the job would refuse, whether a daemon runs now or later."""
-    from dagsched.control import checked_params
+    from dagsched.handlers.params import checked_params
 
     try:
         checked_params(config.jobs[job], params)
@@ -75,14 +75,5 @@ def read_params(pairs: list[str], job: str, config: Config | None) -> dict[str, 
             raise UsageError(f"--param {pair!r}: write it as name=value")
         if declared is not None and name not in declared:
             raise UsageError(f"job {job!r} has no parameter {name!r}{did_you_mean(name, declared)}")
-        values[name] = text if declared is None else _typed(text, declared[name])
+        values[name] = text if declared is None else typed(text, declared[name])
     return values
-
-
-def _typed(text: str, param: Param) -> Any:
-    if param.schema.get("type", "string") == "string":
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

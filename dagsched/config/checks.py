@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
 from dagsched.config.build import Entry
+from dagsched.config.eventual import check_event_schedule
 from dagsched.config.explain import Complaint, short, shown_value
 from dagsched.config.gates import check_calendar, check_when, check_window
 from dagsched.config.looks import Looks
@@ -94,6 +95,8 @@ def check_part(part: Part, view: View, report: Report) -> None:
             check_window(entry, midnight_of(view.now), report)
         if job.schedule is not None:
             looks.tell(entry, report)
+            if job.schedule.event:
+                check_event_schedule(entry, report)
 
 
 def _say(
@@ -192,6 +195,26 @@ def _check_edge(
     entry: Entry, other: Entry, match: Match, path: tuple[str | int, ...], view: View, report: Report
 ) -> None:
     job, upstream = entry.job, other.job
+    if match is Match.ALL and job.schedule is not None and job.schedule.event:
+        _say(
+            report,
+            entry,
+            "E207",
+            path,
+            f"'{job.id}' runs on events, so match: all has no window",
+            "all means every tick of the upstream since this job's previous schedule tick, and events make none",
+            "use match: latest",
+        )
+    if match is Match.ALL and upstream.schedule is not None and upstream.schedule.event:
+        _say(
+            report,
+            entry,
+            "W231",
+            path,
+            f"match: all does not see the runs of '{upstream.id}', which runs on events",
+            "all counts ticks of schedules; ticks of events are no part of any window",
+            "use match: latest, or give the upstream a schedule by time",
+        )
     if match is Match.ALL and job.schedule is None and not _had_schedule(entry):
         _say(
             report,
@@ -393,7 +416,7 @@ def _check_params(entry: Entry, report: Report) -> None:
     for name, param in job.params.items():
         validator = _validator(entry, name, param, report)
         if param.default is None:
-            if job.schedule is not None or job.depends_on:
+            if job.depends_on if job.schedule is None else not job.schedule.event:
                 _say(
                     report,
                     entry,

@@ -179,7 +179,7 @@ def _fix(error: Any, code: str) -> str:
     if code == "E108":
         return "write run: for a command, or handler: with with: for anything else; exactly one of them"
     if code == "E109":
-        return "keep exactly one of cron, every, at; split the job if you need more"
+        return "keep exactly one of cron, every, at, event; split the job if you need more"
     if error.validator == "enum":
         meant = nearest(str(value), map(str, error.validator_value))
         return f"did you mean '{meant}'?" if meant else f"write one of {', '.join(map(str, error.validator_value))}"

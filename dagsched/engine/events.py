@@ -85,6 +85,20 @@ class TriggerRequested(NamedTuple):
     only: bool = False
 
 
+class EventEmitted(NamedTuple):
+    """Something outside has happened that jobs may be scheduled on.
+
+    `data` is JSON-able; `params`: by job, what of it the job takes as parameters, checked. `id` "": none was given;
+    else a second emission of `event` with the same id makes nothing.
+    """
+
+    now: datetime
+    event: str
+    data: Mapping[str, Any] = EMPTY
+    id: str = ""
+    params: Mapping[str, Mapping[str, Any]] = EMPTY
+
+
 class OnceRequested(NamedTuple):
     """One tick for exactly `jobs` (`run --once`)."""
 

@@ -31,9 +31,12 @@ from dagsched.engine.waiting import WaitingRoom
 from dagsched.errors import Refused, Unknown
 from dagsched.model import (
     EMPTY,
+    EVENT,
+    EVENT_DATA,
     LIVE,
     Attempt,
     Config,
+    Emission,
     Exit,
     Job,
     JobMark,
@@ -88,12 +91,14 @@ class Plan:
         config_number: int,
         definitions: Mapping[str, Job] = EMPTY,
         starts: Iterable[Start] = (),
+        emissions: Iterable[Emission] = (),
     ) -> None:
         """Take up what the store holds; call once, on a new plan, before any event.
 
         `definitions`: hash → job of the open `attempts`, so that they go on holding the slots they started with,
         also if their job was changed or removed since; those left out are taken to be as the configuration says.
         `starts`: those that rate limits still count.
+        `emissions`: oldest first.
         """
         book = self.book
         if config is not None:
@@ -102,6 +107,7 @@ class Plan:
             book.ledger.put(run)
         book.marks = {mark.job: mark for mark in marks}
         book.open_attempts = {(attempt.job, attempt.tick): attempt for attempt in attempts}
+        book.emissions = {(each.event, each.id): each.tick for each in emissions}
         book.last_event, book.last_seen = last_event, last_seen
         if last_seen is not None:
             book.now = last_seen
@@ -369,6 +375,21 @@ class Plan:
             patient=True, only=True, asked_for=True, params=event.params,
         )  # fmt: skip
 
+    def _event_emitted(self, event: events.EventEmitted) -> None:
+        key = (event.event, event.id)
+        if event.id and key in self.book.emissions:
+            self.book.note("event.repeated", reason=f"{event.event} with the id {event.id!r} was emitted before")
+            return
+        # What is due already comes first, as at a trigger.
+        self.ticks.make_due()
+        told = {EVENT: event.event, EVENT_DATA: dict(event.data)}
+        listeners = self.ticks.listeners(event.event)
+        detail = {"event": event.event, "id": event.id, "data": dict(event.data), "jobs": listeners}
+        self.book.note("event.emitted", reason=event.event, detail=detail)
+        tick = self.ticks.make_event(listeners, event.params, told)
+        if event.id:
+            self.book.save_emission(Emission(*key, tick))
+
     def _once_requested(self, event: events.OnceRequested) -> None:
         enabled = [id for id in event.jobs if self.book.jobs[id].enabled]
         disabled = [id for id in event.jobs if not self.book.jobs[id].enabled]
@@ -454,7 +475,8 @@ class Plan:
 
     def wake_at(self) -> datetime | None:
         """Return the next instant at which time alone changes something, None if nothing is to come."""
-        wakes = (self.ticks.wake_at(), self.seats.wake_at(), self.deadlines.wake_at())
+        ends = self.ticks.deaf_at() if self.waiting.unmatched() else None
+        wakes = (self.ticks.wake_at(), self.seats.wake_at(), self.deadlines.wake_at(), ends)
         return min((at for at in wakes if at is not None), default=None)
 
     def is_idle(self) -> bool:
@@ -477,6 +499,7 @@ _HANDLERS: dict[type[events.Event], Callable[[Plan, Any], None]] = {
     events.AttemptFinished: Plan._attempt_finished,
     events.TriggerRequested: Plan._trigger_requested,
     events.OnceRequested: Plan._once_requested,
+    events.EventEmitted: Plan._event_emitted,
     events.CancelRequested: Plan._cancel_requested,
     events.RerunRequested: Plan._rerun_requested,
     events.PauseRequested: Plan._pause_requested,

@@ -143,7 +143,8 @@ def _reopen_below(book: Book, waiting: WaitingRoom, ticks: Ticks, first: Run, *,
 
 
 def _is_newest_only(job: Job) -> bool:
-    return job.schedule is not None and job.catchup is not Catchup.ALL
+    # Each event has its own data, and no later one stands for it.
+    return job.schedule is not None and job.catchup is not Catchup.ALL and not job.schedule.event
 
 
 def _stopped(

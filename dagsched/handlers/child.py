@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagsched.errors import HandlerError
-from dagsched.handlers.launch import as_text
 from dagsched.handlers.outputs import render
+from dagsched.handlers.params import as_text
 from dagsched.handlers.table import find
 
 

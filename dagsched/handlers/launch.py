@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from dagsched.errors import HandlerError
 from dagsched.handlers import shell
+from dagsched.handlers.params import event_of, params_env, params_of
 from dagsched.handlers.table import BUILT_IN
 from dagsched.model import Job, Run, format_instant
 
@@ -95,25 +96,6 @@ def traceparent(run: str, attempt: int) -> str:
     return f"00-{_digest(run, 32)}-{_digest(f'{run}/{attempt}', 16)}-01"
 
 
-def params_of(job: Job, run: Run) -> dict[str, Any]:
-    """Return the run's parameters, defaults filled in."""
-    defaults = {name: param.default for name, param in job.params.items() if param.default is not None}
-    return {**defaults, **run.params}
-
-
-def params_env(job: Job, run: Run) -> dict[str, str]:
-    """Return the parameters as DAGSCHED_PARAM_…: text as it is, anything else as JSON."""
-    return {
-        "DAGSCHED_PARAM_" + re.sub(r"[^A-Z0-9]", "_", name.upper()): as_text(value)
-        for name, value in params_of(job, run).items()
-    }
-
-
-def as_text(value: Any) -> str:
-    """Return text as it is and any other value as JSON; raises TypeError on what JSON cannot say."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _argv(job: Job) -> tuple[str, ...]:
     if job.handler != "shell":
         return (sys.executable, "-m", "dagsched.handlers.child", job.handler)
@@ -158,6 +140,7 @@ def _context(job: Job, run: Run, attempt: int, env: Mapping[str, str]) -> str:
             "with": job.with_,
             "params": params_of(job, run),
             "env": dict(env),
+            **({"event": event} if (event := event_of(run)) else {}),
         },
         default=_plain,
     )

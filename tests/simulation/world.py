@@ -27,7 +27,7 @@ from dagsched.stores import MemoryStore
 from dagsched.stores.contract import Batch
 from dagsched.stores.memory import MemoryState
 from tests.simulation.auditor import Auditor, Broken
-from tests.simulation.files import Files
+from tests.simulation.files import EVENTS, Files
 from tests.simulation.machine import Machine
 
 STARTS = (utc(2026, 3, 6), utc(2026, 3, 27), utc(2026, 4, 3), utc(2026, 10, 23), utc(2026, 10, 30))
@@ -337,8 +337,8 @@ class World:
     def be_asked(self) -> None:
         """Have a person do something."""
         self.after(self._soon(1.2), self.be_asked)
-        verbs = (self._trigger, self._trigger, self._cancel, self._rerun, self._rerun, self._pause, self._resume,
-                 self._resume, self._ack, self._edit, self._edit)  # fmt: skip
+        verbs = (self._trigger, self._trigger, self._emit, self._emit, self._cancel, self._rerun, self._rerun,
+                 self._pause, self._resume, self._resume, self._ack, self._edit, self._edit)  # fmt: skip
         self.rng.choice(verbs)()
 
     def _trigger(self) -> None:
@@ -350,6 +350,11 @@ class World:
         self.ask("trigger", partial(
             events.TriggerRequested, job=job, with_upstream=how == "with_upstream", only=how == "only"
         ))  # fmt: skip
+
+    def _emit(self) -> None:
+        event, id = self.rng.choice(EVENTS), self.rng.choice(("", "1", "2", "3"))
+        self.note("verb", f"emit {event} {id}")
+        self.ask("emit", partial(events.EventEmitted, event=event, id=id, data={"n": self.rng.randint(1, 9)}))
 
     def _cancel(self) -> None:
         run = self._some_run(live=True)

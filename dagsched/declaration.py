@@ -191,6 +191,7 @@ class Param(NamedTuple):
 class Job(NamedTuple):
     """A declaration, with every default filled in.
 
+    `secrets`: environment variable → where its value is (`env:X`, `file:/path`, `credential:name`), never the value.
     `run` is shell text (str), an argv (tuple) or None when `handler` is not `shell`. `max_active_runs` None
     means no limit; `catchup_window` None no age limit. `timezone` (IANA) is that of the local times people and
     commands are shown; a schedule carries the one it is read in. `priority`: -100 to 100, higher first. `position` is
@@ -207,6 +208,7 @@ class Job(NamedTuple):
     with_: Mapping[str, Any] = EMPTY
     env: Mapping[str, str | OutputRef] = EMPTY
     params: Mapping[str, Param] = EMPTY
+    secrets: Mapping[str, str] = EMPTY
     cwd: str | None = None
     shell: str | None = None
     user: str | None = None

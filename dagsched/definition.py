@@ -145,6 +145,7 @@ _READERS: dict[str, Any] = {
     "with_": MappingProxyType,
     "env": _env,
     "params": lambda data: MappingProxyType({key: Param(**value) for key, value in data.items()}),
+    "secrets": MappingProxyType,
     "retry": _retry,
     "rate_limit": lambda value: None if value is None else RateLimit(value["starts"], timedelta(seconds=value["per"])),
     "window": lambda value: tuple(Window(**{**each, "days": tuple(each.get("days", ()))}) for each in value),

@@ -25,6 +25,7 @@ from dagsched.config.looks import Looks
 from dagsched.config.meeting import ever_meet
 from dagsched.config.part import Part
 from dagsched.config.report import Report, where
+from dagsched.config.secrets import check_secret_uses, check_secrets
 from dagsched.declaration import Calendar, Catchup, Job, Match, OutputRef, Param
 from dagsched.errors import CycleFound
 from dagsched.graph import Graph
@@ -77,6 +78,10 @@ def check_part(part: Part, view: View, report: Report) -> None:
             _check_outputs(entry, report)
         if job.params:
             _check_params(entry, report)
+        if job.secrets:
+            check_secrets(entry, report)
+        if job.handler == "http":
+            check_secret_uses(entry, report)
         if job.catchup is Catchup.NONE and job.catchup_window is not None:
             _say(
                 report,

@@ -124,6 +124,9 @@ def _sentence(error: Any, path: Path) -> tuple[str, str]:
         return "E303", f"{shown} is no length of time"
     if keyword in ("type", "pattern") and title == "instant":
         return "E305", f"{shown} is no date and time"
+    if title == "secret reference":
+        # Somebody may have written the secret itself.
+        return "E140", f"the value of {name} is no reference to a secret"
     if keyword == "type":
         return "E103", f"{name} must be {_type_words(value)}, not {kind_of(error.instance)}"
     if keyword == "enum":

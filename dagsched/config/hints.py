@@ -34,6 +34,7 @@ PEER_WORDS: dict[str, str] = {
     "disabled": "enabled", "suspend": "enabled", "paused": "enabled", "queue": "pool", "resource": "pool",
     "triggerRule": "trigger_rule", "run_as": "user", "label": "tags", "labels": "tags", "desc": "description",
     "events": "schedule: {event: ...}", "event": "schedule: {event: ...}", "sensor": "schedule: {event: ...}",
+    "secret": "secrets", "credentials": "secrets", "envFrom": "secrets", "connections": "secrets",
     "name": "description", "splay": "jitter", "random_delay": "jitter", "uri": "url", "data": "body",
     "rate": "rate_limit", "rateLimit": "rate_limit",
     "ratelimit": "rate_limit", "throttle": "rate_limit", "priority_weight": "priority", "weight": "priority",

@@ -151,7 +151,7 @@ def _dropped(refused: Iterable[Complaint]) -> dict[str, Dropped]:
         if len(path) > 2 and path[0] == "jobs":
             id, key = str(path[1]), str(path[2])
             keys.setdefault(id, set())
-            if key in ("depends_on", "env", "params") and len(path) > 3:
+            if key in ("depends_on", "env", "secrets", "params") and len(path) > 3:
                 parts.setdefault(id, set()).add((key, path[3]))
             else:
                 keys[id].add(key)

@@ -24,7 +24,8 @@ from dagsched.engine.commands import Command, StartAttempt, StopAttempt
 from dagsched.errors import DagschedError, HandlerError, Refused, StoreError, StoreUnavailable
 from dagsched.executor import Exited, Inventory, Remark, Report, SpawnerGone, Started
 from dagsched.handlers import Launch, launch
-from dagsched.model import Config, EventRow, Exit, Job, Outcome, OutputRef, Run, format_step
+from dagsched.handlers.secrets import resolved
+from dagsched.model import EMPTY, Config, EventRow, Exit, Job, Outcome, OutputRef, Run, format_step
 from dagsched.stores.contract import Batch, Store
 
 log = logging.getLogger("dagsched.daemon")
@@ -389,7 +390,9 @@ def recovered(now: datetime, inventory: Inventory) -> events.Recovered:
 
 
 def _launch(act: StartAttempt, grace_s: float) -> Launch:
-    return launch(act.job, act.run, act.run.attempts, env=_env(act.job, act.outputs), grace_s=grace_s)
+    secrets = resolved(act.job.secrets) if act.job.secrets else EMPTY
+    env = _env(act.job, act.outputs)
+    return launch(act.job, act.run, act.run.attempts, env=env, secrets=secrets, grace_s=grace_s)
 
 
 def _env(job: Job, outputs: Any) -> dict[str, str]:

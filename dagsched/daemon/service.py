@@ -33,6 +33,7 @@ from dagsched.engine import events
 from dagsched.errors import ConfigInvalid, IntegrityBroken, Refused, StoreError, StoreHeld, StoreUnavailable, Unknown
 from dagsched.executor import Executor
 from dagsched.graph import Graph
+from dagsched.handlers.secrets import exposed_files, hidden_variables
 from dagsched.model import Config, EventRow, Origin, RunState, format_instant
 from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import open_store
@@ -107,6 +108,7 @@ class Daemon:
         self._is_up = False
         self._starting: asyncio.Future[None] | None = None
         self._early_signals: list[signal.Signals] = []
+        self._exposed: set[str] = set()
 
     # ------------------------------------------------------------ the daemon
 
@@ -238,6 +240,7 @@ class Daemon:
 
     async def _take_up(self) -> None:
         """Learn what became of the attempts, and put the configuration in force."""
+        self._guard_secrets(self.config)
         inventory = await self.executor.connect()
         self.loop.tell(recovered(self.clock.now(), inventory))
         await self._turning(self._apply_config(self.config, self.number))
@@ -384,6 +387,7 @@ class Daemon:
                 await self._note_rejected(errors)
             changed = reading.config is not None and reading.config.digest != self.config.digest
             if changed and reading.config is not None:
+                self._guard_secrets(reading.config)
                 await self._apply_config(reading.config, self.number + 1)
                 self.config, self.number = reading.config, self.number + 1
             self._systemd.ready(self._status_line())
@@ -409,6 +413,15 @@ class Daemon:
             rows = await rows_for_edit(self.store, self.loop.plan, config, self.clock.now())
             starts = await starts_for_edit(self.store, self.loop.plan, config, self.clock.now())
             await self.loop.ask(lambda now: events.ConfigApplied(now, config, number, rows, starts))
+
+    def _guard_secrets(self, config: Config) -> None:
+        """Keep secrets of the scheduler's environment from all but those who declare them; warn of files for all."""
+        jobs = config.jobs.values()
+        self.executor.hide(hidden_variables(jobs))
+        exposed = set(exposed_files(jobs))
+        for path in sorted(exposed - self._exposed):
+            log.warning("everybody on this machine may read the secret in %s: chmod o-r %s", path, path)
+        self._exposed = exposed
 
     async def _note_rejected(self, errors: Sequence[Problem]) -> None:
         assert self.job_files is not None

@@ -62,6 +62,24 @@ JOB_PROBLEMS = {
     "a schedule that is a number": ("run: x\nschedule: 5", ["E103 4:15-16"]),
     "an empty schedule": ("run: x\nschedule: {}", ["E109 4:5-13"]),
     "a schedule that says two things": ("run: x\nschedule: {every: 5m, at: 2027-01-01}", ["E109 4:5-13"]),
+    "secrets by reference": (
+        "run: x\nsecrets: {A: 'env:B', C: 'file:/run/x', D: 'credential:k.y'}",
+        [],
+    ),
+    "secrets that are none": (
+        "run: x\nsecrets: {A: hunter2, B: 'file:relative', C: 'vault:x', D: 5, 1E: 'env:B'}",
+        ["E140 4:18-25", "E140 4:30-45", "E140 4:50-59", "E140 4:64-65", "E105 4:67-69"],
+    ),
+    "a secret that is a variable of env": ("run: x\nenv: {A: b}\nsecrets: {A: 'env:B'}", ["E141 5:15-16"]),
+    "a secret with a reserved name": ("run: x\nsecrets: {DAGSCHED_X: 'env:B'}", ["E111 4:15-25"]),
+    "a setting that names no secret of the job": (
+        "handler: http\nsecrets: {TOKEN: 'env:B'}\nwith: {url: 'http://x', headers: {A: {secret: TOKN}}}",
+        ["E142 5:51-55"],
+    ),
+    "a process used again that has secrets": (
+        "handler: python\nsecrets: {A: 'env:B'}\nwith: {function: 'm:f', reuse: true}",
+        ["W232 5:29-34"],
+    ),
     "an event beside a cron expression": ("run: x\nschedule: {event: x, cron: '@daily'}", ["E109 4:5-13"]),
     "an event whose name has a space": ("run: x\nschedule: {event: a b}", ["E105 4:23-26"]),
     "one of several events without a name": ("run: x\nschedule: {event: [a, '']}", ["E105 4:27-29"]),
@@ -345,3 +363,9 @@ def test_every_problem_in_these_tables_has_a_reason_and_a_fix():
     problems = [problem for text in texts for problem in load_text(text).problems]
     assert [problem.message for problem in problems if not (problem.why and problem.fix and problem.excerpt)] == []
     assert {problem.code for problem in problems} <= CODES.keys()
+
+
+def test_a_secret_that_was_written_down_is_not_shown_again():
+    (problem,) = load_text(file_of("run: x\nsecrets: {A: hunter2}")).problems
+    assert problem.code == "E140"
+    assert "hunter2" not in "".join(map(str, problem))

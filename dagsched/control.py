@@ -20,7 +20,7 @@ from dagsched.engine.commands import Command, RecordEvent
 from dagsched.engine.why import Answer, blocking, explain_no_row, explain_run
 from dagsched.errors import Refused, Unknown
 from dagsched.graph import Graph
-from dagsched.handlers.params import checked_params, params_from_event
+from dagsched.handlers.params import checked_params, missing_params, params_from_event
 from dagsched.model import (
     Config,
     Run,
@@ -86,6 +86,12 @@ class Control:
         id, plan = _text(body, "job"), self._daemon.loop.plan
         job = plan.book.jobs.get(id)
         params = checked_params(job, body.get("params") or {}) if job else {}
+        if job is not None and _flag(body, "with_upstream"):
+            for above in plan.book.graph.ancestors(id):
+                missing = missing_params(plan.book.jobs[above], {})
+                if missing:
+                    words = f"{above} needs a value for its parameter {missing[0]!r}"
+                    raise Refused(f"{words}, which only `dagsched trigger {above} --param {missing[0]}=…` can give")
 
         def make(now: datetime) -> events.Event:
             return events.TriggerRequested(now, id, params, _flag(body, "with_upstream"), _flag(body, "only"))

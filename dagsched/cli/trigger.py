@@ -61,7 +61,7 @@ def _check(params: Mapping[str, Any], job: str, config: Config) -> None:
         raise UsageError(str(error)) from None
 
 
-def read_params(pairs: list[str], job: str, config: Config | None) -> dict[str, Any]:
+def read_params(words: list[str], job: str, config: Config | None) -> dict[str, Any]:
     """Return `K=V` arguments as values of the types that the job declares; raises UsageError.
 
     What is declared as anything but text is read as JSON; a value that is none stays text, to be refused in the
@@ -69,11 +69,19 @@ def read_params(pairs: list[str], job: str, config: Config | None) -> dict[str, 
     """
     declared = config.jobs[job].params if config else None
     values: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--param {pair!r}: write it as name=value")
+    for name, text in pairs(words).items():
         if declared is not None and name not in declared:
             raise UsageError(f"job {job!r} has no parameter {name!r}{did_you_mean(name, declared)}")
         values[name] = text if declared is None else typed(text, declared[name])
     return values
+
+
+def pairs(words: list[str]) -> dict[str, str]:
+    """Return `K=V` arguments as texts by name; raises UsageError for one of another form."""
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--param {word!r}: write it as name=value")
+        found[name] = text
+    return found

@@ -100,10 +100,11 @@ class EventEmitted(NamedTuple):
 
 
 class OnceRequested(NamedTuple):
-    """One tick for exactly `jobs` (`run --once`)."""
+    """One tick for exactly `jobs` (`run --once`), with checked `params` by job."""
 
     now: datetime
     jobs: tuple[str, ...]
+    params: Mapping[str, Mapping[str, Any]] = EMPTY
 
 
 class CancelRequested(NamedTuple):

@@ -393,7 +393,7 @@ class Plan:
     def _once_requested(self, event: events.OnceRequested) -> None:
         enabled = [id for id in event.jobs if self.book.jobs[id].enabled]
         disabled = [id for id in event.jobs if not self.book.jobs[id].enabled]
-        self.ticks.make_manual(enabled, disabled, Origin.ONCE, {})
+        self.ticks.make_manual(enabled, disabled, Origin.ONCE, event.params)
 
     def _cancel_requested(self, event: events.CancelRequested) -> None:
         run = self._run(event.run)

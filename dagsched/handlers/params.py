@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -75,6 +75,22 @@ def checked_params(job: Job, given: object) -> Mapping[str, Any]:
     if missing:
         raise Refused(f"{job.id} needs a value for parameter {missing[0]!r}: --param {missing[0]}=…")
     return dict(given)
+
+
+def shared_params(jobs: Iterable[Job], given: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the parameters of several jobs that run together, by job: each takes what it declares of the texts given.
+
+    Raises Refused for a name that none declares, a value that does not fit, and one that is missing.
+    """
+    found = {job.id: (job, {name: typed(given[name], param) for name, param in job.params.items() if name in given})
+             for job in jobs}  # fmt: skip
+    known = {name for job, _ in found.values() for name in job.params}
+    for name in given:
+        if name not in known:
+            nearest = get_close_matches(name, sorted(known), 1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise Refused(f"no job that is to run has a parameter {name!r}{hint}")
+    return {id: dict(checked_params(job, params)) for id, (job, params) in found.items() if job.params}
 
 
 def params_from_event(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,13 @@ Verbs that were left in the store's inbox while no daemon ran are carried out at
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from dagsched.errors import Refused, Unknown
 from dagsched.graph import Graph
 from dagsched.handlers.params import checked_params, missing_params, params_from_event
 from dagsched.model import (
+    CALLED,
     Config,
     Run,
     format_instant,
@@ -39,6 +42,8 @@ log = logging.getLogger("dagsched.control")
 
 MILLISECOND = timedelta(milliseconds=1)
 ROWS_BELOW_MAX = 2000
+OUTCOME_PATIENCE_S = 20.0
+CALLED_LOOKED_AT = 20
 EVENT_NAME_MAX = 128
 EVENT_ID_MAX = 256
 # A run is told them in one environment variable, which the kernel lets have 128 KiB.
@@ -117,6 +122,51 @@ class Control:
             return events.EventEmitted(now, name, data, id, params)
 
         return dict(await daemon.loop.ask(make, lambda commands: _emitted(daemon, name, commands), request))
+
+    async def call(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Make a run as a step of the run `caller`, a workflow. Answer: `run`, and `stopping` when it is being ended.
+
+        One that an earlier attempt of the caller has made is the answer if it lives, or has succeeded.
+        """
+        id, caller = _text(body, "job"), self._run_name({"run": _text(body, "caller")})
+        daemon, plan = self._daemon, self._daemon.loop.plan
+        job = plan.book.jobs.get(id)
+        params = checked_params(job, body.get("params") or {}) if job else {}
+        waits, rows = _flag(body, "wait"), await called_by(daemon.store, caller)
+
+        def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
+            calling = daemon.loop.plan.book.ledger.get(parse_run_name(caller))
+            run = daemon.loop.plan.calls.known(calling, id, or_newest=True) if calling else None
+            assert run is not None, "it was there, or has been made"
+            return {"run": run.name, "stopping": bool(run.stopping)}
+
+        return dict(
+            await daemon.loop.ask(lambda now: events.RunCalled(now, id, caller, params, waits, rows), answer, request)
+        )
+
+    async def outcome(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Tell how a run stands once it is over, or as it is after a while: `state`, `reason`, `outputs`, `is_over`."""
+        key = parse_run_name(self._run_name(body))
+        loop = self._daemon.loop
+        over = loop.watch(key)
+        try:
+            row = await self._daemon.store.run(*key)
+            if row is not None and not row.state.is_terminal:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over, OUTCOME_PATIENCE_S)
+                row = await self._daemon.store.run(*key)
+        finally:
+            self._daemon.loop.unwatch(key, over)
+        if row is None:
+            raise Unknown("run", run_name(*key))
+        told = {"reason": row.reason, "outputs": dict(row.outputs), "is_over": row.state.is_terminal}
+        return {"run": row.name, "state": str(row.state), **told}
+
+    async def do_call(self, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry out what a workflow asks for, and no other verb."""
+        if verb not in ("call", "outcome"):
+            raise Refused(f"`dagsched run --once` takes no command to {verb}")
+        return await self._do(verb, body, None)
 
     async def cancel(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """End a run: at once if it has not started, else its attempt gets TERM, and KILL after the grace."""
@@ -207,6 +257,8 @@ class Control:
 _VERBS: Mapping[str, Verb] = {
     "trigger": Control.trigger,
     "emit": Control.emit,
+    "call": Control.call,
+    "outcome": Control.outcome,
     "cancel": Control.cancel,
     "rerun": Control.rerun,
     "pause": Control.pause,
@@ -305,6 +357,14 @@ def _held_for(daemon: Mapping[str, Any] | None) -> str:
     if daemon["stopping"]:
         return "the daemon is stopping"
     return "" if daemon["health"] == "ok" else f"the state cannot be written: {daemon['health']}"
+
+
+async def called_by(store: Store, caller: str) -> tuple[Run, ...]:
+    """Return the rows of the runs that a workflow's run has made: of those that are over, memory may know none."""
+    row = await store.run(*parse_run_name(caller))
+    names = [name for name in row.params.get(CALLED, ()) if name] if row is not None else []
+    found = [await store.run(*parse_run_name(name)) for name in names[-CALLED_LOOKED_AT:]]
+    return tuple(each for each in found if each is not None)
 
 
 async def rows_for_rerun(store: Store, config: Config, name: str) -> tuple[Run, ...]:

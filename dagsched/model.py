@@ -41,7 +41,10 @@ from dagsched.declaration import (
 
 __all__ = [
     "ACTIVE",
+    "AWAITED",
     "BAD",
+    "CALLED",
+    "CALLER",
     "EMISSIONS_MAX",
     "EMPTY",
     "EVENT",
@@ -119,6 +122,10 @@ LEFT_OUT = frozenset({RunState.SKIPPED, RunState.MISSED})
 EVENT, EVENT_DATA = "DAGSCHED_EVENT", "DAGSCHED_EVENT_DATA"
 """What a run made by an event is told besides its parameters, and kept with them: no parameter can have such a name."""
 
+CALLER, CALLED, AWAITED = "DAGSCHED_CALLER", "DAGSCHED_CALLED", "DAGSCHED_AWAITED"
+"""The same of runs that workflows make: which run made this one, which ones this one has made ("" parts a rerun from
+what was before it), and that the caller waits."""
+
 EMISSIONS_MAX = 10_000
 """So many ids of emitted events are remembered, the newest."""
 
@@ -143,6 +150,7 @@ class Origin(StrEnum):
     MANUAL = "manual"
     ONCE = "once"
     EVENT = "event"
+    WORKFLOW = "workflow"
     BACKFILL = "backfill"
 
 

@@ -80,11 +80,12 @@ def _is_path(word: str) -> bool:
 
 
 async def _run_daemon(args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View) -> int:
-    from dagsched.api import control_door
+    from dagsched.api import calls_door, control_door
     from dagsched.cli.trigger import pairs
     from dagsched.daemon import Daemon
 
-    daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots, doors=[control_door])
+    doors = [control_door if args.once is None else calls_door]
+    daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots, doors=doors)
     if args.once is not None:
         code = await daemon.run_once(args.once, pairs(args.param))
     else:

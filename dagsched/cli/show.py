@@ -18,7 +18,7 @@ from dagsched.cli.reading import reading
 from dagsched.cli.rows import attempt_row, duration_s, run_row
 from dagsched.cli.times import instant_or_none, length_text
 from dagsched.cli.zones import Zones, zones_of
-from dagsched.model import EVENT, EVENT_DATA, Attempt, Link, Run, format_instant, run_name
+from dagsched.model import CALLED, CALLER, EVENT, EVENT_DATA, Attempt, Link, Run, format_instant, run_name
 from dagsched.stores.contract import Store
 
 
@@ -73,6 +73,8 @@ def _as_json(whole: Whole) -> dict[str, Any]:
         "acknowledged": found.acked,
         "params": _given(found),
         "event": _event(found),
+        "caller": found.params.get(CALLER),
+        "called": _called(found),
         "outputs": dict(found.outputs),
         "definition": found.definition,
         "attempt_list": [attempt_row(attempt) for attempt in whole.attempts],
@@ -123,6 +125,8 @@ def _facts(whole: Whole) -> list[tuple[str, str]]:
         ("took", length_text(None if seconds is None else timedelta(seconds=seconds))),
         ("stand-in", run_name(found.job, found.stand_in) if found.stand_in else ""),
         ("event", _event_words(found)),
+        ("called by", found.params.get(CALLER, "")),
+        ("called", ", ".join(_called(found))),
         ("params", _pairs(_given(found))),
         ("outputs", _pairs(found.outputs)),
         ("note", ", ".join(filter(None, ("late" if found.late else "", "acknowledged" if found.acked else "")))),
@@ -141,6 +145,11 @@ def _given(found: Run) -> dict[str, Any]:
 def _event(found: Run) -> dict[str, Any] | None:
     """Return name and data of the event that the run came of."""
     return {"name": found.params[EVENT], "data": found.params.get(EVENT_DATA, {})} if EVENT in found.params else None
+
+
+def _called(found: Run) -> list[str]:
+    """Return the runs that a workflow has made as its step, the newest last."""
+    return [name for name in found.params.get(CALLED, ()) if name]
 
 
 def _event_words(found: Run) -> str:

@@ -35,6 +35,8 @@ PEER_WORDS: dict[str, str] = {
     "triggerRule": "trigger_rule", "run_as": "user", "label": "tags", "labels": "tags", "desc": "description",
     "events": "schedule: {event: ...}", "event": "schedule: {event: ...}", "sensor": "schedule: {event: ...}",
     "secret": "secrets", "credentials": "secrets", "envFrom": "secrets", "connections": "secrets",
+    "trigger_dag_id": "job", "flowId": "job", "subdag": "job", "call": "job", "workflow": "job", "path": "file",
+    "wait_for_completion": "wait", "transmitFailed": "wait",
     "name": "description", "splay": "jitter", "random_delay": "jitter", "uri": "url", "data": "body",
     "rate": "rate_limit", "rateLimit": "rate_limit",
     "ratelimit": "rate_limit", "throttle": "rate_limit", "priority_weight": "priority", "weight": "priority",

@@ -202,9 +202,15 @@ class Daemon:
         rest()
         self._is_up = True
         self._heed_early_signals()
-        await self._turning(self.loop.ask(lambda now: events.OnceRequested(now, tuple(wanted), params)))
-        while not self._is_over(until_idle=True):
-            await self._turn()
+        # Only workflows have something to ask of a daemon that takes no commands.
+        has_calls = any(loaded.config.jobs[id].handler == "workflow" for id in wanted)
+        doors = await self._open_doors() if has_calls else []
+        try:
+            await self._turning(self.loop.ask(lambda now: events.OnceRequested(now, tuple(wanted), params)))
+            while not self._is_over(until_idle=True):
+                await self._turn()
+        finally:
+            await self._close_doors(doors)
         await self._drop_unstarted()
         # Attempts of a dead daemon that still run are the next daemon's, not ours to wait for.
         self._handover = bool(self.loop.plan.running())

@@ -99,6 +99,20 @@ class EventEmitted(NamedTuple):
     params: Mapping[str, Mapping[str, Any]] = EMPTY
 
 
+class RunCalled(NamedTuple):
+    """The run `caller`, a workflow under way, wants a run of `job` as one step; `params` are checked.
+
+    `waits`: the caller's result will be that run's. `rows`: what the ledger holds of the runs it has called before.
+    """
+
+    now: datetime
+    job: str
+    caller: str
+    params: Mapping[str, Any] = EMPTY
+    waits: bool = True
+    rows: tuple[Run, ...] = ()
+
+
 class OnceRequested(NamedTuple):
     """One tick for exactly `jobs` (`run --once`), with checked `params` by job."""
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from dagsched.engine import events
 from dagsched.engine.book import Book, Edit
+from dagsched.engine.calls import Calls
 from dagsched.engine.commands import Command
 from dagsched.engine.lateness import Deadlines
 from dagsched.engine.ledger import Key
@@ -74,6 +75,7 @@ class Plan:
         self._foreign: set[Key] = set()
         self._ended: set[str] = set()
         self._readers = 0
+        self.calls = Calls(self.book)
         self._holds: set[str] = set()
         self._hold(_NO_CONFIG, True)
 
@@ -116,6 +118,7 @@ class Plan:
         if self.once:
             self._foreign = {run.key for run in book.ledger.all_live()}
         self.seats.gates.rates.learn(starts)
+        self.calls.restore(book.ledger.all_live())
         for key, attempt in book.open_attempts.items():
             row = book.ledger.get(key)
             if row is not None and row.state is RunState.RUNNING and attempt.definition in definitions:
@@ -157,9 +160,17 @@ class Plan:
     def _settle(self) -> None:
         self._end_what_nothing_can_match()
         self._judge()
+        self._dispatch()
+        while self.calls.abandoned:
+            for run, caller in self.calls.take_abandoned():
+                self._cancel(run, f"cancelled with {caller}")
+            self._judge()
+            self._dispatch()
+        self.deadlines.tell()
+
+    def _dispatch(self) -> None:
         while self.seats.dispatch():
             self._judge()
-        self.deadlines.tell()
 
     def _judge(self) -> None:
         while True:
@@ -185,6 +196,8 @@ class Plan:
             self.waiting.upstream_changed(run)
             self._ended.add(run.job)
             self._recount(run)
+            if self.calls:
+                self.calls.ended(run)
             return
         job = self.book.jobs.get(run.job)
         if job is not None and job.deadline is not None and run.key not in self._foreign:
@@ -322,6 +335,8 @@ class Plan:
                 reason=reason_of(exit), log=exit.log, output_bytes=exit.output_bytes, pid=exit.pid or attempt.pid,
             )
         )  # fmt: skip
+        if self.calls and exit.outcome is Outcome.TIMED_OUT:
+            self.calls.given_up(run.name)
         self.book.move(run, self._after(run, exit), run.attempts)
 
     def _after(self, run: Run, exit: Exit) -> Change:
@@ -399,11 +414,18 @@ class Plan:
         run = self._run(event.run)
         if run.state.is_terminal:
             raise Refused(f"{run.name} is {run.state} already")
-        if run.state is RunState.RUNNING:
-            self.book.amend(run, "run.stopping", "cancelled by request", stopping="cancelled by request")
+        self._cancel(run, "cancelled by request")
+
+    def _cancel(self, run: Run, reason: str) -> None:
+        if run.state is not RunState.RUNNING:
+            self.book.move(run, Cancelled(self.book.now, reason))
+        elif not run.stopping or reason == "cancelled by request":
+            self.book.amend(run, "run.stopping", reason, stopping=reason)
             self.book.stop(run.name, run.attempts, "cancel")
-        else:
-            self.book.move(run, Cancelled(event.now, "cancelled by request"))
+
+    def _run_called(self, event: events.RunCalled) -> None:
+        self._remember(event.rows)
+        self.calls.call(self._run(event.caller), self._job(event.job), event, self.ticks)
 
     def _rerun_requested(self, event: events.RerunRequested) -> None:
         self._remember(event.rows)
@@ -500,6 +522,7 @@ _HANDLERS: dict[type[events.Event], Callable[[Plan, Any], None]] = {
     events.TriggerRequested: Plan._trigger_requested,
     events.OnceRequested: Plan._once_requested,
     events.EventEmitted: Plan._event_emitted,
+    events.RunCalled: Plan._run_called,
     events.CancelRequested: Plan._cancel_requested,
     events.RerunRequested: Plan._rerun_requested,
     events.PauseRequested: Plan._pause_requested,

@@ -358,9 +358,18 @@ class Ticks:
         return sorted(found, key=graph.rank.__getitem__)
 
     def make_manual(
-        self, asked: list[str], reached: list[str], origin: Origin, params: Mapping[str, Mapping[str, object]]
+        self,
+        asked: list[str],
+        reached: list[str],
+        origin: Origin,
+        params: Mapping[str, Mapping[str, object]],
+        *,
+        is_person: bool = True,
     ) -> datetime:
-        """Make one tick "now" for the jobs asked for and those it reaches; return it."""
+        """Make one tick "now" for the jobs asked for and those it reaches; return it.
+
+        `is_person`: who asks may run what is paused.
+        """
         rank = self._book.graph.rank.__getitem__
         everyone = sorted({*asked, *reached}, key=rank)
         tick = self.free_tick(everyone)
@@ -368,7 +377,7 @@ class Ticks:
             named = id in asked
             self.make_run(
                 self._book.jobs[id], tick, origin if named else Origin.UPSTREAM,
-                patient=True, asked_for=named, params=params.get(id, EMPTY),
+                patient=True, asked_for=named and is_person, params=params.get(id, EMPTY),
             )  # fmt: skip
         return tick
 

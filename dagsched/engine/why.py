@@ -23,6 +23,7 @@ _MADE_BY = {
     Origin.MANUAL: "a person's trigger",
     Origin.ONCE: "run --once",
     Origin.EVENT: "an event",
+    Origin.WORKFLOW: "a workflow",
     Origin.BACKFILL: "a backfill",
 }
 

@@ -13,13 +13,13 @@ from difflib import get_close_matches
 from typing import Any
 
 from dagsched.errors import Refused
-from dagsched.model import EVENT, EVENT_DATA, Job, Param, Run
+from dagsched.model import AWAITED, CALLED, EVENT, EVENT_DATA, Job, Param, Run
 
 PARAM_BYTES_MAX = 64 * 1024
 """Of one value as text: the kernel lets an environment variable have 128 KiB."""
 
 _OURS = "DAGSCHED_"
-_UNTOLD = frozenset[str]()
+_UNTOLD = frozenset({AWAITED, CALLED})
 
 
 def params_of(job: Job, run: Run) -> dict[str, Any]:

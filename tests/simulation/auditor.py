@@ -320,7 +320,7 @@ class Auditor:
 
     def _check_on_schedule(self, run: Run, tick: datetime) -> None:
         if not is_schedule_tick(tick):
-            if run.origin not in ("manual", "upstream", "event"):
+            if run.origin not in ("manual", "upstream", "event", "workflow"):
                 raise Broken("P12", run.name, f"a tick between two seconds was made by {run.origin}")
             return
         highs = [version.high for version in self.seen.versions[1:]] + [self._high]

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from dagsched.clock import ManualClock
-from dagsched.control import rows_for_rerun
+from dagsched.control import called_by, rows_for_rerun
 from dagsched.daemon.loop import Ask, Loop, recovered
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.engine import events
@@ -337,7 +337,8 @@ class World:
     def be_asked(self) -> None:
         """Have a person do something."""
         self.after(self._soon(1.2), self.be_asked)
-        verbs = (self._trigger, self._trigger, self._emit, self._emit, self._cancel, self._rerun, self._rerun,
+        verbs = (self._trigger, self._trigger, self._emit, self._emit, self._call, self._cancel, self._rerun,
+                 self._rerun,
                  self._pause, self._resume, self._resume, self._ack, self._edit, self._edit)  # fmt: skip
         self.rng.choice(verbs)()
 
@@ -355,6 +356,16 @@ class World:
         event, id = self.rng.choice(EVENTS), self.rng.choice(("", "1", "2", "3"))
         self.note("verb", f"emit {event} {id}")
         self.ask("emit", partial(events.EventEmitted, event=event, id=id, data={"n": self.rng.randint(1, 9)}))
+
+    def _call(self) -> None:
+        """Have a run that has a process make one of another job, as a workflow does."""
+        job, callers = self._some_job(), self.loop.plan.running() if self.loop is not None else []
+        if job is not None and callers:
+            caller = self.rng.choice(callers).name
+            waits = self.rng.random() < 0.8
+            self.note("verb", f"{caller} calls {job}{' and waits' if waits else ''}")
+            rows = _run(called_by(self.store, caller))
+            self.ask("call", partial(events.RunCalled, job=job, caller=caller, waits=waits, rows=rows))
 
     def _cancel(self) -> None:
         run = self._some_run(live=True)

@@ -87,6 +87,6 @@ class Calls:
 
     def take_abandoned(self) -> list[tuple[Run, str]]:
         """Return the live runs that nobody waits for any more, each with who did."""
-        taken, self.abandoned = self.abandoned, []
-        rows = [(self._row(name), caller) for name, caller in taken]
+        taken, self.abandoned = dict(self.abandoned), []
+        rows = [(self._row(name), caller) for name, caller in taken.items()]
         return [(row, caller) for row, caller in rows if row is not None and row.state in LIVE]

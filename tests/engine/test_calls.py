@@ -81,6 +81,14 @@ def test_a_caller_that_ends_badly_cancels_what_it_waits_for(how):
     assert bench.state("below") == "upstream_failed"
 
 
+def test_a_timed_out_caller_that_is_not_tried_again_cancels_a_waiting_step_once():
+    bench = plan_of("flow", "extract", "load after extract")
+    bench.trigger("flow")
+    call(bench)
+    bench.finish("flow", "timed_out", cause="timeout")
+    assert [row.type for row in bench.log if row.job == "load"] == ["run.created", "run.cancelled"]
+
+
 def test_a_timed_out_caller_that_is_tried_again_waits_for_the_end_of_the_first_run():
     bench = calling(retry=2)
     bench.finish("flow", "timed_out", cause="timeout")

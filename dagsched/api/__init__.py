@@ -19,7 +19,7 @@ def control_door(daemon: Daemon) -> ControlServer:
 
 
 def calls_door(daemon: Daemon) -> ControlServer:
-    """Return the door that workflows use under `run --once`, which takes no commands of people."""
+    """Return the door that workflows use where people have none: `run --once`, and a program that keeps them out."""
     from dagsched.api.socket import ControlServer
     from dagsched.control import Control
 

@@ -28,6 +28,7 @@ from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import rest, settle
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
+from dagsched.daemon.secrets import Guard
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
 from dagsched.errors import (
@@ -43,7 +44,6 @@ from dagsched.errors import (
 from dagsched.executor import Executor
 from dagsched.graph import Graph
 from dagsched.handlers.params import shared_params
-from dagsched.handlers.secrets import exposed_files, hidden_variables
 from dagsched.model import EMPTY, Config, EventRow, Origin, RunState, format_instant
 from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import open_store
@@ -110,6 +110,7 @@ class Daemon:
         self._systemd = Notifier()
         self._heart = Heartbeat(self.state_dir)
         self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
+        self._guard = Guard()
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
@@ -118,7 +119,6 @@ class Daemon:
         self._is_up = False
         self._starting: asyncio.Future[None] | None = None
         self._early_signals: list[signal.Signals] = []
-        self._exposed: set[str] = set()
 
     # ------------------------------------------------------------ the daemon
 
@@ -219,7 +219,8 @@ class Daemon:
     async def _drop_unstarted(self) -> None:
         """Cancel what an interrupt kept from starting: no later daemon is to find it."""
         for run in list(self.loop.plan.book.ledger.all_live()):
-            if run.origin is Origin.ONCE and run.state is not RunState.RUNNING:
+            is_ours = run.origin is Origin.ONCE or (run.created is not None and run.created >= self.started)
+            if is_ours and run.state is not RunState.RUNNING:
                 # The end of one before it may have ended this one as well.
                 with suppress(Refused):
                     await self._turning(self.loop.ask(partial(events.CancelRequested, run=run.name)))
@@ -262,7 +263,7 @@ class Daemon:
 
     async def _take_up(self) -> None:
         """Learn what became of the attempts, and put the configuration in force."""
-        self._guard_secrets(self.config)
+        self._guard.use(self.executor, self.config)
         inventory = await self.executor.connect()
         self.loop.tell(recovered(self.clock.now(), inventory))
         await self._turning(self._apply_config(self.config, self.number))
@@ -409,7 +410,7 @@ class Daemon:
                 await self._note_rejected(errors)
             changed = reading.config is not None and reading.config.digest != self.config.digest
             if changed and reading.config is not None:
-                self._guard_secrets(reading.config)
+                self._guard.use(self.executor, reading.config)
                 await self._apply_config(reading.config, self.number + 1)
                 self.config, self.number = reading.config, self.number + 1
             self._systemd.ready(self._status_line())
@@ -435,15 +436,6 @@ class Daemon:
             rows = await rows_for_edit(self.store, self.loop.plan, config, self.clock.now())
             starts = await starts_for_edit(self.store, self.loop.plan, config, self.clock.now())
             await self.loop.ask(lambda now: events.ConfigApplied(now, config, number, rows, starts))
-
-    def _guard_secrets(self, config: Config) -> None:
-        """Keep secrets of the scheduler's environment from all but those who declare them; warn of files for all."""
-        jobs = config.jobs.values()
-        self.executor.hide(hidden_variables(jobs))
-        exposed = set(exposed_files(jobs))
-        for path in sorted(exposed - self._exposed):
-            log.warning("everybody on this machine may read the secret in %s: chmod o-r %s", path, path)
-        self._exposed = exposed
 
     async def _note_rejected(self, errors: Sequence[Problem]) -> None:
         assert self.job_files is not None

@@ -19,12 +19,14 @@ from dagsched.engine import events
 from dagsched.engine.book import Book, Edit
 from dagsched.engine.calls import Calls
 from dagsched.engine.commands import Command
+from dagsched.engine.emissions import emit
+from dagsched.engine.forgetting import forget_what_nothing_needs
 from dagsched.engine.lateness import Deadlines
 from dagsched.engine.ledger import Key
-from dagsched.engine.lifecycle import Cancelled, Change, Failed, LeftOut, Retried, Succeeded
+from dagsched.engine.lifecycle import Cancelled, LeftOut
 from dagsched.engine.rates import Start
 from dagsched.engine.reopen import reopen
-from dagsched.engine.retries import is_worth_retrying, reason_of, wait_after
+from dagsched.engine.retries import change_after, reason_of
 from dagsched.engine.seats import Seats
 from dagsched.engine.swap import swap
 from dagsched.engine.ticks import Ticks
@@ -32,8 +34,6 @@ from dagsched.engine.waiting import WaitingRoom
 from dagsched.errors import Refused, Unknown
 from dagsched.model import (
     EMPTY,
-    EVENT,
-    EVENT_DATA,
     LIVE,
     Attempt,
     Config,
@@ -236,15 +236,7 @@ class Plan:
     def _prune(self, job: str) -> None:
         if self._readers or job not in self.book.jobs or not self.book.ledger.wants_pruning(job):
             return
-        keep: set[datetime] = set()
-        horizons: list[datetime] = []
-        for below in self.book.graph.downstream[job]:
-            for run in self.book.ledger.live(below):
-                keep.update(link.tick for link in run.links if link.job == job and link.tick is not None)
-            if any(edge.job == job and edge.match is Match.ALL for edge in self.book.jobs[below].depends_on):
-                opened = self.book.ledger.schedule_tick_before(below, self.book.now)
-                horizons.append(opened or datetime.min.replace(tzinfo=self.book.now.tzinfo))
-        self.book.ledger.forget(job, before=min(horizons, default=None), keep=keep)
+        forget_what_nothing_needs(self.book, job)
 
     # ------------------------------------------------------------ time
 
@@ -337,24 +329,7 @@ class Plan:
         )  # fmt: skip
         if self.calls and exit.outcome is Outcome.TIMED_OUT:
             self.calls.given_up(run.name)
-        self.book.move(run, self._after(run, exit), run.attempts)
-
-    def _after(self, run: Run, exit: Exit) -> Change:
-        """Decide what an attempt's end means for its run."""
-        job, reason = self.book.jobs.get(run.job), reason_of(exit)
-        if exit.outcome is Outcome.SUCCESS:
-            return Succeeded(exit.ended, outputs=exit.outputs)
-        if run.stopping:
-            return Cancelled(exit.ended, run.stopping, run.stand_in, exit.exit_code)
-        if exit.outcome is Outcome.CANCELLED and exit.cause != "stop":
-            return Cancelled(exit.ended, reason, None, exit.exit_code)
-        if job is None:
-            return Failed(exit.ended, f"{reason}; the job was removed", exit.exit_code)
-        if not is_worth_retrying(job, run, exit):
-            return Failed(exit.ended, reason, exit.exit_code)
-        # After a stop the next start of the daemon is wait enough.
-        wait = self.book.now if exit.cause == "stop" else self.book.now + wait_after(job.retry, run.name, run.attempts)
-        return Retried(exit.ended, reason, wait, exit.exit_code)
+        self.book.move(run, change_after(self.book.jobs.get(run.job), run, exit, self.book.now), run.attempts)
 
     def _starts_held(self, event: events.StartsHeld) -> None:
         self._hold("the daemon is about to stop", event.held)
@@ -391,19 +366,7 @@ class Plan:
         )  # fmt: skip
 
     def _event_emitted(self, event: events.EventEmitted) -> None:
-        key = (event.event, event.id)
-        if event.id and key in self.book.emissions:
-            self.book.note("event.repeated", reason=f"{event.event} with the id {event.id!r} was emitted before")
-            return
-        # What is due already comes first, as at a trigger.
-        self.ticks.make_due()
-        told = {EVENT: event.event, EVENT_DATA: dict(event.data)}
-        listeners = self.ticks.listeners(event.event)
-        detail = {"event": event.event, "id": event.id, "data": dict(event.data), "jobs": listeners}
-        self.book.note("event.emitted", reason=event.event, detail=detail)
-        tick = self.ticks.make_event(listeners, event.params, told)
-        if event.id:
-            self.book.save_emission(Emission(*key, tick))
+        emit(self.book, self.ticks, event)
 
     def _once_requested(self, event: events.OnceRequested) -> None:
         enabled = [id for id in event.jobs if self.book.jobs[id].enabled]

@@ -82,7 +82,8 @@ def test_a_caller_that_ends_badly_cancels_what_it_waits_for(how):
 
 
 def test_a_timed_out_caller_that_is_not_tried_again_cancels_a_waiting_step_once():
-    bench = plan_of("flow", "extract", "load after extract")
+    bench = plan_of("flow", "extract", "load after extract at 0 3 * * *")
+    bench.trigger("extract")
     bench.trigger("flow")
     call(bench)
     bench.finish("flow", "timed_out", cause="timeout")

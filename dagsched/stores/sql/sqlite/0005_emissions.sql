@@ -10,6 +10,6 @@ CREATE TABLE emissions (
     UNIQUE (event, id)
 );
 
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 COMMIT;

@@ -139,10 +139,15 @@ def _connected(state_dir: str, name: str) -> Iterator[socket.socket]:
 # ---------------------------------------------------------------- a file
 
 
+def state_of(state_dir: str, run: str) -> str:
+    """Return where the state of the file's jobs is that a run has run."""
+    return os.path.join(state_dir, "workflows", hashlib.sha256(run.encode()).hexdigest()[:24])
+
+
 def _run_file(context: Mapping[str, Any]) -> None:
     """Run a file's jobs in a state of their own, which goes when all was well; raises HandlerError otherwise."""
     asked = context["with"]
-    state = os.path.join(_state_dir(context), "workflows", hashlib.sha256(context["run"].encode()).hexdigest()[:24])
+    state = state_of(_state_dir(context), context["run"])
     os.makedirs(state, mode=0o700, exist_ok=True)
     words = [sys.executable, "-m", "dagsched", "run", os.path.abspath(asked["file"]), "--state-dir", state]
     for name, value in asked.get("params", {}).items():

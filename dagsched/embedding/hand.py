@@ -30,7 +30,6 @@ from dagsched.clock import Clock
 from dagsched.executor import Executor, Exited, Inventory, Mask, Remark, Report, Started
 from dagsched.handlers import GRACE_S, Launch
 from dagsched.handlers.outputs import UnreadableOutputs, render
-from dagsched.handlers.params import as_text
 from dagsched.model import EMPTY, Exit, Outcome
 
 Key = tuple[str, int]

@@ -39,6 +39,7 @@ class JobLine:
     next: Coming | None
     counts: Mapping[str, int]
     removed: bool = False
+    on_event: str = ""
 
     @property
     def state(self) -> str:
@@ -111,7 +112,10 @@ def _job_lines(
         mark = marks.get(id)
         coming = ahead.next(id, now) if ahead else None
         paused = mark.paused if mark else None
-        yield JobLine(id, job.enabled, paused, newest.get(id), coming, _in_order(counts.get(id, {})))
+        on_event = ahead.events_of(id) if ahead and coming is None else ""
+        yield JobLine(
+            id, job.enabled, paused, newest.get(id), coming, _in_order(counts.get(id, {})), on_event=on_event
+        )  # fmt: skip
     for id in sorted((newest.keys() | counts.keys()) - declared.keys()):
         yield JobLine(id, True, None, newest.get(id), None, _in_order(counts.get(id, {})), removed=config is not None)
 
@@ -178,6 +182,7 @@ def _job_row(line: JobLine) -> dict[str, Any]:
         "removed": line.removed,
         "last": run_row(line.run) if line.run else None,
         "next": _next_row(line.next) if line.next else None,
+        "on_event": line.on_event,
         "counts": dict(line.counts),
     }
 
@@ -209,7 +214,7 @@ def _headlines(status: Status) -> Iterable[str]:
     if daemon is not None:
         yield from _troubles(daemon)
     for request in status.requests:
-        subject = request.body.get("job") or request.body.get("run") or ""
+        subject = request.body.get("job") or request.body.get("run") or request.body.get("event") or ""
         yield f"to do     {request.verb} {subject} at the next start"
 
 
@@ -234,7 +239,7 @@ def _cells(line: JobLine, now: datetime) -> list[str]:
         line.job,
         line.state,
         _last(line.run, now),
-        distance(line.next.tick, now) if line.next else "",
+        distance(line.next.tick, now) if line.next else line.on_event,
         str(line.counts.get("success", 0)),
         str(failed),
         _reason(line),

@@ -24,6 +24,7 @@ from dagsched.model import (
     Config,
     Job,
     Run,
+    RunState,
     format_instant,
     parse_instant,
     parse_run_name,
@@ -34,11 +35,13 @@ from dagsched.stores.contract import Store
 
 if TYPE_CHECKING:
     from dagsched.daemon import Daemon
+    from dagsched.engine import Plan
 
 log = logging.getLogger("dagsched.control")
 
 MILLISECOND = timedelta(milliseconds=1)
 ROWS_BELOW_MAX = 2000
+BLOCKED_MAX = 500  # jobs of which `status` says what they wait for
 
 Verb = Callable[["Control", Mapping[str, Any], int | None], Awaitable[Mapping[str, Any]]]
 
@@ -161,6 +164,7 @@ class Control:
             "slots": plan.seats.slots_max,
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
+            "blocked": _blocked(plan),
         }
 
     def _problems(self) -> list[dict[str, Any]]:
@@ -191,6 +195,20 @@ _VERBS: Mapping[str, Verb] = {
 
 # The others answer about a running daemon, and nothing takes them out of the inbox.
 _REMEMBERED = frozenset({"trigger", "cancel", "rerun", "pause", "resume", "ack"})
+
+
+def _blocked(plan: Plan) -> dict[str, str]:
+    """Return what keeps each job's oldest run that is not under way from going on, of BLOCKED_MAX jobs at most."""
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for run in plan.book.ledger.all_live():
+        if run.job in seen or run.state is RunState.RUNNING or run.job not in plan.book.jobs:
+            continue
+        seen.add(run.job)
+        found[run.name] = blocking(plan, run)
+        if len(found) >= BLOCKED_MAX:
+            break
+    return found
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:

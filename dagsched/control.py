@@ -27,6 +27,7 @@ from dagsched.model import (
     CALLED,
     Config,
     Run,
+    RunState,
     format_instant,
     parse_instant,
     parse_run_name,
@@ -37,6 +38,7 @@ from dagsched.stores.contract import Store
 
 if TYPE_CHECKING:
     from dagsched.daemon import Daemon
+    from dagsched.engine import Plan
 
 log = logging.getLogger("dagsched.control")
 
@@ -49,6 +51,7 @@ EVENT_ID_MAX = 256
 # A run is told them in one environment variable, which the kernel lets have 128 KiB.
 EVENT_DATA_BYTES_MAX = 64 * 1024
 _EVENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:-]*")
+BLOCKED_MAX = 500  # jobs of which `status` says what they wait for
 
 Verb = Callable[["Control", Mapping[str, Any], int | None], Awaitable[Mapping[str, Any]]]
 
@@ -239,6 +242,7 @@ class Control:
             "slots": plan.seats.slots_max,
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
+            "blocked": _blocked(plan),
         }
 
     def _problems(self) -> list[dict[str, Any]]:
@@ -272,6 +276,20 @@ _VERBS: Mapping[str, Verb] = {
 
 # The others answer about a running daemon, and nothing takes them out of the inbox.
 _REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "pause", "resume", "ack"})
+
+
+def _blocked(plan: Plan) -> dict[str, str]:
+    """Return what keeps each job's oldest run that is not under way from going on, of BLOCKED_MAX jobs at most."""
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for run in plan.book.ledger.all_live():
+        if run.job in seen or run.state is RunState.RUNNING or run.job not in plan.book.jobs:
+            continue
+        seen.add(run.job)
+        found[run.name] = blocking(plan, run)
+        if len(found) >= BLOCKED_MAX:
+            break
+    return found
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:

@@ -149,6 +149,8 @@ def test_why_names_the_one_condition_that_blocks(daemon: Served) -> None:
     daemon.until_type("run.started", "held")
     do(daemon, "trigger", job="held")
     assert "max_active_runs 1 is reached" in daemon.ask("why", "held")
+    (blocked,) = [words for run, words in do(daemon, "status")["blocked"].items() if run.startswith("job:held:")]
+    assert blocked.startswith("max_active_runs 1 is reached")
     assert "has no schedule" in daemon.ask("why", "bad", "2030-01-01T00:00:00Z")
 
 

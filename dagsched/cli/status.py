@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,25 @@ from dagsched.cli.remote import ask
 from dagsched.cli.rows import reason_of, run_row
 from dagsched.cli.times import distance, instant_or_none
 from dagsched.clock import SystemClock
-from dagsched.model import ACTIVE, Config, ConfigVersion, JobMark, Request, Run, RunState, format_instant
+from dagsched.model import (
+    ACTIVE,
+    Config,
+    ConfigVersion,
+    JobMark,
+    Request,
+    Run,
+    RunState,
+    format_instant,
+    parse_run_name,
+)
 
+_WAITING = ("waiting", "queued", "retrying")
 _MOST_URGENT = (RunState.RUNNING, RunState.RETRYING, RunState.QUEUED, RunState.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """What is known of one job: `run` is its most active run, else its newest."""
+    """What is known of one job: `run` is its most active run, else its newest; `blocked`: what that waits for."""
 
     job: str
     enabled: bool
@@ -40,6 +51,7 @@ class JobLine:
     counts: Mapping[str, int]
     removed: bool = False
     on_event: str = ""
+    blocked: str = ""
 
     @property
     def state(self) -> str:
@@ -94,8 +106,16 @@ async def _read(args: argparse.Namespace) -> Status:
     if daemon is None:
         config = load_config_if_any(args.paths) or config
     marks = {mark.job: mark for mark in snapshot.marks}
-    jobs = list(_job_lines(config, marks, snapshot.runs, counts, now))
+    blocked = _by_job(daemon.get("blocked", {}) if daemon else {})
+    jobs = [
+        replace(line, blocked=blocked.get(line.job, "") if line.state in _WAITING else "")
+        for line in _job_lines(config, marks, snapshot.runs, counts, now)
+    ]
     return Status(home, now, daemon, in_force[0] if in_force else None, jobs, snapshot.requests)
+
+
+def _by_job(blocked: Mapping[str, str]) -> dict[str, str]:
+    return {parse_run_name(name)[0]: words for name, words in blocked.items()}
 
 
 def _job_lines(
@@ -180,6 +200,7 @@ def _job_row(line: JobLine) -> dict[str, Any]:
         "enabled": line.enabled,
         "paused": instant_or_none(line.paused),
         "removed": line.removed,
+        "blocked": line.blocked or None,
         "last": run_row(line.run) if line.run else None,
         "next": _next_row(line.next) if line.next else None,
         "on_event": line.on_event,
@@ -248,8 +269,8 @@ def _cells(line: JobLine, now: datetime) -> list[str]:
 
 def _reason(line: JobLine) -> str:
     """Return what a run says of itself, else what holds its job back."""
-    if line.run is not None and reason_of(line.run):
-        return reason_of(line.run)
+    if line.run is not None and (reason_of(line.run) or line.blocked):
+        return "; ".join(filter(None, (reason_of(line.run), line.blocked)))
     if line.removed:
         return ""
     if not line.enabled:

@@ -24,6 +24,7 @@ from dagsched.model import (
     EMPTY,
     Attempt,
     Config,
+    Emission,
     EventRow,
     Exit,
     Job,
@@ -218,6 +219,25 @@ class Virtual:
         tick = max(tick for tick in self._rows[job] if tick not in before)
         return self._rows[job][tick]
 
+    def listeners(self, event: str) -> list[str]:
+        """Return the jobs for which an event makes a tick now."""
+        return self.plan.ticks.listeners(event)
+
+    def emit(
+        self,
+        event: str,
+        data: Mapping[str, Any] = EMPTY,
+        *,
+        id: str = "",
+        params: Mapping[str, Mapping[str, Any]] = EMPTY,
+    ) -> list[Run]:
+        """Have an event happen now, and return the runs of the jobs that listen; `params`: by job, checked."""
+        listeners = self.listeners(event)
+        before = {job: set(self._rows.get(job, ())) for job in listeners}
+        self.apply(events.EventEmitted(self.now, event, data, id, params))
+        new = [(job, tick) for job in listeners for tick in self._rows.get(job, ()) if tick not in before[job]]
+        return [self._rows[job][tick] for job, tick in new]
+
     def pause(self, job: str) -> None:
         """Have a person pause `job` now; raises Unknown."""
         self.apply(events.PauseRequested(self.now, job))
@@ -260,6 +280,7 @@ class Virtual:
             runs=self.rows(), attempts=list(book.open_attempts.values()), marks=list(book.marks.values()),
             last_event=book.last_event, last_seen=self.now, config=self.config, config_number=book.config_number,
             definitions=self._definitions, starts=self._starts_for(until, self.config, config or self.config),
+            emissions=[Emission(event, id, tick) for (event, id), tick in book.emissions.items()],
         )  # fmt: skip
         ended = [] if rebooted else sorted(coming for coming in self._coming if coming.at <= until)
         self._coming = [] if rebooted else [coming for coming in self._coming if coming.at > until]

@@ -21,7 +21,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("config", "engine"),
     ("handlers", "stores", "virtual"),
     ("rehearsal",),
-    ("executor", "reload", "retention", "loading", "registered"),
+    ("executor", "reload", "retention", "loading", "registered", "lookups"),
     ("daemon",),
     ("registering",),
     ("control",),

@@ -19,7 +19,7 @@ def control_door(daemon: Daemon) -> ControlServer:
     from dagsched.control import Control
 
     control = Control(daemon)
-    return ControlServer(daemon.state_dir, control.do, control.take_requests, daemon.watch)
+    return ControlServer(daemon.state_dir, control.do, control.take_requests, watch=daemon.watch)
 
 
 def http_door(serving: Serving, tcp: socket.socket | None, say: Callable[[str], None]) -> Callable[[Daemon], Listening]:
@@ -27,3 +27,14 @@ def http_door(serving: Serving, tcp: socket.socket | None, say: Callable[[str], 
     from dagsched.api.listening import Listening
 
     return lambda daemon: Listening(daemon, serving, tcp, say)
+
+
+def calls_door(daemon: Daemon) -> ControlServer:
+    """Return the door that workflows use where people have none: `run --once`, and a program that keeps them out."""
+    from dagsched.api.socket import ControlServer
+    from dagsched.control import Control
+
+    async def opened() -> None:
+        """Leave what is in the inbox to the next daemon."""
+
+    return ControlServer(daemon.state_dir, Control(daemon).do_call, opened, "calls.sock")

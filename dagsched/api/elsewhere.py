@@ -82,7 +82,7 @@ class Elsewhere:
     async def ask(self, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Have the daemon carry a verb out and return its answer."""
         path, rest = _path_of(verb), dict(body)
-        for name in ("job", "run"):
+        for name in ("job", "run", "event"):
             if f"{{{name}}}" in path:
                 path = path.replace(f"{{{name}}}", quote(rest.pop(name), safe=":"))
         answer: dict[str, Any] = (await self._call("POST", path, json=rest)).json()

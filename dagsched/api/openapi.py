@@ -30,7 +30,7 @@ _TURNED = {
     422: "The job has errors, each with its place.",
     503: "The daemon or its state is not available.",
 }
-_PATTERNS = {"job": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$", "run": "^job:[^/]+$"}
+_PATTERNS = {"event": "^[A-Za-z0-9_][A-Za-z0-9_.:-]*$", "job": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$", "run": "^job:[^/]+$"}
 
 
 async def document(visit: Visit) -> Response:

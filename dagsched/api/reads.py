@@ -23,10 +23,11 @@ from dagsched.model import Config, Run, parse_run_name
 from dagsched.registered import is_registered
 from dagsched.stores.contract import Store
 from dagsched.views.coming import coming_row
+from dagsched.views.coming import event_row as event_row_of
 from dagsched.views.graphs import graph_doc
 from dagsched.views.names import known_job
 from dagsched.views.rows import attempt_row, event_row, run_row, statistics_row
-from dagsched.views.status import JobLine, config_row, job_lines, job_row, read_status, status_doc
+from dagsched.views.status import JobLine, config_row, job_lines, job_row, read_status, status_doc, with_blocked
 from dagsched.views.times import parse_moment
 from dagsched.views.whole import read_whole, whole_doc
 
@@ -124,14 +125,17 @@ async def next_ticks(visit: Visit) -> Response:
     ahead = await visit.desk.ahead()
     begin = visit.query["from"] or visit.desk.clock.now()
     found = await asyncio.to_thread(lambda: list(islice(ahead.of(id, begin), visit.query["limit"])))
-    return answer({"items": [coming_row(coming) for coming in found]})
+    items: list[Mapping[str, Any]] = [coming_row(coming) for coming in found]
+    if words := ahead.events_of(id):
+        items.append(event_row_of(id, words))
+    return answer({"items": items})
 
 
 async def _lines(desk: Desk, config: Config, only: frozenset[str] | set[str]) -> Mapping[str, JobLine]:
-    snapshot, counts = await desk.store.snapshot({}), await desk.store.counts()
+    snapshot, counts, daemon = await desk.store.snapshot({}), await desk.store.counts(), await desk.status()
     marks = {mark.job: mark for mark in snapshot.marks}
     found = await asyncio.to_thread(
-        lambda: list(job_lines(config, marks, snapshot.runs, counts, desk.clock.now(), only))
+        lambda: list(with_blocked(job_lines(config, marks, snapshot.runs, counts, desk.clock.now(), only), daemon))
     )
     return {line.job: line for line in found}
 

@@ -51,8 +51,8 @@ def short_path(state_dir: Path, name: str = NAME) -> Iterator[str]:
 class ControlServer:
     """Listens on a state directory's socket and hands each request to `handle`.
 
-    `opened` is awaited once the socket listens: from then on nobody leaves commands in the inbox instead. `watch`
-    serves those who want to know of new events.
+    `opened` is awaited once the socket listens: from then on nobody leaves commands in the inbox instead. `name` is
+    that of the socket's file. `watch` serves those who want to know of new events.
     """
 
     def __init__(
@@ -60,19 +60,21 @@ class ControlServer:
         state_dir: Path,
         handle: Handler,
         opened: Callable[[], Awaitable[None]],
+        name: str = NAME,
         watch: Watch | None = None,
     ) -> None:
-        self._state_dir, self._handle, self._opened, self._watch = state_dir, handle, opened, watch
+        self._state_dir, self._handle, self._opened, self._name = state_dir, handle, opened, name
+        self._watch = watch
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._watchers: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to listen; only the holder of the state may call this, so an old socket file is a dead one's."""
-        (self._state_dir / NAME).unlink(missing_ok=True)
+        (self._state_dir / self._name).unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
-            with short_path(self._state_dir) as path:
+            with short_path(self._state_dir, self._name) as path:
                 self._server = await asyncio.start_unix_server(self._accept, path, limit=LINE_BYTES_MAX)
         finally:
             os.umask(mask)
@@ -91,7 +93,7 @@ class ControlServer:
         for client in self._clients:
             client.cancel()
         with suppress(FileNotFoundError):
-            (self._state_dir / NAME).unlink()
+            (self._state_dir / self._name).unlink()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._server is None:

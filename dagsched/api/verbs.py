@@ -40,6 +40,13 @@ VERBS = (
         {"params": {"type": "object"}, "with_upstream": FLAG, "only": FLAG},
         keyed=True,
     ),
+    Verb(
+        "emit",
+        "/events/{event}",
+        Role.OPERATOR,
+        "Say that an event has happened; `id` is the sender's own, and one that was given before makes nothing.",
+        {"id": {"type": "string", "maxLength": 256}, "data": {"type": "object"}},
+    ),
     Verb("pause", "/jobs/{job}/pause", Role.OPERATOR, "Let a job's ticks pass until it is resumed."),
     Verb("resume", "/jobs/{job}/resume", Role.OPERATOR, "End a pause."),
     Verb("cancel", "/runs/{run}/cancel", Role.OPERATOR, "Stop a run for good."),

@@ -17,7 +17,7 @@ from dagsched.cli.reading import marks_in
 from dagsched.cli.times import distance, parse_moment, wall
 from dagsched.clock import SystemClock
 from dagsched.model import format_instant
-from dagsched.views.coming import Ahead, Coming, coming_of, coming_row, in_utc
+from dagsched.views.coming import Ahead, Coming, coming_of, coming_row, event_row, in_utc
 from dagsched.views.names import known_job
 
 FOR_ONE_JOB, FOR_EACH_JOB = 5, 1
@@ -42,35 +42,42 @@ def arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     now = SystemClock().now()
     after = parse_moment(args.after) if args.after else now
-    rows = _rows(args, after)
+    rows, on_events = _rows(args, after)
     if args.json:
-        print_rows(coming_row(row) for row in rows)
+        print_rows([*(coming_row(row) for row in rows), *(event_row(*each) for each in on_events.items())])
         return 0
     titles = ("job", "utc", "local", "when", "note")
     print_table(
         titles,
-        [(row.job, in_utc(row.tick), wall(row.local), distance(row.tick, now), row.note) for row in rows],
+        [
+            *((row.job, in_utc(row.tick), wall(row.local), distance(row.tick, now), row.note) for row in rows),
+            *((job, "", "", "", words) for job, words in on_events.items()),
+        ],
     )
-    if not rows:
+    if not rows and not on_events:
         note("nothing is due: no schedule here fires again")
     return 0
 
 
-def _rows(args: argparse.Namespace, after: datetime) -> list[Coming]:
+def _rows(args: argparse.Namespace, after: datetime) -> tuple[list[Coming], dict[str, str]]:
+    """Return coming ticks, and the jobs that events make due as well, with which."""
     if (url := url_of(args)) is not None:
         return asyncio.run(_rows_there(args, url, after))
     config = load_config(args.paths)
     ids = [known_job(args.job, config.jobs)] if args.job else list(config.jobs)
     number = args.number if args.number is not None else FOR_ONE_JOB if args.job else FOR_EACH_JOB
     ahead = Ahead(config, asyncio.run(marks_in(state_dir(args))))
-    return ahead.first_of_each(ids, after, number)
+    on_events = {id: words for id in ids if (words := ahead.events_of(id))}
+    return ahead.first_of_each(ids, after, number), on_events
 
 
-async def _rows_there(args: argparse.Namespace, url: str, after: datetime) -> list[Coming]:
+async def _rows_there(args: argparse.Namespace, url: str, after: datetime) -> tuple[list[Coming], dict[str, str]]:
     async with far(args, url) as there:
         ids = [args.job] if args.job else [row["job"] for row in (await there.get("/graph"))["jobs"]]
         number = args.number if args.number is not None else FOR_ONE_JOB if args.job else FOR_EACH_JOB
-        query = {"from": format_instant(after), "limit": number}
-        pages = [await there.get(f"/jobs/{id}/next", **query) for id in ids] if number else []
-    found = [coming_of(row) for page in pages for row in page["items"]]
-    return sorted(found, key=lambda coming: coming.tick)
+        query = {"from": format_instant(after), "limit": max(number, 1)}
+        pages = [await there.get(f"/jobs/{id}/next", **query) for id in ids]
+    rows = [row for page in pages for row in page["items"]]
+    found = [coming_of(row) for row in rows if row["tick"] is not None and number]
+    on_events = {row["job"]: row["note"] for row in rows if row["tick"] is None}
+    return sorted(found, key=lambda coming: coming.tick), on_events

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +13,10 @@ from dagsched.cli.output import print_json, print_table, printable
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.times import length_text
 from dagsched.cli.zones import Zones, zones_of
-from dagsched.model import Attempt, Link, Run, format_instant, run_name
+from dagsched.model import CALLER, Attempt, Link, Run, format_instant, run_name
 from dagsched.views.names import find_run
 from dagsched.views.rows import duration_s
-from dagsched.views.whole import Whole, read_whole, whole_doc
+from dagsched.views.whole import Whole, called_by_it, event_of, given_params, read_whole, whole_doc
 
 
 def arguments(parser: Parser) -> None:
@@ -73,7 +74,10 @@ def _facts(whole: Whole, zones: Zones) -> list[tuple[str, str]]:
         ("ended", zones.show(found.job, found.ended)),
         ("took", length_text(None if seconds is None else timedelta(seconds=seconds))),
         ("stand-in", run_name(found.job, found.stand_in) if found.stand_in else ""),
-        ("params", _pairs(found.params)),
+        ("event", _event_words(found)),
+        ("called by", found.params.get(CALLER, "")),
+        ("called", ", ".join(called_by_it(found))),
+        ("params", _pairs(given_params(found))),
         ("outputs", _pairs(found.outputs)),
         ("note", ", ".join(filter(None, ("late" if found.late else "", "acknowledged" if found.acked else "")))),
     ]
@@ -82,6 +86,11 @@ def _facts(whole: Whole, zones: Zones) -> list[tuple[str, str]]:
 def _both(found: Run, zones: Zones) -> str:
     local, utc = zones.show(found.job, found.tick), format_instant(found.tick)
     return local if local.endswith(" UTC") else f"{local}  ({utc})"
+
+
+def _event_words(found: Run) -> str:
+    event = event_of(found)
+    return f"{event['name']} {json.dumps(event['data'], ensure_ascii=False)}" if event else ""
 
 
 def _pairs(values: Any) -> str:

@@ -80,7 +80,7 @@ def _headlines(status: Status) -> Iterable[str]:
     if daemon is not None:
         yield from _troubles(daemon)
     for request in status.requests:
-        subject = request.body.get("job") or request.body.get("run") or ""
+        subject = request.body.get("job") or request.body.get("run") or request.body.get("event") or ""
         yield f"to do     {request.verb} {subject} at the next start"
 
 
@@ -105,7 +105,7 @@ def _cells(line: JobLine, now: datetime) -> list[str]:
         line.job,
         line.state,
         _last(line.run, now),
-        distance(line.next.tick, now) if line.next else "",
+        distance(line.next.tick, now) if line.next else line.on_event,
         str(line.counts.get("success", 0)),
         str(failed),
         _reason(line),
@@ -114,8 +114,8 @@ def _cells(line: JobLine, now: datetime) -> list[str]:
 
 def _reason(line: JobLine) -> str:
     """Return what a run says of itself, else what holds its job back."""
-    if line.run is not None and reason_of(line.run):
-        return reason_of(line.run)
+    if line.run is not None and (reason_of(line.run) or line.blocked):
+        return "; ".join(filter(None, (reason_of(line.run), line.blocked)))
     if line.removed:
         return ""
     if not line.enabled:

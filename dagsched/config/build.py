@@ -1,6 +1,6 @@
 """From checked data to frozen jobs, with every default filled in.
 
-A file's `defaults` stand below each of its jobs; `retry`, `env` and `dst` are merged key by key, every other
+A file's `defaults` stand below each of its jobs; `retry`, `env`, `secrets` and `dst` are merged key by key, every other
 key of a job replaces the default. Values that many jobs share (a retry policy, a schedule, a length) are made
 once: ten thousand jobs have few of them.
 
@@ -41,13 +41,13 @@ from dagsched.declaration import (
 )
 
 CATCHUP_ALL_WINDOW = timedelta(hours=24)
-_MERGED = ("retry", "env", "dst")
+_MERGED = ("retry", "env", "secrets", "dst")
 _POSITIVE = frozenset({"timeout", "deadline", "catchup_window"})
 _COMMAND_HANDLER = "shell"
 
 
 class Dropped(NamedTuple):
-    """What of a job the grammar refused: whole keys, or single parts of depends_on, env and params."""
+    """What of a job the grammar refused: whole keys, or single parts of depends_on, env, secrets and params."""
 
     keys: frozenset[str]
     parts: frozenset[tuple[str, str | int]]
@@ -271,6 +271,12 @@ class Builder:
                 self._reserved(("jobs", self._id, key, name), name)
         return MappingProxyType({name: Param(schema, schema.get("default")) for name, schema in value.items()})
 
+    def _secrets(self, key: str, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in value:
+            if name.startswith("DAGSCHED_"):
+                self._reserved(self._inner_path(key, name), name)
+        return MappingProxyType(dict(value))
+
     def _reserved(self, path: Path, name: str) -> None:
         self._say(
             "E111",
@@ -360,5 +366,6 @@ _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     "with": Builder._with,
     "env": Builder._env,
     "params": Builder._params,
+    "secrets": Builder._secrets,
     "retry": Builder._retry,
 }

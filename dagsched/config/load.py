@@ -262,6 +262,7 @@ class _Loading:
         return (
             good.parts.get(path) is part
             and not part.is_timed
+            and not part.calls
             and good.day == day_of(self._now)
             and changed.isdisjoint(part.entries)
             and not any(self._matters(id) for id in part.upstreams & changed)

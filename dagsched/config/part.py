@@ -28,11 +28,12 @@ class Part:
     `entries`: its jobs as built. `broken`: ids of those that could not be. `pools`: capacity by name, None where it
     was refused. `calendars`: the same of its days off. `pool_rates`: rate limits of those pools that have one.
     `is_whole`: nothing of the file was lost. `is_timed`: an instant is named after which a schedule has no tick.
-    `document`: None when the file cannot be understood. `name` is what problems call the file.
+    `calls`: it has workflows, which look at all jobs. `document`: None when the file cannot be understood. `name` is
+    what problems call the file.
     """
 
     __slots__ = (
-        "_digest", "broken", "calendars", "document", "entries", "handlers", "is_timed", "is_whole", "name",
+        "_digest", "broken", "calendars", "calls", "document", "entries", "handlers", "is_timed", "is_whole", "name",
         "pool_rates", "pools", "problems", "text", "upstreams", "used_calendars", "used_pools",
     )  # fmt: skip
 
@@ -139,6 +140,7 @@ class Part:
         self.used_calendars = {name for job in jobs for name in job.calendar}
         self.used_pools = {job.pool for job in jobs if job.pool is not None}
         self.handlers = {job.handler for job in jobs}
+        self.calls = any(job.handler == "workflow" for job in jobs)
         self.is_timed = any(job.schedule is not None and (job.schedule.end or job.schedule.at) for job in jobs)
 
 
@@ -151,7 +153,7 @@ def _dropped(refused: Iterable[Complaint]) -> dict[str, Dropped]:
         if len(path) > 2 and path[0] == "jobs":
             id, key = str(path[1]), str(path[2])
             keys.setdefault(id, set())
-            if key in ("depends_on", "env", "params") and len(path) > 3:
+            if key in ("depends_on", "env", "secrets", "params") and len(path) > 3:
                 parts.setdefault(id, set()).add((key, path[3]))
             else:
                 keys[id].add(key)

@@ -22,6 +22,8 @@ _MADE_BY = {
     Origin.UPSTREAM: "an upstream's tick",
     Origin.MANUAL: "a person's trigger",
     Origin.ONCE: "run --once",
+    Origin.EVENT: "an event",
+    Origin.WORKFLOW: "a workflow",
     Origin.BACKFILL: "a backfill",
 }
 
@@ -77,6 +79,11 @@ def explain_no_row(plan: Plan, job: Job, tick: datetime, now: datetime) -> Answe
         lines.append(f"{job.id}{position} has no schedule; it runs when {above or 'a person'} makes it")
         lines.append(f"none of them has made a tick at {format_instant(tick)}")
         answer.json["reason"] = "no schedule"
+        return answer
+    if job.schedule.event:
+        names = " or ".join(job.schedule.event)
+        lines.append(f"{job.id}{position} runs on event {names}; none was emitted at {format_instant(tick)}")
+        answer.json["reason"] = f"on event {names}"
         return answer
     is_tick = trigger_of(job.schedule).next(tick - SECOND) == tick
     if not is_tick:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Kept, Request, Run, RunState
+from dagsched.model import Attempt, ConfigVersion, Emission, EventRow, JobMark, Kept, Request, Run, RunState
 
 ANSWERS_KEPT = timedelta(days=7)
 
@@ -26,8 +26,8 @@ class Batch:
     must not exist yet: a second insert of one is `IntegrityBroken`. `events` must continue the stored
     sequence without a gap, else `IntegrityBroken`. `definitions`: hash → JSON-able job, kept once.
     `config`: its number must be new, else `IntegrityBroken`. `done_requests`: ids to remove from the inbox;
-    one that is gone already is no error. `answers`: upserts by key; those older than ANSWERS_KEPT before the newest of
-    them are forgotten in the same commit.
+    one that is gone already is no error. `emissions`: put behind those stored, of which the newest EMISSIONS_MAX stay.
+    `answers`: upserts by key; those older than ANSWERS_KEPT before the newest of them are forgotten in the same commit.
     """
 
     split: list[tuple[str, datetime]] = field(default_factory=list)
@@ -40,11 +40,12 @@ class Batch:
     config: ConfigVersion | None = None
     done_requests: list[int] = field(default_factory=list)
     answers: list[Kept] = field(default_factory=list)
+    emissions: list[Emission] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(
             self.split or self.runs or self.new_attempts or self.attempts or self.marks or self.events
-            or self.definitions or self.config or self.done_requests or self.answers
+            or self.definitions or self.config or self.done_requests or self.emissions or self.answers
         )  # fmt: skip
 
 
@@ -55,7 +56,8 @@ class Snapshot:
     `runs`: every live run, each job's newest row, the rows whose last tick lies after the `horizon` given
     for their job, each row that a live one is linked to, and the run that stands in for any of these; in
     order of tick, then job. `attempts`: the open attempts (not ended) of those runs. `last_event`: number
-    of the newest event ever, 0 if none; `last_seen`: its time. `requests`: the inbox, oldest first.
+    of the newest event ever, 0 if none; `last_seen`: its time. `requests`: the inbox, oldest first. `emissions`:
+    oldest first.
     """
 
     runs: Sequence[Run]
@@ -65,6 +67,7 @@ class Snapshot:
     last_seen: datetime | None
     config: ConfigVersion | None
     requests: Sequence[Request]
+    emissions: Sequence[Emission] = ()
 
 
 class Store(Protocol):

@@ -7,24 +7,36 @@ problems of a changed file, what it is waiting for).
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dagsched.model import ACTIVE, Config, ConfigVersion, JobMark, Request, Run, RunState, format_instant, parse_instant
+from dagsched.model import (
+    ACTIVE,
+    Config,
+    ConfigVersion,
+    JobMark,
+    Request,
+    Run,
+    RunState,
+    format_instant,
+    parse_instant,
+    parse_run_name,
+)
 from dagsched.stores.contract import Store
 from dagsched.views.coming import Ahead, Coming, coming_of
 from dagsched.views.rows import run_row
 from dagsched.views.times import instant_or_none
 from dagsched.views.values import instant_of, run_of
 
+_WAITING = ("waiting", "queued", "retrying")
 _MOST_URGENT = (RunState.RUNNING, RunState.RETRYING, RunState.QUEUED, RunState.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """What is known of one job: `run` is its most active run, else its newest."""
+    """What is known of one job: `run` is its most active run, else its newest; `blocked`: what that waits for."""
 
     job: str
     enabled: bool
@@ -33,6 +45,8 @@ class JobLine:
     next: Coming | None
     counts: Mapping[str, int]
     removed: bool = False
+    on_event: str = ""
+    blocked: str = ""
 
     @property
     def state(self) -> str:
@@ -72,7 +86,7 @@ async def read_status(
     snapshot = await store.snapshot({})
     counts = await store.counts()
     marks = {mark.job: mark for mark in snapshot.marks}
-    jobs = list(job_lines(config, marks, snapshot.runs, counts, now))
+    jobs = list(with_blocked(job_lines(config, marks, snapshot.runs, counts, now), daemon))
     return Status(home, now, daemon, version, jobs, snapshot.requests)
 
 
@@ -97,11 +111,22 @@ def job_lines(
         mark = marks.get(id)
         coming = ahead.next(id, now) if ahead else None
         paused = mark.paused if mark else None
-        yield JobLine(id, job.enabled, paused, newest.get(id), coming, _in_order(counts.get(id, {})))
+        on_event = ahead.events_of(id) if ahead and coming is None else ""
+        yield JobLine(
+            id, job.enabled, paused, newest.get(id), coming, _in_order(counts.get(id, {})), on_event=on_event
+        )  # fmt: skip
     for id in sorted((newest.keys() | counts.keys()) - declared.keys()):
         if only is not None and id not in only:
             continue
         yield JobLine(id, True, None, newest.get(id), None, _in_order(counts.get(id, {})), removed=config is not None)
+
+
+def with_blocked(lines: Iterable[JobLine], daemon: Mapping[str, Any] | None) -> Iterable[JobLine]:
+    """Yield the lines with what a running daemon says that they wait for."""
+    told = daemon.get("blocked", {}) if daemon else {}
+    by_job = {parse_run_name(name)[0]: words for name, words in told.items()}
+    for line in lines:
+        yield replace(line, blocked=by_job.get(line.job, "") if line.state in _WAITING else "")
 
 
 def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
@@ -167,8 +192,10 @@ def job_row(line: JobLine) -> dict[str, Any]:
         "enabled": line.enabled,
         "paused": instant_or_none(line.paused),
         "removed": line.removed,
+        "blocked": line.blocked or None,
         "last": run_row(line.run) if line.run else None,
         "next": next_row(line.next) if line.next else None,
+        "on_event": line.on_event,
         "counts": dict(line.counts),
     }
 
@@ -210,4 +237,6 @@ def _line_of(row: Mapping[str, Any]) -> JobLine:
         coming_of({"job": row["job"], **coming}) if coming else None,
         row["counts"],
         row["removed"],
+        row["on_event"],
+        row["blocked"] or "",
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dagsched.model import Attempt, Link, Run, run_name
+from dagsched.model import CALLED, CALLER, EVENT, EVENT_DATA, Attempt, Link, Run, run_name
 from dagsched.stores.contract import Store
 from dagsched.views.rows import attempt_row, run_row
 from dagsched.views.times import instant_or_none
@@ -43,7 +43,10 @@ def whole_doc(whole: Whole) -> dict[str, Any]:
         "stand_in": run_name(found.job, found.stand_in) if found.stand_in else None,
         "only": found.only,
         "acknowledged": found.acked,
-        "params": dict(found.params),
+        "params": given_params(found),
+        "event": event_of(found),
+        "caller": found.params.get(CALLER),
+        "called": called_by_it(found),
         "outputs": dict(found.outputs),
         "definition": found.definition,
         "attempt_list": [attempt_row(attempt) for attempt in whole.attempts],
@@ -59,3 +62,18 @@ def _link_row(link: Link, upstream: Run | None) -> dict[str, Any]:
         "state": str(upstream.state) if upstream else None,
         "reason": upstream.reason if upstream else "",
     }
+
+
+def given_params(found: Run) -> dict[str, Any]:
+    """Return the parameters that somebody gave, without what dagsched keeps among them."""
+    return {name: value for name, value in found.params.items() if not name.startswith("DAGSCHED_")}
+
+
+def event_of(found: Run) -> dict[str, Any] | None:
+    """Return name and data of the event that the run came of."""
+    return {"name": found.params[EVENT], "data": found.params.get(EVENT_DATA, {})} if EVENT in found.params else None
+
+
+def called_by_it(found: Run) -> list[str]:
+    """Return the runs that a workflow has made as its step, the newest last."""
+    return [name for name in found.params.get(CALLED, ()) if name]

@@ -22,6 +22,7 @@ jobs:
   broken: {run: 'echo oops; exit 3'}
   nightly: {schedule: '0 3 * * *', timezone: Europe/Berlin, run: 'true'}
   long: {run: sleep 60}
+  listener: {schedule: {event: arrived}, run: 'true'}
 """
 
 

@@ -22,7 +22,7 @@ from tests.api.caller import JOBS, Caller, bearer, called, problem_of
 from tests.daemon.served import Served, environment
 
 NOW = utc(2026, 11, 26)
-PARTS = {"job": "nightly", "run": "job:nightly:2020-01-01T00:00:00Z"}
+PARTS = {"event": "arrived", "job": "nightly", "run": "job:nightly:2020-01-01T00:00:00Z"}
 
 
 def path_of(template: str) -> str:

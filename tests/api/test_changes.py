@@ -31,6 +31,9 @@ def test_every_verb_does_over_http_what_it_does_on_the_command_line(caller: Call
     caller.post(f"/runs/{long}/cancel")
     caller.daemon.until(lambda event: event["run"] == long and event["to"] == "cancelled", "the end")
     assert caller.post("/reload")["applied"] is False
+    emitted = caller.post("/events/arrived", {"id": "one", "data": {"file": "x"}})
+    assert (emitted["jobs"], len(emitted["runs"])) == (["listener"], 1)
+    assert caller.post("/events/arrived", {"id": "one"})["repeated"]
     assert caller.post("/prune", {"before": "2020-01-01T00:00:00Z"}) == {"deleted": 0}
 
 
@@ -159,7 +162,7 @@ def test_registered_jobs_outlive_the_daemon(tmp_path) -> None:
     with called(tmp_path) as caller:
         assert caller.get("/jobs/hook")["source"] == "api"
         assert caller.root.delete("/api/v1/jobs/hook").status_code == 200
-        assert caller.get("/config")["jobs"] == 5
+        assert caller.get("/config")["jobs"] == 6
 
 
 # ---------------------------------------------------------------- asking again

@@ -75,7 +75,7 @@ def test_no_request_makes_the_server_fail(tried: Caller, path: str) -> None:
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, Phase, given, settings
 
-    names = {"job": "extract", "run": tried.get("/runs?job=extract")["items"][-1]["run"]}
+    names = {"event": "arrived", "job": "extract", "run": tried.get("/runs?job=extract")["items"][-1]["run"]}
     turns = count()
     document = schemathesis.openapi.from_dict({**written(), "servers": [{"url": tried.url}]})
     for operation in document[path].values():

@@ -48,13 +48,13 @@ def test_jobs_come_by_the_page(caller: Caller) -> None:
         seen += [item["job"] for item in page["items"]]
         if (after := page["next"]) is None:
             break
-    assert seen == ["extract", "load", "broken", "nightly", "long"]
+    assert seen == ["extract", "load", "broken", "nightly", "long", "listener"]
     problem_of(caller.root.get("/api/v1/jobs?after=nobody"), 400, "malformed")
 
 
 def test_pages_of_runs_hold_each_run_once(caller: Caller) -> None:
     for _ in range(3):
-        caller.run_once("extract")
+        caller.run_once("nightly")
     everything = caller.get("/runs")["items"]
     seen, cursor = [], None
     while True:
@@ -64,7 +64,7 @@ def test_pages_of_runs_hold_each_run_once(caller: Caller) -> None:
             break
     assert seen == everything
     assert len(seen) >= 3
-    only = caller.get("/runs?state=failed&state=success&job=extract")["items"]
+    only = caller.get("/runs?state=failed&state=success&job=nightly")["items"]
     assert {row["state"] for row in only} == {"success"}
 
 

@@ -166,7 +166,7 @@ def test_a_watcher_hears_of_new_events_and_a_slow_one_of_the_newest(tmp_path: Pa
     audience = Audience(Nobody())
 
     async def play() -> None:
-        server = ControlServer(tmp_path, echo, nothing, audience.watch)
+        server = ControlServer(tmp_path, echo, nothing, watch=audience.watch)
         await server.start()
         numbers = watch(tmp_path)
         assert await anext(numbers) == 0

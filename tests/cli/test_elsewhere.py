@@ -82,6 +82,7 @@ def test_changing_commands_steer_a_daemon_elsewhere(caller: Caller, tmp_path: Pa
     assert run("resume", "nightly", cwd=tmp_path, **env)[1] == "resumed nightly\n"
     code, out, _ = run("pause", "nightly", "--json", cwd=tmp_path, **env)
     assert json.loads(out) == {"remembered": False, "job": "nightly"}
+    assert run("emit", "arrived", "--data", "file=x", cwd=tmp_path, **env)[1].startswith("job:listener:")
     assert run("ack", "broken", cwd=tmp_path, **env)[0] == 0
     assert run("rerun", "broken", cwd=tmp_path, **env)[0] == 0
     assert run("cancel", name, cwd=tmp_path, **env)[0] == 1

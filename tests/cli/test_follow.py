@@ -20,7 +20,7 @@ def test_a_wait_ends_with_the_next_event(tmp_path: Path) -> None:
         return {}
 
     async def play() -> None:
-        server = ControlServer(tmp_path, nothing, nothing, audience.watch)  # type: ignore[arg-type]
+        server = ControlServer(tmp_path, nothing, nothing, watch=audience.watch)  # type: ignore[arg-type]
         await server.start()
         args = argparse.Namespace(follow=True, state_dir=tmp_path, paths=[], url=None, token=None)
         async with _waiting(args) as wait:

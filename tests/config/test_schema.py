@@ -16,7 +16,6 @@ LATER = {
     "template",
     "extends",
     "notify",
-    "secrets",
 }
 
 

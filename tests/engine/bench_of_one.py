@@ -18,6 +18,7 @@ from dagsched.model import (
     Calendar,
     Config,
     Dependency,
+    Emission,
     EventRow,
     Exit,
     Job,
@@ -77,6 +78,7 @@ class Bench:
         self.kept: dict[tuple[str, datetime], Run] = {}
         self.log: list[EventRow] = []
         self.definitions: dict[str, Any] = {}
+        self.emissions: list[Emission] = []
         self.starts: list[tuple[str, int]] = []
         self.start_commands: list[commands.StartAttempt] = []
         self.stops: list[tuple[str, int, str]] = []
@@ -114,6 +116,8 @@ class Bench:
             self.kept[command.run.key] = command.run
         elif isinstance(command, commands.SaveDefinition):
             self.definitions[command.digest] = command.definition
+        elif isinstance(command, commands.SaveEmission):
+            self.emissions.append(command.emission)
         elif isinstance(command, commands.RecordEvent):
             self.log.append(command.row)
         elif isinstance(command, commands.StartAttempt):
@@ -193,6 +197,7 @@ class Bench:
             runs=list(self.kept.values()), attempts=list(old.book.open_attempts.values()),
             marks=list(old.book.marks.values()), last_event=len(self.log), last_seen=self.now,
             config=config, config_number=self.number,
+            emissions=self.emissions,
             definitions={d: from_json(data) for d, data in self.definitions.items()},
         )  # fmt: skip
         self.plan = plan

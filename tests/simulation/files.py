@@ -17,6 +17,7 @@ CRONS = (
     "0 * * * *", "*/30 * * * *", "15 */2 * * *", "0 */4 * * *", "30 */6 * * *", "0 2 * * *", "30 2 * * *",
     "0 9 * * mon-fri", "0 0,12 * * *", "45 23 * * *", "*/10 9-10 * * *", "0 6-9 * * *", "5 1,3 * * *",
 )  # fmt: skip
+EVENTS = ("arrived", "left")
 EVERY = ("1h", "90m", "3h", "7h", "45m")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
 RULES = ("all_done", "all_failed", "one_success", "one_failed", "none_failed", "none_skipped", "always")
@@ -150,7 +151,11 @@ class Files:
             hours = rng.randint(1, int((self._end - self._start) / timedelta(hours=1)))
             return {"at": format_instant(self._start + timedelta(hours=hours))}
         made: Sheet = {"end": format_instant(self._end)}
-        if kind < 0.2:
+        if kind < 0.14:
+            made["event"] = rng.sample(EVENTS, rng.choice((1, 1, 2)))
+            self._maybe(made, "max_runs", 0.06, (1, 3, 10))
+            return made
+        if kind < 0.26:
             made["every"] = rng.choice(EVERY)
         else:
             made["cron"], made["timezone"] = rng.choice(CRONS), rng.choice(ZONES)
@@ -162,7 +167,7 @@ def _mend(sheet: Sheet) -> None:
     """Make a sheet valid again that had parts of two others put together."""
     if not sheet["depends_on"]:
         sheet.pop("trigger_rule", None)
-    if "schedule" not in sheet:
+    if "event" in sheet.get("schedule", {"event": ""}):
         for edge in sheet["depends_on"]:
             edge["match"] = "latest" if edge["match"] == "all" else edge["match"]
     about = re.search(r'state\("(\w+)"\)', sheet.get("when", ""))

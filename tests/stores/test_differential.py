@@ -11,7 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagsched.errors import StoreError
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Kept, Link, Match, Origin, Run, RunState
+from dagsched.model import (
+    Attempt,
+    ConfigVersion,
+    Emission,
+    EventRow,
+    JobMark,
+    Kept,
+    Link,
+    Match,
+    Origin,
+    Run,
+    RunState,
+)
 from dagsched.stores import Batch
 from tests.stores.conftest import MemoryEngine, SqliteEngine
 from tests.stores.make import at
@@ -47,6 +59,7 @@ def runs(draw: st.DrawFn) -> Run:
 # Not `builds`, which would fill the other fields of a named tuple too, with values no store is asked to keep.
 ATTEMPTS = st.tuples(JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE).map(lambda parts: Attempt(*parts))
 MARKS = st.tuples(JOBS, MOMENTS, MAYBE, st.integers(0, 9)).map(lambda parts: JobMark(*parts))
+EMISSIONS = st.tuples(TEXTS, TEXTS, TICKS).map(lambda parts: Emission(*parts))
 CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}))
 # The ticks lie within hours, so some of these are a week and more apart.
 ANSWERS = st.tuples(st.sampled_from("kl"), MOMENTS, st.integers(0, 9)).map(
@@ -68,6 +81,7 @@ def commits(draw: st.DrawFn):
         config=draw(CONFIGS),
         done_requests=draw(st.lists(st.integers(1, 4), max_size=1)),
         answers=draw(st.lists(ANSWERS, max_size=1)),
+        emissions=draw(st.lists(EMISSIONS, max_size=2, unique_by=lambda each: each[:2])),
     )
     return ("commit", batch, draw(st.lists(EVENTS, max_size=3)))
 

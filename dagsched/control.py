@@ -17,8 +17,8 @@ from jsonschema import Draft202012Validator
 
 from dagsched.engine import events
 from dagsched.engine.commands import Command, RecordEvent
-from dagsched.engine.why import Answer, blocking, explain_no_row, explain_run
-from dagsched.errors import Refused, Unknown
+from dagsched.engine.verdicts import blocking
+from dagsched.errors import Refused
 from dagsched.graph import Graph
 from dagsched.model import (
     Config,
@@ -163,6 +163,24 @@ class Control:
             "next": format_instant(wake) if wake else None,
         }
 
+    async def why(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Explain a run that is open, a job's newest without a tick. Answer: `lines` for people, `json` with the facts.
+
+        Of everything else no more is known here than is stored, and whoever asks can read that: both are empty then.
+        """
+        from dagsched.explaining import explain_open, held_for
+
+        daemon, given = self._daemon, body.get("tick")
+        try:
+            tick = parse_instant(given) if isinstance(given, str) else None
+        except ValueError as error:
+            raise Refused(f"'tick' is no instant: {error}") from None
+        held = held_for({"stopping": daemon.is_stopping, "health": daemon.loop.health.trouble or "ok"})
+        now = daemon.clock.now()
+        plan, config = daemon.loop.plan, daemon.config
+        found = await explain_open(daemon.store, plan, config, _text(body, "job"), tick, now, held=held)
+        return {"lines": found.lines, "json": found.json} if found is not None else {"lines": [], "json": {}}
+
     def _problems(self) -> list[dict[str, Any]]:
         files = self._daemon.job_files
         return files.problem_rows() if files is not None else []
@@ -187,6 +205,7 @@ _VERBS: Mapping[str, Verb] = {
     "reload": Control.reload,
     "prune": Control.prune,
     "status": Control.status,
+    "why": Control.why,
 }
 
 # The others answer about a running daemon, and nothing takes them out of the inbox.
@@ -250,15 +269,6 @@ def _made(daemon: Daemon, job: str, commands: Sequence[Command]) -> Mapping[str,
 _BIRTHS = frozenset({"run.created", "run.skipped", "run.missed"})
 
 
-def _held_for(daemon: Mapping[str, Any] | None) -> str:
-    """Return why nothing starts at present, whatever run it is; empty when there is no such reason."""
-    if daemon is None:
-        return "no daemon is running"
-    if daemon["stopping"]:
-        return "the daemon is stopping"
-    return "" if daemon["health"] == "ok" else f"the state cannot be written: {daemon['health']}"
-
-
 async def rows_for_rerun(store: Store, config: Config, name: str) -> tuple[Run, ...]:
     """Return the rows that a rerun looks at and that may have left memory: it, its upstreams', later ones below it."""
     id, tick = parse_run_name(name)
@@ -289,38 +299,3 @@ async def _add_upstreams(
         while upstream is not None and upstream.key not in found:
             found[upstream.key] = upstream
             upstream = await store.run(job, upstream.stand_in) if upstream.stand_in else None
-
-
-async def why(
-    store: Store,
-    config: Config | None,
-    job: str,
-    tick: datetime | None,
-    now: datetime,
-    *,
-    daemon: Mapping[str, Any] | None = None,
-) -> Answer:
-    """Explain a job's tick, its newest without one, from the store; `daemon` is a running one's `status`, None if none.
-
-    Raises Unknown when neither the configuration nor the state knows the job.
-    """
-    from dagsched.daemon.restoring import restored
-
-    plan, _ = await restored(store, config or Config({}), now, slots=daemon["slots"] if daemon else None)
-    # As a daemon's next turn would: what is queued takes its seat and its place in its pool's line.
-    plan.seats.admit()
-    plan.seats.held_for = _held_for(daemon)
-    known = plan.book.jobs.get(job) or (config.jobs.get(job) if config else None)
-    row = await store.run(job, tick) if tick else next(iter(await store.rows(job, limit=1)), None)
-    if row is not None:
-        at = tick or row.tick
-        return explain_run(plan, plan.book.ledger.get(row.key) or row, at, await store.attempts(row.job, row.tick))
-    if known is None:
-        raise Unknown("job", job)
-    if tick is None:
-        upcoming = plan.ticks.next_of(job)
-        if upcoming is None:
-            words = f"{job} has never had a tick, and none is to come by a schedule"
-            return Answer([words], {"job": job, "tick": None, "state": None, "reason": words})
-        tick = upcoming
-    return explain_no_row(plan, known, tick, now)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from dagsched.config.files import SUFFIXES
 from dagsched.control import checked_params
-from dagsched.engine.why import explain_no_row, explain_run
+from dagsched.engine.why import Then, explain_no_row, explain_run
 from dagsched.errors import Unknown
 from dagsched.loading import Paths, load, load_text
 from dagsched.model import Attempt, Config, EventRow, Job, Outcome, Run, RunState, format_instant, is_schedule_tick
@@ -303,9 +303,10 @@ class World:
         instant = self._instant(job, tick)
         row = self.virtual.row(job, instant) if instant is not None else None
         if row is not None and instant is not None:
-            answer = explain_run(plan, row, instant, self.virtual.attempts(*row.key))
+            answer = explain_run(plan, row, instant, self.virtual.attempts(*row.key), Then(job=self.config.jobs[job]))
         elif instant is not None:
-            answer = explain_no_row(plan, self.config.jobs[job], instant, self.virtual.now)
+            known = self.config.jobs[job]
+            answer = explain_no_row(plan, known, instant, self.virtual.now, Then(job=known))
         else:
             return f"{job} has had no tick, and none is to come by a schedule"
         return "\n".join(answer.lines)

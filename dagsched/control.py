@@ -356,7 +356,7 @@ def _emitted(daemon: Daemon, event: str, commands: Sequence[Command]) -> Mapping
         return {"event": event, "repeated": True, "jobs": [], "runs": [], "blocked": []}
     jobs = told.detail["jobs"]
     made = [row for row in rows if row.seq > told.seq and row.tick and row.type in _BIRTHS and row.tick.microsecond]
-    blocked = [words for row in made if row.job in jobs and row.tick for words in _blocked(daemon, row.job, row.tick)]
+    blocked = [words for row in made if row.job in jobs and row.tick for words in _held_back(daemon, row.job, row.tick)]
     runs = [run_name(row.job, row.tick) for row in made if row.tick]
     return {"event": event, "repeated": False, "jobs": jobs, "runs": runs, "blocked": blocked}
 
@@ -369,11 +369,11 @@ def _made(daemon: Daemon, job: str, commands: Sequence[Command]) -> Mapping[str,
     ]
     ticks = [row.tick for row in made if row.job == job and row.tick]
     names = [run_name(row.job, row.tick) for row in made if row.tick in ticks[-1:]]
-    blocked = [words for tick in ticks[-1:] for words in _blocked(daemon, job, tick)]
+    blocked = [words for tick in ticks[-1:] for words in _held_back(daemon, job, tick)]
     return {"runs": names, "blocked": blocked}
 
 
-def _blocked(daemon: Daemon, job: str, tick: datetime) -> list[str]:
+def _held_back(daemon: Daemon, job: str, tick: datetime) -> list[str]:
     """Return what keeps a run that was just made from starting, in at most one sentence."""
     run = daemon.loop.plan.book.ledger.get((job, tick))
     if run is None:

@@ -242,7 +242,7 @@ class Control:
             "slots": plan.seats.slots_max,
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
-            "blocked": _held_back(plan),
+            "blocked": _waited_for(plan),
         }
 
     async def why(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
@@ -297,7 +297,7 @@ _VERBS: Mapping[str, Verb] = {
 _REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "pause", "resume", "ack"})
 
 
-def _held_back(plan: Plan) -> dict[str, str]:
+def _waited_for(plan: Plan) -> dict[str, str]:
     """Return what keeps each job's oldest run that is not under way from going on, of BLOCKED_MAX jobs at most."""
     found: dict[str, str] = {}
     seen: set[str] = set()

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, time
-from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 from dagsched.config.build import Entry
 from dagsched.config.explain import Complaint, short, shown_value
 from dagsched.config.gates import check_when, check_window
 from dagsched.config.looks import Looks
 from dagsched.config.meeting import ever_meet
+from dagsched.config.params import validator_of
 from dagsched.config.part import Part
 from dagsched.config.report import Report, where
 from dagsched.declaration import Catchup, Job, Match, OutputRef, Param
@@ -287,8 +287,8 @@ def _tell_cycle(pairs: list[tuple[str, str]], view: View, report: Report) -> Non
     steps = []
     for downstream, upstream in pairs[:CYCLE_EDGES_MAX]:
         entry = view.entries[downstream]
-        line, column = entry.document.source.place(_edge_index(entry, upstream))
-        steps.append(f"'{downstream}' waits for '{upstream}' ({entry.document.source.name}:{line}:{column})")
+        place = entry.document.source.at(_edge_index(entry, upstream))
+        steps.append(f"'{downstream}' waits for '{upstream}' ({place})")
     names = [pairs[0][0], *(upstream for _, upstream in pairs[:CYCLE_EDGES_MAX])]
     more = len(pairs) - CYCLE_EDGES_MAX
     if more > 0:
@@ -410,7 +410,7 @@ def _check_params(entry: Entry, report: Report) -> None:
 
 def _validator(entry: Entry, name: str, param: Param, report: Report) -> Draft202012Validator | None:
     try:
-        return _compiled(repr(param.schema), _Schema(param.schema))
+        return validator_of(param.schema)
     except (ValidationError, ValueError) as error:
         reason = short(str(getattr(error, "message", error)))
         _say(
@@ -424,18 +424,3 @@ def _validator(entry: Entry, name: str, param: Param, report: Report) -> Draft20
             is_key=True,
         )
         return None
-
-
-class _Schema(dict[str, Any]):
-    """A schema as an argument of a cached function; the text beside it is its identity."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Schema)
-
-
-@lru_cache(maxsize=1024)
-def _compiled(identity: str, schema: _Schema) -> Draft202012Validator:
-    return Draft202012Validator(dict(schema), offline=True, pattern_options=RegexOptions())

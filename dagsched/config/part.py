@@ -16,7 +16,7 @@ from dagsched.config import grammar
 from dagsched.config.build import Builder, Dropped, Entry, Groups, checked_rate
 from dagsched.config.explain import Complaint, short
 from dagsched.config.problem import Problem
-from dagsched.config.reader import Document, read
+from dagsched.config.reader import Document, Path, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
 from dagsched.declaration import EMPTY, RateLimit
@@ -184,6 +184,8 @@ class Part:
         )
         self._declare_pools(document, _refused_names(refused, "pools"), report)
         self._declare_jobs(document.data, builder, unexplained)
+        if "${{" in self.text:
+            self._tell_strays(document, report)
         self._groups_then = {name: groups[name] for name in builder.named_groups}
 
     def _declare_pools(self, document: Document, refused: set[str], report: Report) -> None:
@@ -209,6 +211,22 @@ class Part:
                 self.entries[id] = builder.job(id, raw)
             else:
                 self.broken.add(id)
+
+    def _tell_strays(self, document: Document, report: Report) -> None:
+        """Report placeholders in jobs in which nothing replaces them."""
+        from dagsched.config.placeholders import strays
+
+        for id in self.entries.keys() - document.members.keys():
+            path: Path = ("jobs", id)
+            for where, offset, length in strays(document.value_at(path), path):
+                said = Complaint(
+                    "W403",
+                    where,
+                    f"nothing replaces the placeholder in the job '{id}'",
+                    "placeholders are for jobs with extends or matrix; here it is text as any other",
+                    "use $DAGSCHED_PARAM_NAME for a parameter, or extend a template",
+                )
+                report.complain_inside(document, said, offset, length)
 
     def _outline(self) -> None:
         """Note what the checks between jobs look at, so that a change elsewhere is known not to matter."""

@@ -7,9 +7,10 @@ a number and a list for a list; inside other text a value is written out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+from dagsched.config.reader import Path
 from dagsched.config.woven import Said
 
 OPENING = "${{"
@@ -55,6 +56,17 @@ def first_in(text: str) -> tuple[str, int, int] | None:
             assert inside is not None, "it starts with the opening"
             return sign[1] or inside[0], sign.start(), len(inside[0])
     return None
+
+
+def strays(value: Any, path: Path) -> Iterator[tuple[Path, int, int]]:
+    """Yield (path, offset, length) of the first placeholder of each text, in a value that stands at `path`."""
+    if isinstance(value, str):
+        found = first_in(value) if OPENING in value else None
+        if found is not None:
+            yield path, found[1], found[2]
+    elif isinstance(value, (dict, list)):
+        for step, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from strays(each, (*path, step))
 
 
 def in_text(value: Any) -> str:

@@ -440,6 +440,32 @@ def test_problem_is_told_at_the_line_that_says_it(text, expected):
     assert messages(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("inherit: t", "extends"),
+        ("uses: t", "extends"),
+        ("extend: t", "extends"),
+        ("strategy: {matrix: {a: [1]}}", "matrix"),
+        ("with_items: [1]", "matrix"),
+        ("foreach: [1]", "matrix"),
+        ("matrx: {a: [1]}", "matrix"),
+        ("variables: {A: a}", "env"),
+    ],
+)
+def test_words_of_other_schedulers_lead_to_ours(line, meant):
+    (problem,) = load_text(f"jobs:\n  a:\n    run: x\n    {line}\n").problems
+    assert (problem.code, problem.fix) == ("E101", f"did you mean '{meant}'?")
+
+
+def test_placeholder_in_a_plain_job_is_a_warning():
+    text = "jobs:\n  a: {run: 'x ${{ name }}', env: {A: '$${{ b }}'}}\n  b: {run: [x, '${{ matrix.c }}']}\n"
+    assert messages(text) == [
+        "W403 2:15 nothing replaces the placeholder in the job 'a'",
+        "W403 3:17 nothing replaces the placeholder in the job 'b'",
+    ]
+
+
 def test_problem_in_a_template_is_told_once_with_the_number_of_jobs():
     text = LOAD.replace("delay: 5s", "delay: 5") + "".join(
         f"  j{number}: {{extends: load, values: {{table: x}}}}\n" for number in range(30)

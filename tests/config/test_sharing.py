@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from dagsched.config import load_texts
+import subprocess
+import sys
+
+from dagsched.config import Loader, load_texts
+from dagsched.config.part import Part
+from dagsched.config.schedules import Schedules
+from dagsched.config.shelf import Shelf
 from tests.config.texts import NOW
 
 SHARED = "templates:\n  t:\n    params: {table: {type: string}}\n    run: [x, '${{ table }}']\n    timeout: 1h\n"
@@ -61,3 +67,77 @@ def test_id_of_a_matrix_is_taken():
     matrix = "jobs: {j: {run: x, matrix: {a: [1]}}}\n"
     assert told(load_files(a="jobs: {j: {run: x}}\n", b=matrix)) == ["b E203 1:8 the job 'j' is declared twice"]
     assert "E203" in {problem.code for problem in load_files(a=matrix, b=matrix.replace("1", "2")).problems}
+
+
+USER = "jobs: {j: {extends: t, values: {table: one}}}\n"
+
+
+def test_only_files_that_use_a_template_are_made_anew_when_it_changes():
+    loader = Loader()
+    files = {"/srv/a.yaml": USER, "/srv/b.yaml": SHARED, "/srv/c.yaml": "jobs: {other: {run: x}}\n"}
+    before = loader.load(files, NOW).config
+    after = loader.load({**files, "/srv/b.yaml": SHARED.replace("1h", "2h")}, NOW).config
+    assert before is not None
+    assert after is not None
+    assert after.jobs["other"] is before.jobs["other"]
+    assert [str(config.jobs["j"].timeout) for config in (before, after)] == ["1:00:00", "2:00:00"]
+
+
+def test_place_of_a_remark_in_a_template_follows_the_template():
+    loader = Loader()
+    doubtful = SHARED.replace("    timeout: 1h\n", "    schedule: {every: 2d}\n")
+    files = {"/srv/a.yaml": USER, "/srv/b.yaml": doubtful}
+    assert told(loader.load(files, NOW)) == [f"b W309 5:23 {EVERY}"]
+    assert told(loader.load({**files, "/srv/b.yaml": "# a comment\n" + doubtful}, NOW)) == [f"b W309 6:23 {EVERY}"]
+
+
+EVERY = (
+    load_texts({"/srv/b.yaml": "jobs: {j: {run: x, schedule: {every: 2d}}}\n"}, NOW).problems[0].message + " (job 'j')"
+)
+
+
+def test_jobs_of_a_grown_matrix_reach_those_that_wait_for_it_in_files_that_did_not_change():
+    loader = Loader()
+    files = {
+        "/srv/a.yaml": "jobs: {k: {run: x, depends_on: [j]}}\n",
+        "/srv/b.yaml": "jobs: {j: {run: x, matrix: {a: [1]}}}\n",
+    }
+    loader.load(files, NOW)
+    after = loader.load({**files, "/srv/b.yaml": files["/srv/b.yaml"].replace("[1]", "[1, 2]")}, NOW).config
+    assert after is not None
+    assert [edge.job for edge in after.jobs["k"].depends_on] == ["j.1", "j.2"]
+
+
+def test_what_was_let_go_is_made_again_with_the_same_places():
+    parts = [Part(f"/srv/{name}.yaml", name, text) for name, text in (("a", USER), ("b", SHARED))]
+    shelf = Shelf({part.raw: part.templates for part in parts if part.raw is not None})
+    for part in parts:
+        part.write_out(shelf)
+        part.build({}, Schedules())
+    document = parts[0].document
+    assert document is not None
+    paths = [
+        ("jobs", "j"),
+        ("jobs", "j", "run", 1),
+        ("jobs", "j", "params", "table", "default"),
+        ("jobs", "j", "timeout"),
+    ]
+    before = [(document.value_at(path), document.source.at(document.index(path))) for path in paths]
+    for part in parts:
+        part.let_go()
+    assert [(document.value_at(path), document.source.at(document.index(path))) for path in paths] == before
+    assert [place for _, place in before] == ["a:1:11", "b:4:14", "a:1:40", "b:5:14"]
+
+
+def test_plain_files_load_nothing_of_templates_and_matrices():
+    program = """
+import sys
+from datetime import UTC, datetime
+from dagsched.config import load_texts
+assert load_texts({"/jobs.yaml": "jobs: {a: {run: x}}"}, datetime.now(UTC)).config
+print(*(name for name in sys.modules if name.startswith("dagsched.config.")))
+"""
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    names = {name.rpartition(".")[2] for name in loaded}
+    assert "part" in names
+    assert not names & {"patterns", "layers", "matrix", "names", "placeholders", "shelf", "woven", "effective"}

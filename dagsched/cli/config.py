@@ -20,6 +20,7 @@ from dagsched.config.effective import Line, lines_of
 from dagsched.config.load import load_with_entries
 from dagsched.config.scalars import resolve
 from dagsched.errors import ConfigInvalid
+from dagsched.model import Config
 
 _WORD = "[A-Za-z0-9_./@%+=-]"
 _PLAIN = re.compile(rf"(?:--?)?[A-Za-z_./]{_WORD}*(?: {_WORD}+)*|(?:[0-9]+(?:ms|s|m|h|d))+")
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_rows(map(_row, wanted))
         return 0
-    pools = {} if args.job else loaded.config.pools
+    pools = {} if args.job else _pools(loaded.config)
     for line in _document(wanted, pools):
         print(line)
     return 0
@@ -63,9 +64,17 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {"job": entry.job.id, "file": file, "line": number, "said": said, "from": places}
 
 
-def _document(entries: Iterable[Entry], pools: Mapping[str, int]) -> Iterator[str]:
+def _pools(config: Config) -> dict[str, Any]:
+    rates = config.pool_rates
+    return {
+        name: {"slots": slots, "rate_limit": str(rates[name])} if name in rates else slots
+        for name, slots in config.pools.items()
+    }
+
+
+def _document(entries: Iterable[Entry], pools: Mapping[str, Any]) -> Iterator[str]:
     if pools:
-        yield f"pools: {in_flow(dict(pools))}"
+        yield f"pools: {in_flow(pools)}"
     blank = "jobs: {}"
     for entry in entries:
         if blank:

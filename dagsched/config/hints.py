@@ -35,6 +35,7 @@ PEER_WORDS: dict[str, str] = {
     "name": "description", "splay": "jitter", "random_delay": "jitter", "uri": "url", "data": "body",
     "rate": "rate_limit", "rateLimit": "rate_limit",
     "ratelimit": "rate_limit", "throttle": "rate_limit", "priority_weight": "priority", "weight": "priority",
+    "nice": "priority",
     "inherit": "extends", "inherits": "extends", "extend": "extends", "from": "extends", "template": "extends",
     "base": "extends", "templateRef": "extends", "template_ref": "extends", "default_args": "defaults",
     "strategy": "matrix", "with_items": "matrix", "withItems": "matrix", "with_param": "matrix", "withParam": "matrix",

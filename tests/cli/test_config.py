@@ -38,6 +38,13 @@ jobs:
   all: {depends_on: [report], run: "true", env: {A: "x: y", B: "", C: "null"}}
 """
 
+POOLS = """\
+pools: {a: 2, b: {slots: 3, rate_limit: 10/1m}, c: {rate_limit: 1/1h}}
+jobs:
+  x: {run: x, pool: a, when: 'param("p") == "1"', params: {p: {type: string, default: "1"}}}
+  y: {run: y, pool: b, schedule: "@daily", window: {from: "08:00", to: "18:00"}, rate_limit: 5/1h, deadline: 2h}
+"""
+
 ORDERS = """\
 jobs:
   orders:  # jobs.yaml:12
@@ -80,7 +87,9 @@ def jobs_in(*paths: Path):
     return loaded.config
 
 
-@pytest.mark.parametrize("text", [FILE, (Path(__file__).parents[2] / "jobs.example.yaml").read_text(), "jobs: {}\n"])
+@pytest.mark.parametrize(
+    "text", [FILE, POOLS, (Path(__file__).parents[2] / "jobs.example.yaml").read_text(), "jobs: {}\n"]
+)
 def test_what_is_printed_makes_the_same_jobs_and_is_plain(call, here, text):
     (here / "jobs.yaml").write_text(text)
     before = jobs_in(here / "jobs.yaml")
@@ -89,6 +98,7 @@ def test_what_is_printed_makes_the_same_jobs_and_is_plain(call, here, text):
     (here / "jobs.yaml").write_text(printed)
     after = jobs_in(here / "jobs.yaml")
     assert (dict(after.jobs), dict(after.pools)) == (dict(before.jobs), dict(before.pools))
+    assert dict(after.pool_rates) == dict(before.pool_rates)
 
 
 def test_template_of_another_file_is_named_with_its_file(call, here):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dagsched.config import load_texts
 from dagsched.reload import REMOVAL_DELAY, Sources
 from tests.test_reload import NOW, after, codes, ids, jobs, started, write
 
@@ -188,3 +192,34 @@ def test_matrix_that_loses_a_member_somebody_waits_for_is_held_back(tmp_path):
     assert (ids(reading), names(reading)) == (["m.eu", "m.us", "all", "one"], ["1"])
     reading = reading_after(sources, **{"1": matrix.replace("us", "us, ap")})
     assert [edge.job for edge in reading.config.jobs["all"].depends_on] == ["m.eu", "m.us", "m.ap"]
+
+
+# ---------------------------------------------------------------- whatever the edits
+
+NAMES = ("0", "1", "2", "3")
+GOOD = [jobs(), jobs("a"), jobs("b"), after("b", "a"), after("c", "m"), TEMPLATE, extending("d"), "jobs: [", "",
+        "jobs: {m: {run: x, matrix: {r: [eu, us]}}}\n", TEMPLATE + extending("e"), TEMPLATE.replace("1h", "1"),
+        after("f", "m.us"), extending("g", more=", values: {p: 1}"), extending("h", more=", nonsense: 1")]  # fmt: skip
+ROUND = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(GOOD), max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ROUND, min_size=1, max_size=5))
+def test_each_file_is_in_force_as_it_is_or_as_it_last_was_good_and_all_are_if_they_can_be(rounds):
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        texts = {file: jobs() for file in NAMES}
+        for file, text in texts.items():
+            write(folder / f"{file}.yaml", text)
+        sources, before = started(folder), dict(texts)
+        for edits in rounds:
+            texts |= edits
+            for file, text in edits.items():
+                write(folder / f"{file}.yaml", text)
+            reading = sources.read(NOW)
+            assert reading.config is not None
+            found = {Path(file).stem: text for file, text in reading.config.files.items()}
+            assert found == {file: before[file] if file in names(reading) else texts[file] for file in NAMES}
+            whole = load_texts({str(folder / f"{file}.yaml"): text for file, text in texts.items()}, NOW)
+            assert (whole.config is None) == bool(reading.reverted)
+            before = found

@@ -7,11 +7,10 @@ layers below; mappings of MERGED are merged key by key; `null` takes an inherite
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 from dagsched.config.explain import short
-from dagsched.config.hints import nearest
 from dagsched.config.reader import Document
 from dagsched.config.report import where
 from dagsched.config.shelf import Noted, Template
@@ -28,12 +27,19 @@ class Tell(Protocol):
     def __call__(self, code: str, said: Said, message: str, why: str, fix: str, *, key: str = "") -> None: ...
 
 
+Guess = Callable[[str, Collection[str]], str | None]
+"""Return the nearest of the known names, if one is near."""
+
+
 class Layers:
     """Lays the jobs of one file on their templates. `refused`: its own templates that have not the right form."""
 
-    def __init__(self, document: Document, weave: Weave, shelf: Noted, refused: frozenset[str], tell: Tell) -> None:
+    def __init__(
+        self, document: Document, weave: Weave, shelf: Noted, refused: frozenset[str], tell: Tell, guess: Guess
+    ) -> None:
         self.used: set[Template] = set()
-        self._document, self._weave, self._shelf, self._refused, self._tell = document, weave, shelf, refused, tell
+        self._document, self._weave, self._shelf, self._refused = document, weave, shelf, refused
+        self._tell, self._guess = tell, guess
         self._laid: dict[tuple[str, ...], Items | None] = {}
         self._templates: dict[Template, Items] = {}
 
@@ -128,8 +134,8 @@ class Layers:
                 "rename all but one",
             )
             raise Refused
-        meant = nearest(name, self._shelf.names())
-        fix = f"did you mean '{meant}'?" if meant else "declare it under templates:"
+        meant = self._guess(name, self._shelf.names())
+        fix = f"did you mean '{meant}'?" if meant else "declare it, or load the file that declares it as well"
         self._tell(
             "E401",
             said,

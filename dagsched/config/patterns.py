@@ -84,7 +84,7 @@ class _Writer:
         self._document, self._shelf, self._refused, self._report = document, shelf, refused, report
         self._weave, self._growth = Weave(document), Growth()
         templates = frozenset(name for section, name in refused if section == "templates")
-        self._layers = Layers(document, self._weave, shelf, templates, self._tell)
+        self._layers = Layers(document, self._weave, shelf, templates, self._tell, report.guess)
         self._made: Items = {}
         self._members: dict[str, str] = {}
         self._groups: dict[str, tuple[str, ...]] = {}

@@ -144,7 +144,7 @@ class _Writer:
             return
         try:
             whole = self._whole = self._layers.of_job(self._weave.items(said.value))
-            for member, raw in self._members_of(id, said, whole):
+            for member, raw in self._members_of(id, whole):
                 if member != id and (member in jobs or member in self._made):
                     self._twice(id, member, whole)
                 else:
@@ -168,7 +168,7 @@ class _Writer:
         self._members.clear()
         self._groups.clear()
 
-    def _members_of(self, id: str, said: Said, whole: Items) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _members_of(self, id: str, whole: Items) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (id, plain job) of each member; of a job without a matrix, of itself. Raises Refused, TooMuch."""
         params = _mapping(whole, "params")
         given = self._given(whole)
@@ -184,7 +184,7 @@ class _Writer:
             self._groups[id] = tuple(name for name, _ in members)
         for name, combination in members:
             self._job_id = name
-            raw = self._member(id, whole, params, {**given, **combination.values}, combination.values)
+            raw = self._member(whole, params, {**given, **combination.values}, combination.values)
             if raw is None:
                 self._broken.update((id, name))
             else:
@@ -226,9 +226,7 @@ class _Writer:
             )
             raise Refused
 
-    def _member(
-        self, id: str, whole: Items, params: Mapping[str, Any], said: Items, axes: Items
-    ) -> dict[str, Any] | None:
+    def _member(self, whole: Items, params: Mapping[str, Any], said: Items, axes: Items) -> dict[str, Any] | None:
         """Return the plain job, None after telling why there is none."""
         names = Names(params, said, self._weave, self._growth)
         self._ok = True
@@ -245,14 +243,16 @@ class _Writer:
                 continue
             made[key] = each if value is each.value else each._replace(value=value)
         self._must_be_given(whole, params, known)
-        if params or axes:
+        if "params" in whole and not isinstance(whole["params"].value, dict):
+            made["params"] = whole["params"]  # which is told when the job is checked
+        elif params or axes:
             made["params"] = self._params(whole, known, axes)
         return self._weave.mapping(made) if self._ok else None
 
     def _params(self, whole: Items, known: Items, axes: Items) -> Said:
         """Return the job's parameters, with what is given for them as their defaults."""
         at = whole.get("params") or next(iter(axes.values()))
-        declared = self._weave.items(at.value) if "params" in whole and isinstance(at.value, dict) else {}
+        declared = self._weave.items(at.value) if "params" in whole else {}
         for name, value in known.items():
             schema = declared.get(name)
             if schema is None:

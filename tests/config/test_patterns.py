@@ -403,6 +403,11 @@ def test_parameter_declared_for_an_axis_says_what_its_values_may_be():
             "templates: []\njobs: {}\n", ["E103 1:12 'templates' must be a mapping, not a list"], id="templates",
         ),
         pytest.param(
+            "jobs:\n  j: {run: x, matrix: {a: [1]}, params: 5}\n",
+            ["E103 2:41 'params' must be a mapping, not 5 (job 'j.1')"],
+            id="params",
+        ),
+        pytest.param(
             "templates: {t: 5}\njobs: {j: {extends: t}}\n", ["E103 1:16 't' must be a mapping, not 5"], id="template",
         ),
         pytest.param(
@@ -456,6 +461,12 @@ def test_problem_is_told_at_the_line_that_says_it(text, expected):
 def test_words_of_other_schedulers_lead_to_ours(line, meant):
     (problem,) = load_text(f"jobs:\n  a:\n    run: x\n    {line}\n").problems
     assert (problem.code, problem.fix) == ("E101", f"did you mean '{meant}'?")
+
+
+@pytest.mark.parametrize("line", ["run: [x, ${{ r }}]", "env: {A: ${{ r }}}"])
+def test_placeholder_that_wants_quotes_is_told_so(line):
+    (problem,) = load_text(f"jobs:\n  a:\n    matrix: {{r: [eu]}}\n    {line}\n").problems
+    assert (problem.code, problem.fix) == ("E005", 'quote the text: "${{ name }}"')
 
 
 def test_placeholder_in_a_plain_job_is_a_warning():

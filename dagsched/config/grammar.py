@@ -59,6 +59,11 @@ def is_pattern(job: Any) -> bool:
     return isinstance(job, dict) and ("matrix" in job or "extends" in job)
 
 
+def is_template(value: Any) -> bool:
+    """Whether what a template says about itself has the right form, so that it can be laid below a job."""
+    return _compiled("template").is_valid(value)
+
+
 def has_patterns(data: Mapping[str, Any], text: str) -> bool:
     """Whether a file, of that text, declares templates, or jobs that have to be written out."""
     # Most do not, which their text shows sooner; with a backslash a key can be written in many ways.

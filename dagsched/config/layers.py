@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 from dagsched.config.explain import short
+from dagsched.config.grammar import is_template
 from dagsched.config.reader import Document
 from dagsched.config.report import where
 from dagsched.config.shelf import Noted, Template
@@ -111,7 +112,7 @@ class Layers:
         said = self._templates.get(template)
         if said is None:
             value = template.document.data["templates"][template.name]
-            if not _has_form(value):
+            if not is_template(value):
                 raise Refused  # told where that file is looked at
             said = self._templates[template] = self._weave.items(value, template.document)
         return said
@@ -155,14 +156,6 @@ class Layers:
             "what they say would have no end",
             "remove one of these extends",
         )
-
-
-def _has_form(template: Any) -> bool:
-    """Whether a template can be laid below others; that of another file may have been refused there."""
-    if not isinstance(template, dict):
-        return False
-    extends = template.get("extends", [])
-    return isinstance(extends, str) or (isinstance(extends, list) and all(isinstance(each, str) for each in extends))
 
 
 def laid(weave: Weave, below: Items, above: Items) -> Items:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from dagsched.config import Loader, load_texts
 from dagsched.config.part import Part
 from dagsched.config.schedules import Schedules
@@ -36,6 +38,12 @@ def test_problem_in_a_template_of_another_file_stands_in_that_file():
         c="jobs: {l: {extends: t, values: {table: one}}}\n",
     )
     assert told(loaded) == ["b E303 5:14 1 is no length of time (job 'j' and 2 more)"]
+
+
+@pytest.mark.parametrize("template", ["5", "{run: x, matrix: [1]}", "{run: x, values: 5}", "{run: x, extends: [[1]]}"])
+def test_template_of_another_file_that_has_not_the_right_form_is_told_there_alone(template):
+    loaded = load_files(a="jobs: {j: {extends: t}}\n", b=f"templates: {{t: {template}}}\n")
+    assert {(problem.file, problem.code) for problem in loaded.problems} == {("/srv/b.yaml", "E103")}
 
 
 def test_own_template_comes_before_that_of_another_file():

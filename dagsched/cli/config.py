@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_rows(map(_row, wanted))
         return 0
-    pools = {} if args.job else _pools(loaded.config)
-    for line in _document(wanted, pools):
+    shared = {} if args.job else {"pools": _pools(loaded.config), "calendars": _calendars(loaded.config)}
+    for line in _document(wanted, shared):
         print(line)
     return 0
 
@@ -72,9 +72,18 @@ def _pools(config: Config) -> dict[str, Any]:
     }
 
 
-def _document(entries: Iterable[Entry], pools: Mapping[str, Any]) -> Iterator[str]:
-    if pools:
-        yield f"pools: {in_flow(pools)}"
+def _calendars(config: Config) -> dict[str, Any]:
+    found = {}
+    for name, calendar in config.calendars.items():
+        said = {**calendar._asdict(), "days": sorted(map(str, calendar.days))}
+        found[name] = {key: value for key, value in said.items() if value}
+    return found
+
+
+def _document(entries: Iterable[Entry], shared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for key, value in shared.items():
+        if value:
+            yield f"{key}: {in_flow(value)}"
     blank = "jobs: {}"
     for entry in entries:
         if blank:

@@ -1,6 +1,6 @@
 """From checked data to frozen jobs, with every default filled in.
 
-A file's `defaults` stand below each of its jobs; `retry`, `env` and `dst` are merged key by key, every other
+A file's `defaults` stand below each of its jobs; `retry`, `env`, `secrets` and `dst` are merged key by key, every other
 key of a job replaces the default. Values that many jobs share (a retry policy, a schedule, a length) are made
 once: ten thousand jobs have few of them.
 
@@ -45,13 +45,13 @@ Groups = Mapping[str, tuple[str, ...]]
 
 GROUP_EDGES_MAX = 100_000
 CATCHUP_ALL_WINDOW = timedelta(hours=24)
-MERGED = ("retry", "env", "dst")
+MERGED = ("retry", "env", "secrets", "dst")
 _POSITIVE = frozenset({"timeout", "deadline", "catchup_window"})
 _COMMAND_HANDLER = "shell"
 
 
 class Dropped(NamedTuple):
-    """What of a job the grammar refused: whole keys, or single parts of depends_on, env and params."""
+    """What of a job the grammar refused: whole keys, or single parts of depends_on, env, secrets and params."""
 
     keys: frozenset[str]
     parts: frozenset[tuple[str, str | int]]
@@ -262,6 +262,9 @@ class Builder:
 
         return windows_of(value, self._path(key), self.document, self.report)
 
+    def _calendar(self, key: str, value: Any) -> tuple[str, ...]:
+        return (value,) if isinstance(value, str) else tuple(value)
+
     def _parsed(self, path: Path, text: str) -> timedelta | None:
         try:
             return parse_length(text)
@@ -303,6 +306,12 @@ class Builder:
             if name.startswith("DAGSCHED_"):
                 self._reserved(("jobs", self._id, key, name), name)
         return MappingProxyType({name: Param(schema, schema.get("default")) for name, schema in value.items()})
+
+    def _secrets(self, key: str, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in value:
+            if name.startswith("DAGSCHED_"):
+                self._reserved(self._inner_path(key, name), name)
+        return MappingProxyType(dict(value))
 
     def _reserved(self, path: Path, name: str) -> None:
         self._say(
@@ -387,10 +396,12 @@ _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     "rate_limit": Builder._rate,
     "window": Builder._window,
     "tags": Builder._words,
+    "calendar": Builder._calendar,
     "depends_on": Builder._dependencies,
     "run": Builder._run,
     "with": Builder._with,
     "env": Builder._env,
     "params": Builder._params,
+    "secrets": Builder._secrets,
     "retry": Builder._retry,
 }

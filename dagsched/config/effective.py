@@ -44,7 +44,7 @@ def _line(entry: Entry, key: str, value: Any, own: Mapping[str, Any], defaults: 
         merged = {name: (path, each) for path, said in parts for name, each in said.items()}
         inner = tuple(Line(name, each, _place(entry, (*path, name))) for name, (path, each) in merged.items())
         return Line(key, {line.key: line.value for line in inner}, place, inner)
-    if isinstance(value, dict) and key in (*MERGED, "params", "with", "secrets"):
+    if isinstance(value, dict) and key in (*MERGED, "params", "with"):
         inner = tuple(Line(name, each, _place(entry, (*base, key, name))) for name, each in value.items())
         return Line(key, value, place, inner)
     return Line(key, value, place)

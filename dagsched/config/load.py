@@ -28,7 +28,7 @@ from dagsched.config.problem import Problem
 from dagsched.config.reader import Document
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import EMPTY, Config, RateLimit
+from dagsched.declaration import EMPTY, Calendar, Config, RateLimit
 
 if TYPE_CHECKING:  # plain files do without it
     from dagsched.config.shelf import Shelf
@@ -128,11 +128,12 @@ class _Good(NamedTuple):
     parts: Mapping[str, Part]
     entries: Mapping[str, Entry]
     pools: Mapping[str, int | None]
+    calendars: Mapping[str, Calendar | None]
     remarks: Mapping[str, tuple[Problem, ...]]
     day: date
 
 
-_NOTHING = _Good(EMPTY, EMPTY, EMPTY, EMPTY, date.min)
+_NOTHING = _Good(EMPTY, EMPTY, EMPTY, EMPTY, EMPTY, date.min)
 
 
 class _Loading:
@@ -149,6 +150,7 @@ class _Loading:
         self._entries: dict[str, Entry] = {}
         self._pools: dict[str, int | None] = {}
         self._pool_rates: dict[str, RateLimit] = {}
+        self._calendars: dict[str, Calendar | None] = {}
         self._remarks: dict[str, tuple[Problem, ...]] = {}
         self._is_whole = True
         for problem in problems:
@@ -177,7 +179,7 @@ class _Loading:
 
     def kept(self) -> _Good:
         """Return what the next load can use; only after a load without errors."""
-        return _Good(self._parts, self._entries, self._pools, self._remarks, day_of(self._now))
+        return _Good(self._parts, self._entries, self._pools, self._calendars, self._remarks, day_of(self._now))
 
     def _known(self, path: str, content: bytes | str) -> Part | None:
         known = (self._good.parts.get(path), self._latest.get(path))
@@ -217,6 +219,8 @@ class _Loading:
         self._is_whole = self._is_whole and part.is_whole
         for name, slots in part.pools.items():
             self._join_pool(part, name, slots)
+        for name, calendar in part.calendars.items():
+            self._join_calendar(part, name, calendar)
         if self._entries.keys().isdisjoint(part.entries):
             self._entries.update(part.entries)
             return
@@ -257,6 +261,23 @@ class _Loading:
         )
         self._report.complain(part.document, said)
 
+    def _join_calendar(self, part: Part, name: str, calendar: Calendar | None) -> None:
+        before = self._calendars.setdefault(name, calendar)
+        if before == calendar or before is None or calendar is None:
+            return
+        first = next(each for each in self._parts.values() if name in each.calendars)
+        assert part.document is not None, "what declares a calendar was understood"
+        assert first.document is not None, "what declares a calendar was understood"
+        said = Complaint(
+            "E234",
+            ("calendars", name),
+            f"the calendar '{short(name)}' is declared twice, with other days",
+            f"the other declaration is {where(first.document, ('calendars', name))}",
+            "declare it once, or give one of them another name: a job may use both",
+            True,
+        )
+        self._report.complain(part.document, said)
+
     def _twice(self, part: Part, id: str, other: Document | None = None) -> None:
         document = part.raw if id in part.groups else part.document
         assert document is not None, "what declares a job was understood"
@@ -278,7 +299,7 @@ class _Loading:
         # Looking for plug-ins takes longer than all the rest for a small file, so only if one may be meant.
         handlers = frozenset(BUILT_IN_HANDLERS if used <= {"shell", *BUILT_IN_HANDLERS} else installed_handlers())
         broken = frozenset().union(*(part.broken for part in parts))
-        view = View(self._entries, broken, self._pools, handlers, self._is_whole, self._now)
+        view = View(self._entries, broken, self._pools, self._calendars, handlers, self._is_whole, self._now)
         changed = self._changed_ids()
         for path, part in self._parts.items():
             if not self._is_settled(path, part, changed, handlers):
@@ -324,10 +345,12 @@ class _Loading:
         return (
             good.parts.get(path) is part
             and not part.is_timed
+            and not part.calls
             and good.day == day_of(self._now)
             and changed.isdisjoint(part.entries)
             and not any(self._matters(id) for id in part.upstreams & changed)
             and all(good.pools.get(name) == self._pools.get(name) for name in part.used_pools)
+            and all(good.calendars.get(name) == self._calendars.get(name) for name in part.used_calendars)
             and part.handlers - {"shell"} <= handlers
         )
 
@@ -345,7 +368,15 @@ class _Loading:
         texts = {path: part.text for path, part in self._parts.items()}
         digest = _digest(self._parts)
         rates = MappingProxyType(self._pool_rates) if self._pool_rates else EMPTY
-        return Config(MappingProxyType(jobs), MappingProxyType(pools), MappingProxyType(texts), digest, rates)
+        calendars = {name: calendar for name, calendar in self._calendars.items() if calendar is not None}
+        return Config(
+            MappingProxyType(jobs),
+            MappingProxyType(pools),
+            MappingProxyType(texts),
+            digest,
+            rates,
+            MappingProxyType(calendars) if calendars else EMPTY,
+        )
 
 
 def _pool_words(slots: int, rate: RateLimit | None) -> str:

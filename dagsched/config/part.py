@@ -19,7 +19,7 @@ from dagsched.config.problem import Problem
 from dagsched.config.reader import Document, Path, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import EMPTY, RateLimit
+from dagsched.declaration import EMPTY, Calendar, RateLimit
 
 if TYPE_CHECKING:  # plain files do without all that
     from dagsched.config.patterns import Expansion
@@ -36,15 +36,17 @@ class Part:
     Built, `entries` are its jobs.
 
     `broken`: ids of jobs that could not be built. `pools`: capacity by name, None where it was refused. `pool_rates`:
-    rate limits of those pools that have one. `is_whole`: nothing of the file was lost. `has_patterns`: there is
-    something to write out; `expansion` is what became of it. `is_timed`: an instant is named after which a schedule has
-    no tick. `name` is what problems call the file.
+    rate limits of those pools that have one. `calendars`: days off by name, None where they were refused. `is_whole`:
+    nothing of the file was lost. `has_patterns`: there is something to write out; `expansion` is what became of it.
+    `is_timed`: an instant is named after which a schedule has no tick. `calls`: it has workflows, which look at all
+    jobs. `name` is what problems call the file.
     """
 
     __slots__ = (
-        "_digest", "_group_names", "_groups_then", "_opened", "_tried", "broken", "document", "entries", "expansion",
-        "groups", "handlers", "has_patterns", "is_built", "is_timed", "is_whole", "name", "path", "pool_rates", "pools",
-        "problems", "raw", "templates", "text", "upstreams", "used_pools", "wrong_templates",
+        "_digest", "_group_names", "_groups_then", "_opened", "_tried", "broken", "calendars", "calls", "document",
+        "entries", "expansion", "groups", "handlers", "has_patterns", "is_built", "is_timed", "is_whole", "name",
+        "path", "pool_rates", "pools", "problems", "raw", "templates", "text", "upstreams", "used_calendars",
+        "used_pools", "wrong_templates",
     )  # fmt: skip
 
     def __init__(self, path: str, name: str, content: bytes | str) -> None:
@@ -64,6 +66,7 @@ class Part:
         self.broken: set[str] = set()
         self.pools: dict[str, int | None] = {}
         self.pool_rates: dict[str, RateLimit] = {}
+        self.calendars: dict[str, Calendar | None] = {}
         self.groups: Groups = EMPTY
         self.expansion: Expansion | None = None
         self.wrong_templates: frozenset[str] = frozenset()
@@ -183,10 +186,23 @@ class Part:
             groups,
         )
         self._declare_pools(document, _refused_names(refused, "pools"), report)
+        if "calendars" in document.data:
+            self._declare_calendars(document, _refused_names(refused, "calendars"), report)
         self._declare_jobs(document.data, builder, unexplained)
         if "${{" in self.text:
             self._tell_strays(document, report)
         self._groups_then = {name: groups[name] for name in builder.named_groups}
+
+    def _declare_calendars(self, document: Document, refused: set[str], report: Report) -> None:
+        from dagsched.config.calendars import calendar_of  # only who has calendars waits for it
+
+        calendars = document.data["calendars"]
+        if not isinstance(calendars, dict):
+            self.is_whole = False
+            return
+        for name, said in calendars.items():
+            path = ("calendars", name)
+            self.calendars[name] = None if name in refused else calendar_of(said, path, document, report)
 
     def _declare_pools(self, document: Document, refused: set[str], report: Report) -> None:
         pools = document.data.get("pools")
@@ -233,8 +249,10 @@ class Part:
         jobs = [entry.job for entry in self.entries.values()]
         self.upstreams = {edge.job for job in jobs for edge in job.depends_on}
         self._group_names = self.upstreams | self._groups_then.keys()
+        self.used_calendars = {name for job in jobs for name in job.calendar}
         self.used_pools = {job.pool for job in jobs if job.pool is not None}
         self.handlers = {job.handler for job in jobs}
+        self.calls = any(job.handler == "workflow" for job in jobs)
         self.is_timed = any(job.schedule is not None and (job.schedule.end or job.schedule.at) for job in jobs)
 
 
@@ -247,7 +265,7 @@ def _dropped(refused: Iterable[Complaint]) -> dict[str, Dropped]:
         if len(path) > 2 and path[0] == "jobs":
             id, key = str(path[1]), str(path[2])
             keys.setdefault(id, set())
-            if key in ("depends_on", "env", "params") and len(path) > 3:
+            if key in ("depends_on", "env", "secrets", "params") and len(path) > 3:
                 parts.setdefault(id, set()).add((key, path[3]))
             else:
                 keys[id].add(key)

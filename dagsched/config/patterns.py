@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 from jsonschema_rs import ValidationError
 
 from dagsched.config.explain import kind_of, short, shown_value
+from dagsched.config.fitting import kind_schema, schema_validator
 from dagsched.config.grammar import is_pattern
 from dagsched.config.layers import Layers
 from dagsched.config.matrix import Combination, combinations, member_id
 from dagsched.config.names import Growth, Names, TooMuch
-from dagsched.config.params import kind_schema, validator_of
 from dagsched.config.placeholders import NAME, OPENING, Unfilled, first_in
 from dagsched.config.reader import Document
 from dagsched.config.report import Report
@@ -350,7 +350,7 @@ class _Writer:
             schema = params.get(name)
             if isinstance(schema, dict) and said.value is not schema.get("default", _NOWHERE):
                 try:
-                    fits = validator_of(schema).is_valid(said.value)
+                    fits = schema_validator(schema).is_valid(said.value)
                 except (ValidationError, ValueError):
                     continue  # the schema itself is told where it is checked
                 if not fits:

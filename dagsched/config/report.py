@@ -87,7 +87,8 @@ class Report:
             job = str(said.path[1]) if said.path[:1] == ("jobs",) and len(said.path) > 1 else ""
             is_made = job in document.members
             problem = problem._replace(job=job * is_made, jobs=int(is_made), via=document.source.name)
-        self.take(problem)
+        # The line may hold the secret that was to be referred to.
+        self.take(problem._replace(excerpt="") if said.code == "E140" else problem)
 
     def sorted(self) -> tuple[Problem, ...]:
         """Return all problems by file and place."""

@@ -18,6 +18,7 @@ GROUP = "dagsched.handlers"
 BUILT_IN = {
     "http": "dagsched.handlers.http:handler",
     "python": "dagsched.handlers.python:handler",
+    "workflow": "dagsched.handlers.workflow:handler",
 }
 
 

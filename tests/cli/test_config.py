@@ -39,10 +39,12 @@ jobs:
 """
 
 POOLS = """\
+calendars: {off: [2026-12-24], bank: {weekdays: [sat, sun], days: [2026-12-25]}}
 pools: {a: 2, b: {slots: 3, rate_limit: 10/1m}, c: {rate_limit: 1/1h}}
 jobs:
   x: {run: x, pool: a, when: 'param("p") == "1"', params: {p: {type: string, default: "1"}}}
   y: {run: y, pool: b, schedule: "@daily", window: {from: "08:00", to: "18:00"}, rate_limit: 5/1h, deadline: 2h}
+  z: {run: z, schedule: "@daily", calendar: [off, bank], secrets: {KEY: "env:KEY"}}
 """
 
 ORDERS = """\
@@ -98,7 +100,7 @@ def test_what_is_printed_makes_the_same_jobs_and_is_plain(call, here, text):
     (here / "jobs.yaml").write_text(printed)
     after = jobs_in(here / "jobs.yaml")
     assert (dict(after.jobs), dict(after.pools)) == (dict(before.jobs), dict(before.pools))
-    assert dict(after.pool_rates) == dict(before.pool_rates)
+    assert (dict(after.pool_rates), dict(after.calendars)) == (dict(before.pool_rates), dict(before.calendars))
 
 
 def test_template_of_another_file_is_named_with_its_file(call, here):

@@ -47,6 +47,11 @@ LINES = st.sampled_from(
         "matrix: {m: [3], n: [4], include: [{m: 1}]}",
         "depends_on: [one.1]",
         "handler: nothing",
+        "calendar: c",
+        "calendar: [c, d]",
+        "window: {from: '22:00', to: '06:00', outside: skip}",
+        "when: local.hour < 3",
+        "rate_limit: 0/1m",
     ]
 )
 JOBS = st.lists(LINES, max_size=3, unique_by=lambda line: line.partition(":")[0])
@@ -59,8 +64,10 @@ TEMPLATES = [
     "templates:\n  u: {extends: t, enabled: false}\n",
     "templates: 5\n",
 ]
-POOLS = ["pools: {db: 2}\n", "pools: {db: 1}\n", "pools: 5\n"]
-HEADS = st.sampled_from(["", "", *TEMPLATES, *POOLS, "timezone: America/New_York\n"])
+POOLS = ["pools: {db: 2}\n", "pools: {db: 1}\n", "pools: 5\n", "pools: {db: {slots: 2, rate_limit: 1/1m}}\n"]
+CALENDARS = ["{c: {weekdays: [mon]}}", "{c: [2026-12-24], d: [2026-12-25]}", "{c: 5}"]
+CALENDARS = [f"calendars: {days}\n" for days in CALENDARS]
+HEADS = st.sampled_from(["", "", *TEMPLATES, *POOLS, *CALENDARS, "timezone: America/New_York\n"])
 BROKEN = st.sampled_from(["jobs: [\n", "", "jobs:\n  one: 5\n", "jobs: {one: {run: x}, one: {run: y}}\n", "jobs: {}\n"])
 
 

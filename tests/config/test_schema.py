@@ -12,9 +12,7 @@ from tests.config.texts import NOW
 
 DOCS = Path(__file__).parents[2] / "docs"
 LATER = {
-    "calendar",
     "notify",
-    "secrets",
 }
 
 

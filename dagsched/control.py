@@ -242,7 +242,7 @@ class Control:
             "slots": plan.seats.slots_max,
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
-            "blocked": _blocked(plan),
+            "blocked": _blocked_runs(plan),
         }
 
     def _problems(self) -> list[dict[str, Any]]:
@@ -278,7 +278,7 @@ _VERBS: Mapping[str, Verb] = {
 _REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "pause", "resume", "ack"})
 
 
-def _blocked(plan: Plan) -> dict[str, str]:
+def _blocked_runs(plan: Plan) -> dict[str, str]:
     """Return what keeps each job's oldest run that is not under way from going on, of BLOCKED_MAX jobs at most."""
     found: dict[str, str] = {}
     seen: set[str] = set()

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from dagsched.engine import events
 from dagsched.engine.commands import Command, RecordEvent
-from dagsched.engine.why import Answer, blocking, explain_no_row, explain_run
-from dagsched.errors import Refused, Unknown
+from dagsched.engine.verdicts import blocking
+from dagsched.errors import Refused
 from dagsched.graph import Graph
 from dagsched.handlers.params import checked_params, missing_params, params_from_event
 from dagsched.model import (
@@ -245,6 +245,24 @@ class Control:
             "blocked": _blocked(plan),
         }
 
+    async def why(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Explain a run that is open, a job's newest without a tick. Answer: `lines` for people, `json` with the facts.
+
+        Of everything else no more is known here than is stored, and whoever asks can read that: both are empty then.
+        """
+        from dagsched.explaining import explain_open, held_for
+
+        daemon, given = self._daemon, body.get("tick")
+        try:
+            tick = parse_instant(given) if isinstance(given, str) else None
+        except ValueError as error:
+            raise Refused(f"'tick' is no instant: {error}") from None
+        held = held_for({"stopping": daemon.is_stopping, "health": daemon.loop.health.trouble or "ok"})
+        now = daemon.clock.now()
+        plan, config = daemon.loop.plan, daemon.config
+        found = await explain_open(daemon.store, plan, config, _text(body, "job"), tick, now, held=held)
+        return {"lines": found.lines, "json": found.json} if found is not None else {"lines": [], "json": {}}
+
     def _problems(self) -> list[dict[str, Any]]:
         files = self._daemon.job_files
         return files.problem_rows() if files is not None else []
@@ -272,6 +290,7 @@ _VERBS: Mapping[str, Verb] = {
     "reload": Control.reload,
     "prune": Control.prune,
     "status": Control.status,
+    "why": Control.why,
 }
 
 # The others answer about a running daemon, and nothing takes them out of the inbox.
@@ -368,15 +387,6 @@ def _blocked(daemon: Daemon, job: str, tick: datetime) -> list[str]:
 _BIRTHS = frozenset({"run.created", "run.skipped", "run.missed"})
 
 
-def _held_for(daemon: Mapping[str, Any] | None) -> str:
-    """Return why nothing starts at present, whatever run it is; empty when there is no such reason."""
-    if daemon is None:
-        return "no daemon is running"
-    if daemon["stopping"]:
-        return "the daemon is stopping"
-    return "" if daemon["health"] == "ok" else f"the state cannot be written: {daemon['health']}"
-
-
 async def called_by(store: Store, caller: str) -> tuple[Run, ...]:
     """Return the rows of the runs that a workflow's run has made: of those that are over, memory may know none."""
     row = await store.run(*parse_run_name(caller))
@@ -415,40 +425,3 @@ async def _add_upstreams(
         while upstream is not None and upstream.key not in found:
             found[upstream.key] = upstream
             upstream = await store.run(job, upstream.stand_in) if upstream.stand_in else None
-
-
-async def why(
-    store: Store,
-    config: Config | None,
-    job: str,
-    tick: datetime | None,
-    now: datetime,
-    *,
-    daemon: Mapping[str, Any] | None = None,
-) -> Answer:
-    """Explain a job's tick, its newest without one, from the store; `daemon` is a running one's `status`, None if none.
-
-    Raises Unknown when neither the configuration nor the state knows the job.
-    """
-    from dagsched.daemon.restoring import restored
-
-    plan, _ = await restored(store, config or Config({}), now, slots=daemon["slots"] if daemon else None)
-    # As a daemon's next turn would: what is queued takes its seat and its place in its pool's line.
-    plan.seats.admit()
-    plan.seats.held_for = _held_for(daemon)
-    known = plan.book.jobs.get(job) or (config.jobs.get(job) if config else None)
-    row = await store.run(job, tick) if tick else next(iter(await store.rows(job, limit=1)), None)
-    if row is not None:
-        at = tick or row.tick
-        return explain_run(plan, plan.book.ledger.get(row.key) or row, at, await store.attempts(row.job, row.tick))
-    if known is None:
-        raise Unknown("job", job)
-    if tick is None:
-        upcoming = plan.ticks.next_of(job)
-        if upcoming is None:
-            listens = known.schedule.event if known.schedule else ()
-            coming = f"the next comes on event {' or '.join(listens)}" if listens else "none is to come by a schedule"
-            words = f"{job} has never had a tick, and {coming}"
-            return Answer([words], {"job": job, "tick": None, "state": None, "reason": words})
-        tick = upcoming
-    return explain_no_row(plan, known, tick, now)

@@ -23,6 +23,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("rehearsal",),
     ("executor", "reload", "retention", "loading"),
     ("daemon",),
+    ("explaining", "preview"),
     ("control",),
     ("api", "testing"),
     ("embedding",),

@@ -31,6 +31,7 @@ COMMANDS = {
     "validate": "check job files and report every problem",
     "schema": "print the JSON Schema of job files",
     "run": "run the daemon, or everything once with --once",
+    "plan": "show what an edit would change, before it is applied",
     "next": "show coming ticks, in UTC and local time",
     "simulate": "let the coming days pass on a virtual clock",
     "graph": "show who waits for whom",

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from dagsched.cli.coming import in_utc
 from dagsched.cli.times import length_text, wall
 from dagsched.model import (
+    Calendar,
     Dependency,
     Job,
     Match,
@@ -201,9 +201,13 @@ def value_text(value: Any) -> str:
         return ", ".join(_edge(each) if isinstance(each, Dependency) else str(each) for each in value) or "none"
     if isinstance(value, RateLimit):
         return str(value)
-    if isinstance(value, StrEnum | str):
-        return str(value).replace("\n", "⏎")
-    return _json(value)
+    if isinstance(value, Calendar):
+        return "; ".join(f"{name}: {value_text(part)}" for name, part in value._asdict().items() if part)
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(map(str, value)))
+    if isinstance(value, Mapping | tuple | int | float):
+        return _json(value)
+    return str(value).replace("\n", "⏎")
 
 
 def _edge(edge: Dependency) -> str:

@@ -222,6 +222,7 @@ CATCH_UP = Gate("catch-up", Stage.BIRTH, "down|coalesced into |too old: |schedul
 GATES: tuple[Gate, ...] = (
     Gate("enabled", Stage.BIRTH, "disabled$"),
     Gate("paused", Stage.BIRTH, "paused$", ".* is paused$", unblock=lambda plan, run, job: f"dagsched resume {job.id}"),
+    Gate("calendar", Stage.BIRTH, "calendar ", asked=lambda job: bool(job.calendar)),
     CATCH_UP,
     Gate("queue", Stage.BIRTH, "queue full"),
     Gate("upstreams", Stage.JOIN, "upstream |superseded|.* has never had a tick|its rule ",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,9 @@ from dagsched.engine.plan import Plan
 from dagsched.engine.verdicts import Verdict, blocked_since, blocking, gate_of, verdicts
 from dagsched.model import LIVE, Attempt, ConfigVersion, Job, Match, Origin, Run, format_instant, run_name
 from dagsched.triggers import dst_note, local, trigger_of
+from dagsched.triggers.calendars import days_off
 from dagsched.triggers.text import schedule_text
+from dagsched.triggers.windows import opening
 
 __all__ = ["Answer", "Then", "blocking", "explain_no_row", "explain_run"]
 
@@ -222,8 +224,24 @@ def _say_coming(plan: Plan, job: Job, tick: datetime, now: datetime, answer: Ans
     elif mark is not None and mark.paused is not None:
         answer.lines.append(f"as it stands it will be skipped: {job.id} is paused since {format_instant(mark.paused)}")
         answer.lines.append(f"it goes on when: dagsched resume {job.id}")
-    elif job.depends_on:
-        answer.lines.append("it will wait for " + ", ".join(f"{edge.job} ({edge.match})" for edge in job.depends_on))
+    elif (off := days_off(job, plan.book.calendars)) is not None and (reason := off.reason(tick)):
+        answer.lines.append(f"as it stands it will be skipped: {reason}")
+    else:
+        answer.lines += _gates_to_come(job, tick)
+
+
+def _gates_to_come(job: Job, tick: datetime) -> Iterator[str]:
+    """Yield what a coming tick will have to pass."""
+    if job.depends_on:
+        yield "it will wait for " + ", ".join(f"{edge.job} ({edge.match})" for edge in job.depends_on)
+    if job.when:
+        yield f"it will run only when {' '.join(job.when.split())}"
+    found = opening(job.window, job.timezone, tick) if job.window else None
+    if found is not None and found.opens > tick:
+        hours = ", ".join(map(str, job.window))
+        skips = job.window[0].outside == "skip"
+        then = "it will be skipped if it is ready then" if skips else f"it starts at {format_instant(found.opens)}"
+        yield f"its window {hours} is closed then: {then}"
 
 
 def _say_lost(plan: Plan, job: Job, tick: datetime, then: Then, answer: Answer) -> None:

@@ -1,9 +1,9 @@
 """The fire times of the coming days under two configurations, by the engine on a virtual clock.
 
-A *fire time* is a tick of a job to come at which it is neither disabled nor paused: it becomes a run, whatever that
-then waits for. Only jobs whose ticks can differ are looked at. Each group of them that hang on each other's ticks has
-two engines of its own, in which every attempt succeeds at once; a group whose jobs fire very often is followed until
-one of them has fired `cap` times, and `until` tells how far that was.
+A *fire time* is a tick of a job to come at which it is neither disabled nor paused, and on no day off: it becomes a
+run, whatever that then waits for. Only jobs whose ticks can differ are looked at. Each group of them that hang on each
+other's ticks has two engines of its own, in which every attempt succeeds at once; a group whose jobs fire very often is
+followed until one of them has fired `cap` times, and `until` tells how far that was.
 """
 
 from __future__ import annotations

@@ -247,6 +247,19 @@ def test_an_edit_inside_the_hour_that_is_shown_twice_runs_no_fixed_time_again():
     assert found.life.fired("a", utc(2026, 10, 31, 12)) == ["11-01T05:30", "11-02T06:30"]
 
 
+def test_a_day_off_that_is_added_to_a_calendar_drops_that_days_fire_time_of_every_job_that_has_it():
+    jobs = ('a: {schedule: "0 9 * * *", calendar: bank, run: x}', 'b: {schedule: "0 9 * * *", run: x}')
+    before, after = (file(*jobs, head=f"calendars: {{bank: {{days: [{days}]}}}}\n")
+                     for days in ("2026-12-25", "2026-12-25, 2026-11-24"))  # fmt: skip
+    found = edited(before, after, at=MONDAY.replace(hour=10))
+    assert found.told("a") == ([], [], ["11-24T09:00"])
+    assert [change.key for change in found.said.edit.settings] == ["calendars.bank"]
+    found.agrees()
+    assert found.life.fired("a", found.at) == ["11-25T09:00"]
+    answer = found.life.why("a", utc(2026, 11, 24, 9))
+    assert [gate["gate"] for gate in answer.json["gates"] if gate["verdict"] == "left_out"] == ["calendar"]
+
+
 # ---------------------------------------------------------------- what was missed
 
 

@@ -32,7 +32,7 @@ def test_a_waiting_run_stands_at_its_upstreams_and_has_passed_what_comes_before_
     assert of("blocks", found) == ["upstreams"]
     assert of("passed", found) == ["enabled", "paused", "catch-up", "queue"]
     assert of("not_reached", found) == ["overlap", "seat", "rate", "pool", "daemon"]
-    assert of("not_asked", found) == ["condition", "delay", "window"]
+    assert of("not_asked", found) == ["calendar", "condition", "delay", "window"]
     assert found["upstreams"].since == utc(2026, 3, 2, 1)
     assert found["upstreams"].unblock == "a ends"
 

@@ -26,8 +26,6 @@ _MADE_BY = {
     Origin.UPSTREAM: "an upstream's tick",
     Origin.MANUAL: "a person's trigger",
     Origin.ONCE: "run --once",
-    Origin.EVENT: "an event",
-    Origin.WORKFLOW: "a workflow",
     Origin.BACKFILL: "a backfill",
 }
 

@@ -11,15 +11,17 @@ from starlette.responses import Response
 
 from dagsched.api import outputs
 from dagsched.api.answers import Turned, answer
+from dagsched.api.client import call
 from dagsched.api.cursors import page_of_runs, read_cursor
 from dagsched.api.desk import Desk
 from dagsched.api.table import Visit
 from dagsched.config import load_texts, rows
-from dagsched.control import why
 from dagsched.definition import to_json
+from dagsched.engine.why import Answer
 from dagsched.errors import Unknown
+from dagsched.explaining import why
 from dagsched.graph import Graph
-from dagsched.model import Config, Run, parse_run_name
+from dagsched.model import Config, Run, format_instant, parse_run_name
 from dagsched.registered import is_registered
 from dagsched.stores.contract import Store
 from dagsched.views.coming import coming_row
@@ -210,7 +212,13 @@ async def reason(visit: Visit) -> Response:
     desk, id = visit.desk, visit.path["job"]
     tick = parse_moment(visit.query["tick"]) if visit.query["tick"] else None
     known_job(id, await desk.known_jobs())
-    found = await why(desk.store, await desk.config(), id, tick, desk.clock.now(), daemon=await desk.status())
+    # A daemon knows more of its open runs than is stored; of all else it knows nothing more.
+    said = await call(desk.home, "why", {"job": id, "tick": format_instant(tick) if tick else None})
+    if said is not None and said["lines"]:
+        found = Answer(list(said["lines"]), dict(said["json"]))
+    else:
+        config, daemon = await desk.config(), await desk.status()
+        found = await why(desk.store, config, id, tick, desk.clock.now(), daemon=daemon)
     return answer({**found.json, "lines": list(found.lines)})
 
 

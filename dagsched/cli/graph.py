@@ -15,8 +15,8 @@ from dagsched.cli.parser import Parser, add_file, add_url
 from dagsched.cli.places import load_config
 from dagsched.graph import Graph
 from dagsched.model import Config, Job, Match, TriggerRule
+from dagsched.triggers.text import schedule_text
 from dagsched.views.graphs import chosen, graph_doc
-from dagsched.views.schedules import schedule_text
 
 FORMATS = ("text", "dot", "mermaid", "json")
 

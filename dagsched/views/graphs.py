@@ -6,8 +6,8 @@ from typing import Any
 
 from dagsched.graph import Graph
 from dagsched.model import Config, Job
+from dagsched.triggers.text import schedule_text
 from dagsched.views.names import known_job
-from dagsched.views.schedules import schedule_text
 
 
 def graph_doc(config: Config, job: str | None = None) -> dict[str, Any]:

@@ -122,3 +122,11 @@ def test_the_keys_of_the_document_are_those_that_programs_rely_on():
         "run", "job", "tick", "state", "reason", "trigger", "config", "schedule", "upstream", "attempts", "gates"
     ]  # fmt: skip
     assert list(answer.json["gates"][0]) == ["gate", "verdict", "since", "reason", "unblock"]
+
+
+def test_a_coming_tick_of_a_job_without_a_schedule_is_that_of_its_upstream():
+    text = ONE + "  late: {depends_on: [a], run: y}\n"
+    answer = lived(text).why("late", MONDAY.replace(hour=6))
+    assert answer.json["reason"] == "still to come"
+    assert answer.json["predicted"]["started"] == "2026-11-23T06:10:00Z"
+    assert lived(text).why("late", MONDAY.replace(hour=6, minute=1)).json["reason"] == "no schedule"

@@ -27,6 +27,7 @@ async def register(daemon: Daemon, id: str, text: str, *, may_command: bool) -> 
     before = daemon.config.jobs.get(id)
     if before is not None and before.position is not None and before.position.file != str(path):
         raise Refused(f"{id} is declared in {before.position}; a registered job never takes a file's place")
+    is_new = str(path) not in daemon.config.files
     content = registered.file_text(id, text)
     config, problems = await _checked(daemon, {**daemon.config.files, str(path): content}, path)
     for job in registered.jobs_in(config, path):
@@ -35,14 +36,14 @@ async def register(daemon: Daemon, id: str, text: str, *, may_command: bool) -> 
     last = path.read_text(encoding="utf-8") if path.exists() else None
     registered.write(path, content)
     await daemon.reload()
-    now = daemon.config.jobs.get(id)
-    if now is None or now.position is None or now.position.file != str(path):
+    # Of a matrix there are several, and none has the id itself.
+    if daemon.config.files.get(str(path)) != content:
         # A job file was changed at this very moment, and the two do not go together.
         _put_back(path, last)
         await daemon.reload()
         raise Refused(f"{id} does not go together with the job files as they are now; `dagsched status` says why")
     warnings = [problem._asdict() for problem in problems]
-    return {"job": id, "created": before is None, "number": daemon.number, "problems": warnings}
+    return {"job": id, "created": is_new, "number": daemon.number, "problems": warnings}
 
 
 async def unregister(daemon: Daemon, id: str) -> Mapping[str, Any]:

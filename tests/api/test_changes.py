@@ -156,6 +156,16 @@ def test_a_job_that_others_wait_for_cannot_be_removed(tmp_path) -> None:
         assert caller.root.delete("/api/v1/jobs/first").status_code == 200
 
 
+def test_a_matrix_can_be_registered_too(caller: Caller) -> None:
+    text = HTTP_JOB.replace("1/'}", "1/${{ region }}'}") + "matrix: {region: [eu, us]}\n"
+    answer = caller.root.put("/api/v1/jobs/ping", content=text, headers=YAML)
+    assert answer.status_code == 201, answer.text
+    made = [item["job"] for item in caller.get("/jobs")["items"] if item["source"] == "api"]
+    assert len(made) == 2
+    assert "matrix" in caller.root.get("/api/v1/jobs/ping/yaml").text
+    assert caller.root.delete("/api/v1/jobs/ping").status_code == 200
+
+
 def test_registered_jobs_outlive_the_daemon(tmp_path) -> None:
     with called(tmp_path) as caller:
         caller.root.put("/api/v1/jobs/hook", content=HTTP_JOB, headers=YAML)

@@ -24,11 +24,12 @@ from typing import Any, Protocol
 from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, load, rows
-from dagsched.daemon.audience import Audience, Nobody
+from dagsched.daemon.audience import Audience
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import rest, settle
+from dagsched.daemon.observers import Observers
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.daemon.secrets import Guard
 from dagsched.daemon.systemd import Notifier
@@ -94,8 +95,10 @@ class Daemon:
         self.is_stopping = False
         self.http = ""  # where it is served, once it is
         self._files = [Path(os.path.abspath(file)) for file in files]
-        self._observer = Audience(observer or Nobody())
-        self.watch = self._observer.watch
+        self._audience = Audience()
+        self.watch = self._audience.watch
+        # The audience first: a terminal that was closed keeps nobody else from hearing.
+        self._observers = Observers([self._audience, *([observer] if observer is not None else ())])
         self._grace, self._slots, self._doors = grace, slots, doors
         self._handover = False
         self._interrupts = 0
@@ -254,7 +257,7 @@ class Daemon:
         beat, seen = self._heart.last(), plan.book.last_seen
         if beat is not None and seen is not None and seen < beat <= self.clock.now():
             plan.book.last_seen = beat
-        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
+        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE)
         await self._take_up()
 
     async def _take_up(self) -> None:
@@ -299,7 +302,7 @@ class Daemon:
     async def _rebuild(self) -> None:
         plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots, once=self._once)
         broken = self.loop
-        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
+        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE)
         self.loop.take_over(broken)
         await self._take_up()
         if self.is_stopping:

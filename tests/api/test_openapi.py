@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from dagsched import control
 from dagsched.api.openapi import written
 from dagsched.api.routes import ROUTES
+from dagsched.api.verbs import VERBS
 from dagsched.config import schema
 from tests.api.caller import Caller, bearer, called
 
@@ -41,6 +43,15 @@ def test_the_document_names_every_route_and_role() -> None:
         )
     ids = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
     assert len(ids) == len(set(ids))
+
+
+# Those that only this machine's own processes use, or that have a route of another shape.
+OTHERWISE = {"call", "outcome", "audit", "status", "why", "register", "unregister"}
+
+
+def test_every_verb_of_the_daemon_can_be_asked_for_over_http() -> None:
+    """A new verb is a line in `api/verbs.py`, or named here as one that is not for people elsewhere."""
+    assert {verb.name for verb in VERBS} == set(control._VERBS) - OTHERWISE
 
 
 def test_a_job_is_described_by_the_one_schema() -> None:

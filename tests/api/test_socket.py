@@ -13,7 +13,7 @@ import pytest
 
 from dagsched.api.client import call, watch
 from dagsched.api.socket import LINE_BYTES_MAX, ControlServer, short_path
-from dagsched.daemon.audience import Audience, Nobody
+from dagsched.daemon.audience import Audience
 from dagsched.errors import NoDaemon, Refused, Unknown
 from dagsched.model import EventRow, utc
 
@@ -163,7 +163,7 @@ def test_a_daemon_that_ends_before_it_answers_is_no_daemon_that_never_was(tmp_pa
 
 
 def test_a_watcher_hears_of_new_events_and_a_slow_one_of_the_newest(tmp_path: Path) -> None:
-    audience = Audience(Nobody())
+    audience = Audience()
 
     async def play() -> None:
         server = ControlServer(tmp_path, echo, nothing, watch=audience.watch)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from dagsched.api.socket import ControlServer
 from dagsched.cli.events import _waiting
-from dagsched.daemon.audience import Audience, Nobody
+from dagsched.daemon.audience import Audience
 from dagsched.model import EventRow, utc
 
 
 def test_a_wait_ends_with_the_next_event(tmp_path: Path) -> None:
-    audience = Audience(Nobody())
+    audience = Audience()
 
     async def nothing(*_: object) -> dict[str, object]:
         return {}

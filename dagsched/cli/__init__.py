@@ -44,6 +44,7 @@ COMMANDS = {
     "trigger": "run a job now",
     "cancel": "stop a run for good",
     "rerun": "run an ended run again",
+    "backfill": "run ticks of the past that never ran",
     "pause": "let a job's ticks pass until it is resumed",
     "resume": "end a pause",
     "ack": "acknowledge a failed run",

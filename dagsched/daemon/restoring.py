@@ -44,6 +44,8 @@ async def restored(
         config_number=last.number if last is not None else 0,
         definitions=await _definitions(store, snapshot.attempts),
         starts=await _starts(store, now, config, new),
+        backfills=snapshot.backfills,
+        last_backfill=snapshot.last_backfill,
     )
     return plan, snapshot
 

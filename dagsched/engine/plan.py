@@ -18,6 +18,7 @@ from typing import Any
 from dagsched.engine import events
 from dagsched.engine.book import Book, Edit
 from dagsched.engine.commands import Command
+from dagsched.engine.filling import Filling
 from dagsched.engine.lateness import Deadlines
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, Change, Failed, LeftOut, Retried, Succeeded
@@ -33,6 +34,7 @@ from dagsched.model import (
     EMPTY,
     LIVE,
     Attempt,
+    Backfill,
     Config,
     Exit,
     Job,
@@ -68,6 +70,7 @@ class Plan:
         self.ticks = Ticks(self.book, self.waiting)
         self.seats = Seats(self.book, slots_max)
         self.deadlines = Deadlines(self.book)
+        self.filling = Filling(self.book, self.waiting, self.ticks, self.seats)
         self._foreign: set[Key] = set()
         self._ended: set[str] = set()
         self._readers = 0
@@ -88,6 +91,8 @@ class Plan:
         config_number: int,
         definitions: Mapping[str, Job] = EMPTY,
         starts: Iterable[Start] = (),
+        backfills: Iterable[Backfill] = (),
+        last_backfill: int = 0,
     ) -> None:
         """Take up what the store holds; call once, on a new plan, before any event.
 
@@ -114,6 +119,7 @@ class Plan:
             row = book.ledger.get(key)
             if row is not None and row.state is RunState.RUNNING and attempt.definition in definitions:
                 self.seats.hold_as(row, definitions[attempt.definition])
+        self.filling.restore(() if self.once else backfills, last_backfill)
         self._rebuild()
 
     def _rebuild(self, edit: Edit | None = None) -> None:
@@ -123,6 +129,7 @@ class Plan:
         self.ticks = self.ticks.successor(self.waiting, edit or Edit(list(self.book.jobs), []))
         self.seats = self.seats.successor()
         self.deadlines = Deadlines(self.book)
+        self.filling.rebuilt(self.waiting, self.ticks, self.seats, is_in_force=edit is not None)
         for run in list(self.book.ledger.all_live()):
             if run.job not in self.book.jobs or (self.once and run.state is not RunState.RUNNING):
                 continue
@@ -151,6 +158,10 @@ class Plan:
     def _settle(self) -> None:
         self._end_what_nothing_can_match()
         self._judge()
+        if self.filling:
+            self.filling.begin()
+            while self.filling.fill():
+                self._judge()
         while self.seats.dispatch():
             self._judge()
         self.deadlines.tell()
@@ -177,6 +188,8 @@ class Plan:
             self.seats.leave(run)
             self.deadlines.leave(run.key)
             self.waiting.upstream_changed(run)
+            if self.filling:
+                self.filling.ended(run)
             self._ended.add(run.job)
             self._recount(run)
             return
@@ -217,7 +230,7 @@ class Plan:
     def _prune(self, job: str) -> None:
         if self._readers or job not in self.book.jobs or not self.book.ledger.wants_pruning(job):
             return
-        keep: set[datetime] = set()
+        keep = self.filling.kept(job)
         horizons: list[datetime] = []
         for below in self.book.graph.downstream[job]:
             for run in self.book.ledger.live(below):
@@ -335,9 +348,6 @@ class Plan:
         wait = self.book.now if exit.cause == "stop" else self.book.now + wait_after(job.retry, run.name, run.attempts)
         return Retried(exit.ended, reason, wait, exit.exit_code)
 
-    def _starts_held(self, event: events.StartsHeld) -> None:
-        self._hold("the daemon is about to stop", event.held)
-
     def _stop_requested(self, event: events.StopRequested) -> None:
         self._hold("the daemon is stopping", True)
         for run in list(self.book.ledger.all_live()):
@@ -350,7 +360,7 @@ class Plan:
         job = self._job(event.job)
         if not job.enabled:
             raise Refused(f"{job.id} is disabled in {job.position or 'its file'}; set enabled: true there first")
-        if self.book.ledger.count_live(job.id) >= job.max_queued:
+        if self.ticks.is_queue_full(job):
             raise Refused(f"{job.id} has {job.max_queued} runs that are not over yet (max_queued)")
         if event.only:
             self._trigger_alone(event)
@@ -417,9 +427,6 @@ class Plan:
         if not run.acked:
             self.book.amend(run, "run.acked", acked=True)
 
-    def _noted(self, event: events.Noted) -> None:
-        self.book.note(event.type, reason=event.reason, detail=event.detail)
-
     # ------------------------------------------------------------ helpers
 
     def _remember(self, rows: Iterable[Run]) -> None:
@@ -454,6 +461,8 @@ class Plan:
 
     def wake_at(self) -> datetime | None:
         """Return the next instant at which time alone changes something, None if nothing is to come."""
+        if self.filling and self.filling.is_behind:
+            return self.book.now
         wakes = (self.ticks.wake_at(), self.seats.wake_at(), self.deadlines.wake_at())
         return min((at for at in wakes if at is not None), default=None)
 
@@ -461,7 +470,7 @@ class Plan:
         """Whether every run is terminal (`once`: every one of its own)."""
         if self._foreign:
             return not any(run.key not in self._foreign for run in self.book.ledger.all_live())
-        return self.book.ledger.live_count == 0
+        return self.book.ledger.live_count == 0 and not self.filling
 
     def running(self) -> list[Run]:
         """Return the runs with an attempt under way."""
@@ -479,10 +488,13 @@ _HANDLERS: dict[type[events.Event], Callable[[Plan, Any], None]] = {
     events.OnceRequested: Plan._once_requested,
     events.CancelRequested: Plan._cancel_requested,
     events.RerunRequested: Plan._rerun_requested,
+    events.BackfillRequested: lambda plan, event: plan.filling.ask(event),
+    events.BackfillFed: lambda plan, event: plan.filling.fed(event),
+    events.BackfillCancelRequested: lambda plan, event: plan.filling.cancel(event.id),
     events.PauseRequested: Plan._pause_requested,
     events.ResumeRequested: Plan._resume_requested,
     events.AckRequested: Plan._ack_requested,
-    events.Noted: Plan._noted,
-    events.StartsHeld: Plan._starts_held,
+    events.Noted: lambda plan, event: plan.book.note(event.type, reason=event.reason, detail=event.detail),
+    events.StartsHeld: lambda plan, event: plan._hold("the daemon is about to stop", event.held),
     events.StopRequested: Plan._stop_requested,
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Request, Run, RunState
+from dagsched.model import Attempt, Backfill, ConfigVersion, EventRow, JobMark, Request, Run, RunState
 
 
 @dataclass(slots=True)
@@ -23,8 +23,8 @@ class Batch:
     `IntegrityBroken`. `attempts` are upserts by (job, tick, number), except those in `new_attempts`, which
     must not exist yet: a second insert of one is `IntegrityBroken`. `events` must continue the stored
     sequence without a gap, else `IntegrityBroken`. `definitions`: hash → JSON-able job, kept once.
-    `config`: its number must be new, else `IntegrityBroken`. `done_requests`: ids to remove from the inbox;
-    one that is gone already is no error.
+    `config`: its number must be new, else `IntegrityBroken`. `backfills` are upserts by id. `done_requests`: ids
+    to remove from the inbox; one that is gone already is no error.
     """
 
     split: list[tuple[str, datetime]] = field(default_factory=list)
@@ -35,12 +35,13 @@ class Batch:
     events: list[EventRow] = field(default_factory=list)
     definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     config: ConfigVersion | None = None
+    backfills: list[Backfill] = field(default_factory=list)
     done_requests: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(
             self.split or self.runs or self.new_attempts or self.attempts or self.marks or self.events
-            or self.definitions or self.config or self.done_requests
+            or self.definitions or self.config or self.backfills or self.done_requests
         )  # fmt: skip
 
 
@@ -52,6 +53,7 @@ class Snapshot:
     for their job, each row that a live one is linked to, and the run that stands in for any of these; in
     order of tick, then job. `attempts`: the open attempts (not ended) of those runs. `last_event`: number
     of the newest event ever, 0 if none; `last_seen`: its time. `requests`: the inbox, oldest first.
+    `backfills`: those that are active, oldest first; `last_backfill`: number of the newest ever, 0 if none.
     """
 
     runs: Sequence[Run]
@@ -61,6 +63,8 @@ class Snapshot:
     last_seen: datetime | None
     config: ConfigVersion | None
     requests: Sequence[Request]
+    backfills: Sequence[Backfill] = ()
+    last_backfill: int = 0
 
 
 class Store(Protocol):
@@ -134,6 +138,10 @@ class Store(Protocol):
 
     async def marks(self) -> Mapping[str, JobMark]:
         """Return what is remembered of each job."""
+        ...
+
+    async def backfills(self, *, limit: int | None = None) -> Sequence[Backfill]:
+        """Return backfills, newest first."""
         ...
 
     async def configs(self, *, limit: int | None = None, at: datetime | None = None) -> Sequence[ConfigVersion]:

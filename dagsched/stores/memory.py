@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Request, Run, RunState
+from dagsched.model import Attempt, Backfill, BackfillState, ConfigVersion, EventRow, JobMark, Request, Run, RunState
 from dagsched.stores.contract import Batch, Snapshot
 from dagsched.stores.needed import Key, by_start, last_tick, with_needed
 from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
@@ -38,6 +38,7 @@ class MemoryState:
     marks: dict[str, JobMark] = field(default_factory=dict)
     configs: dict[int, ConfigVersion] = field(default_factory=dict)
     definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    backfills: dict[int, Backfill] = field(default_factory=dict)
     requests: dict[int, Request] = field(default_factory=dict)
     last_request: int = 0
 
@@ -90,6 +91,7 @@ class MemoryStore:
             self.state.definitions.setdefault(digest, body)
         if batch.config is not None:
             self.state.configs[batch.config.number] = batch.config
+        self.state.backfills.update((backfill.id, backfill) for backfill in batch.backfills)
         for number in batch.done_requests:
             self.state.requests.pop(number, None)
 
@@ -158,6 +160,8 @@ class MemoryStore:
             last_seen=self.state.last_seen,
             config=self.state.configs[max(self.state.configs)] if self.state.configs else None,
             requests=[self.state.requests[number] for number in sorted(self.state.requests)],
+            backfills=[each for _, each in sorted(self.state.backfills.items()) if each.state is BackfillState.ACTIVE],
+            last_backfill=max(self.state.backfills, default=0),
         )
 
     async def run(self, job: str, tick: datetime) -> Run | None:
@@ -201,6 +205,10 @@ class MemoryStore:
     async def marks(self) -> Mapping[str, JobMark]:
         self._require_open()
         return dict(sorted(self.state.marks.items()))
+
+    async def backfills(self, *, limit: int | None = None) -> Sequence[Backfill]:
+        self._require_open()
+        return [self.state.backfills[id] for id in sorted(self.state.backfills, reverse=True)][:limit]
 
     async def configs(self, *, limit: int | None = None, at: datetime | None = None) -> Sequence[ConfigVersion]:
         self._require_open()

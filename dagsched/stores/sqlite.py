@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dagsched.errors import StoreError, StoreUnavailable
-from dagsched.model import LIVE, Attempt, ConfigVersion, EventRow, JobMark, Run, RunState
+from dagsched.model import LIVE, Attempt, Backfill, ConfigVersion, EventRow, JobMark, Run, RunState
 from dagsched.stores import codec, sqlite_read, sqlite_write
 from dagsched.stores.contract import Batch, Snapshot
 from dagsched.stores.lock import DaemonLock
@@ -158,6 +158,9 @@ class SqliteStore:
 
     async def marks(self) -> Mapping[str, JobMark]:
         return {mark.job: mark for mark in await self._ask(codec.mark_of, "marks")}
+
+    async def backfills(self, *, limit: int | None = None) -> Sequence[Backfill]:
+        return await self._ask(codec.backfill_of, "backfills", {"limit": -1 if limit is None else limit})
 
     async def configs(self, *, limit: int | None = None, at: datetime | None = None) -> Sequence[ConfigVersion]:
         bounds = {"at": EVER_MS if at is None else codec.ms_of(at), "limit": -1 if limit is None else limit}

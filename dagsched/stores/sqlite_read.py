@@ -27,6 +27,7 @@ def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapsh
     found = with_needed(rows, lambda job, tick: row_at(connection, job, tick))
     attempts = decoded(codec.attempt_of, connection.ask("open_attempts"))
     ((last_event, last_seen),) = connection.ask("log_position")
+    ((last_backfill,),) = connection.ask("last_backfill")
     return Snapshot(
         runs=sorted(found.values(), key=lambda run: (run.tick, run.job)),
         attempts=[attempt for attempt in attempts if (attempt.job, attempt.tick) in found],
@@ -35,6 +36,8 @@ def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapsh
         last_seen=codec.instant_or_none(last_seen),
         config=next(iter(configs(connection, {"at": EVER_MS, "limit": 1})), None),
         requests=decoded(codec.request_of, connection.ask("requests")),
+        backfills=decoded(codec.backfill_of, connection.ask("active_backfills")),
+        last_backfill=last_backfill,
     )
 
 

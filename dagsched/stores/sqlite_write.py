@@ -45,6 +45,7 @@ def write(connection: Procedures, batch: Batch, epoch: int) -> None:
     connection.change("put_definition", bodies)
     if batch.config is not None:
         _new_config(connection, batch.config)
+    connection.change("put_backfill", [codec.backfill_columns(backfill) for backfill in batch.backfills])
     connection.change("done_request", [(number,) for number in batch.done_requests])
 
 

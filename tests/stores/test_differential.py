@@ -11,7 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagsched.errors import StoreError
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Link, Match, Origin, Run, RunState
+from dagsched.model import (
+    Attempt,
+    Backfill,
+    BackfillState,
+    ConfigVersion,
+    EventRow,
+    JobMark,
+    Link,
+    Match,
+    Origin,
+    Run,
+    RunState,
+)
 from dagsched.stores import Batch
 from tests.stores.conftest import MemoryEngine, SqliteEngine
 from tests.stores.make import at
@@ -48,6 +60,9 @@ def runs(draw: st.DrawFn) -> Run:
 ATTEMPTS = st.tuples(JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE).map(lambda parts: Attempt(*parts))
 MARKS = st.tuples(JOBS, MOMENTS, MAYBE, st.integers(0, 9)).map(lambda parts: JobMark(*parts))
 CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}))
+BACKFILLS = st.tuples(st.integers(1, 3), JOBS, MOMENTS, MOMENTS, st.sampled_from(BackfillState)).map(
+    lambda parts: Backfill(*parts[:4], state=parts[4])
+)
 # A number is its distance from the one that is due: mostly right, sometimes a gap or a repetition.
 EVENTS = st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1, -1]), JOBS | st.just(""), MOMENTS, st.none() | TICKS)
 
@@ -62,6 +77,7 @@ def commits(draw: st.DrawFn):
         marks=draw(st.lists(MARKS, max_size=2)),
         definitions=draw(st.dictionaries(st.sampled_from("de"), st.just({"k": 1}), max_size=1)),
         config=draw(CONFIGS),
+        backfills=draw(st.lists(BACKFILLS, max_size=1)),
         done_requests=draw(st.lists(st.integers(1, 4), max_size=1)),
     )
     return ("commit", batch, draw(st.lists(EVENTS, max_size=3)))
@@ -168,6 +184,7 @@ class Side:
             await store.marks(),
             await store.definition("d"),
             await store.statistics(),
+            await store.backfills(),
         )
 
 

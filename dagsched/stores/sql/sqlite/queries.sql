@@ -15,6 +15,11 @@ job, tick, number, started, ended, outcome, exit_code, signal, reason, pid, log,
 -- The columns of an event in the order codec.event_of reads them.
 seq, time, type, job, tick, attempt, from_state, to_state, reason, detail
 
+-- fragment: backfill_columns
+-- The columns of a backfill in the order codec.backfill_of reads them.
+id, job, first, last, newest_first, max_active, downstream, again, params, state, reason, position, total, handled,
+made, reopened, succeeded, failed, skipped, created, ended
+
 -- name: begin_write
 -- Start a transaction that has the one write lock from its first moment.
 BEGIN IMMEDIATE
@@ -126,6 +131,11 @@ ON CONFLICT (job, tick, number) DO UPDATE SET
 -- name: put_mark
 -- Remember this of a job.
 INSERT OR REPLACE INTO marks (job, cursor, paused, started_runs, schedule_since) VALUES (?, ?, ?, ?, ?)
+
+-- name: put_backfill
+-- Remember how far a backfill has come.
+INSERT OR REPLACE INTO backfills ({backfill_columns})
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: new_event
 -- Append to the event log.
@@ -276,6 +286,18 @@ SELECT {event_columns} FROM events WHERE job = :job AND seq > :since ORDER BY se
 -- name: marks
 -- What is remembered of each job.
 SELECT job, cursor, paused, started_runs, schedule_since FROM marks ORDER BY job
+
+-- name: backfills
+-- Backfills, newest first.
+SELECT {backfill_columns} FROM backfills ORDER BY id DESC LIMIT :limit
+
+-- name: active_backfills
+-- Backfills that are under way, oldest first.
+SELECT {backfill_columns} FROM backfills WHERE state = 'active' ORDER BY id
+
+-- name: last_backfill
+-- The number of the newest backfill ever, 0 if there was none.
+SELECT ifnull(max(id), 0) FROM backfills
 
 -- name: configs
 -- Configurations applied at or before an instant, newest first.

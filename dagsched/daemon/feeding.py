@@ -52,5 +52,6 @@ async def feed(loop: Loop, store: Store, id: int) -> None:
     filling = loop.plan.filling
     want = filling.want(id)
     if want is not None:
-        rows = await rows_for_want(store, loop.plan.book.jobs, want, filling.again_of(id))
-        await loop.ask(lambda now: events.BackfillFed(now, want, rows))
+        with loop.plan.keeping_rows():
+            rows = await rows_for_want(store, loop.plan.book.jobs, want, filling.again_of(id))
+            await loop.ask(lambda now: events.BackfillFed(now, want, rows))

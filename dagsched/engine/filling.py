@@ -50,8 +50,6 @@ from dagsched.triggers.calendars import days_off
 SLICE = 128
 # Rows that one event makes; the loop has others to serve before the next.
 ROWS_AT_ONCE = 32
-# Rows made last that stay in memory while several backfills are under way: one may just be reading what another makes.
-RECENT = 512
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -77,7 +75,6 @@ class Filling:
         self._book, self._waiting, self._ticks, self._seats = book, waiting, ticks, seats
         self._works: dict[int, _Work] = {}
         self._rows_left = 0
-        self._recent: deque[tuple[str, datetime]] = deque(maxlen=RECENT)
         self.last_id = 0
 
     def __bool__(self) -> bool:
@@ -223,10 +220,7 @@ class Filling:
 
     def kept(self, job: str) -> set[datetime]:
         """Return the ticks of the job that are not to leave memory."""
-        found = {tick for work in self._works.values() for part in work.kept for tick in part.get(job, ())}
-        if len(self._works) > 1:
-            found.update(tick for name, tick in self._recent if name == job)
-        return found
+        return {tick for work in self._works.values() for part in work.kept for tick in part.get(job, ())}
 
     # ------------------------------------------------------------ slices
 
@@ -260,7 +254,8 @@ class Filling:
         kept: dict[str, set[datetime]] = {id: set(want.ticks) for id in want.jobs}
         for row in event.rows:
             kept.setdefault(row.job, set()).add(row.tick)
-            if self._book.ledger.get(row.key) is None:
+            # One that was read alive and is not in memory has ended since: this plan was made after it was read.
+            if row.state not in LIVE and self._book.ledger.get(row.key) is None:
                 self._book.ledger.put(row)
         work.kept.append(kept)
         work.pending.extend(want.ticks)
@@ -293,7 +288,6 @@ class Filling:
 
     def _tell_others(self, work: _Work, id: str, tick: datetime) -> None:
         """Keep a row in memory that another backfill did not find when it looked for upstream runs."""
-        self._recent.append((id, tick))
         for other in self._works.values():
             if other is not work and other.kept:
                 other.kept[-1].setdefault(id, set()).add(tick)

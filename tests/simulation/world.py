@@ -9,6 +9,7 @@ Schedules end at the horizon, so that the life ends with everything that was due
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
@@ -199,18 +200,26 @@ class World:
             want = loop.plan.filling.want(id)
             if id in self._feeding or want is None:
                 continue
+            keeping = ExitStack()
+            keeping.enter_context(loop.plan.keeping_rows())
             rows = _run(rows_for_want(self.store, loop.plan.book.jobs, want, loop.plan.filling.again_of(id)))
             self._feeding.add(id)
 
-            def hand_over(id: int = id, want: events.Want = want, rows: tuple[Run, ...] = rows) -> None:
+            def hand_over(id: int = id, want: events.Want = want, rows: tuple[Run, ...] = rows,
+                          keeping: ExitStack = keeping) -> None:  # fmt: skip
                 if self.loop is loop:
                     self._feeding.discard(id)
                     loop.tell(events.BackfillFed(self.clock.now(), want, rows))
+                    self.ask("read", lambda now: self._end_reading(now, keeping))
 
             if self._is_calm or self.rng.random() < 0.5:
                 hand_over()
             else:
                 self.after(self.rng.uniform(0, 5), hand_over)
+
+    def _end_reading(self, now: datetime, keeping: ExitStack) -> events.Event:
+        keeping.close()
+        return events.TimePassed(now)
 
     def _look(self, loop: Loop) -> None:
         if self.is_stopping and not loop.plan.running():

@@ -33,7 +33,7 @@ from dagsched.model import (
     parse_run_name,
     run_name,
 )
-from dagsched.retention import prune
+from dagsched.retention import keep_house, prune
 from dagsched.stores.contract import Store
 
 if TYPE_CHECKING:
@@ -174,9 +174,23 @@ class Control:
 
     async def prune(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Delete runs that ended before `before`, with attempts, events and logs. Answer: `deleted`, their number."""
-        before = _instant(body, "before")
-        daemon = self._daemon
-        return {"deleted": await prune(daemon.store, daemon.state_dir, daemon.config, before)}
+        before, daemon, dry_run = _instant(body, "before"), self._daemon, _flag(body, "dry_run")
+        return {"deleted": await prune(daemon.store, daemon.state_dir, daemon.config, before, dry_run=dry_run)}
+
+    async def retention(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Delete the runs that the job files' `keep` gives up. Answer: `deleted`, their number."""
+        daemon, dry_run = self._daemon, _flag(body, "dry_run")
+        now = daemon.clock.now()
+        return {"deleted": await keep_house(daemon.store, daemon.state_dir, daemon.config, now, dry_run=dry_run)}
+
+    async def rollup(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Work out the figures of all days that are over. Answer: `days`, of how many they have changed."""
+        return {"days": await self._daemon.store.rollup(before=self._daemon.clock.now())}
+
+    async def compact(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Give unused space back to the disk. Answer: bytes in use `before` and `after`, and `freed`."""
+        before, after = await self._daemon.store.compact()
+        return {"before": before, "after": after, "freed": max(0, before - after)}
 
     async def status(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Tell how the daemon is."""
@@ -220,6 +234,9 @@ _VERBS: Mapping[str, Verb] = {
     "stop": Control.stop,
     "reload": Control.reload,
     "prune": Control.prune,
+    "retention": Control.retention,
+    "rollup": Control.rollup,
+    "compact": Control.compact,
     "status": Control.status,
 }
 

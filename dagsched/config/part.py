@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dagsched.config import grammar
-from dagsched.config.build import Builder, Dropped, Entry, checked_rate
+from dagsched.config.build import Builder, Dropped, Entry, checked_rate, keep_of
 from dagsched.config.explain import Complaint
 from dagsched.config.reader import Document, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import Calendar, RateLimit
+from dagsched.declaration import Calendar, Keep, RateLimit
 
 SLOTS_MAX = 1_000_000  # what a pool has that limits the rate alone
 
@@ -26,13 +26,13 @@ class Part:
     """One file's share of a configuration.
 
     `entries`: its jobs as built. `broken`: ids of those that could not be. `pools`: capacity by name, None where it
-    was refused. `calendars`: the same of its days off. `pool_rates`: rate limits of those pools that have one.
-    `is_whole`: nothing of the file was lost. `is_timed`: an instant is named after which a schedule has no tick.
-    `document`: None when the file cannot be understood. `name` is what problems call the file.
+    was refused. `calendars`: the same of its days off. `pool_rates`: rate limits of those pools that have one. `keep`:
+    what it says for all its jobs. `is_whole`: nothing of the file was lost. `is_timed`: an instant is named after which
+    a schedule has no tick. `document`: None when the file cannot be understood. `name` is what problems call the file.
     """
 
     __slots__ = (
-        "_digest", "broken", "calendars", "document", "entries", "handlers", "is_timed", "is_whole", "name",
+        "_digest", "broken", "calendars", "document", "entries", "handlers", "is_timed", "is_whole", "keep", "name",
         "pool_rates", "pools", "problems", "text", "upstreams", "used_calendars", "used_pools",
     )  # fmt: skip
 
@@ -45,6 +45,7 @@ class Part:
         self.pools: dict[str, int | None] = {}
         self.pool_rates: dict[str, RateLimit] = {}
         self.calendars: dict[str, Calendar | None] = {}
+        self.keep: Keep | None = None
         self.is_whole = document is not None
         for problem in unread:
             report.take(problem)
@@ -83,15 +84,12 @@ class Part:
         timezone = document.data.get("timezone") if "timezone" not in top else None
         if timezone is not None:
             schedules.is_zone(timezone, document, ("timezone",), report)
-        builder = Builder(
-            document,
-            folder,
-            report,
-            schedules,
-            _dropped(refused),
-            _without(defaults, _refused_names(refused, "defaults")) if isinstance(defaults, dict) else {},
-            timezone,
-        )
+        below = _without(defaults, _refused_names(refused, "defaults")) if isinstance(defaults, dict) else {}
+        keep = document.data.get("keep")
+        if isinstance(keep, dict) and not any(each.path[0] == "keep" for each in refused if each.path):
+            self.keep = keep_of(keep)
+            below = {"keep": keep, **below}
+        builder = Builder(document, folder, report, schedules, _dropped(refused), below, timezone)
         self._declare_pools(document, _refused_names(refused, "pools"), report)
         if "calendars" in document.data:
             self._declare_calendars(document, _refused_names(refused, "calendars"), report)

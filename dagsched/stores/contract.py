@@ -6,10 +6,10 @@ A `Batch` is applied as a whole and durably, or not at all. Readers see committe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from dagsched.model import Attempt, Backfill, ConfigVersion, EventRow, JobMark, Request, Run, RunState
 
@@ -65,6 +65,17 @@ class Snapshot:
     requests: Sequence[Request]
     backfills: Sequence[Backfill] = ()
     last_backfill: int = 0
+
+
+class Bound(NamedTuple):
+    """How far retention goes in a job: rows whose last tick, and whose end, lie before `before`.
+
+    `runs`: instead, rows older than that many newest ones (by tick), whose last tick lies before `before`.
+    """
+
+    job: str
+    before: datetime
+    runs: int | None = None
 
 
 class Store(Protocol):
@@ -156,7 +167,9 @@ class Store(Protocol):
         """Return for each job that has rows how many there are in each state that occurs."""
         ...
 
-    async def statistics(self, job: str | None = None, *, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
+    async def statistics(
+        self, job: str | None = None, *, since: datetime | None = None, by: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
         """Return one mapping per job that has rows with a last tick at or after `since`, in order of id.
 
         Keys: `job`, `total` (rows), one per state (`success`, `failed`, …), `success_rate` (of the runs that
@@ -166,6 +179,12 @@ class Store(Protocol):
         Durations and lateness are those of the job's newest 50 runs with an attempt (and a tick from `since` on).
         Without `since`, `last_success` and `last_failure` are the newest ends ever committed, of runs since pruned or
         re-opened too.
+
+        With `by` (`day`, `week`, `month`; UTC, weeks from Monday) one mapping per job and period instead, of rows that
+        are over, deleted ones included, whose last tick lies in the day of `since` or a later one. Keys: `job`, `day`
+        (or `week`, `month`: its first instant), `total`, one per terminal state, `success_rate`, `duration_mean_s`,
+        `duration_p50_s`, `duration_p95_s` (at most a tenth off), `duration_max_s`, `lateness_mean_s`,
+        `lateness_p95_s`. Days before the last `rollup` are as that saw them.
         """
         ...
 
@@ -176,13 +195,36 @@ class Store(Protocol):
         """
         ...
 
-    async def prune(self, *, before: datetime, keep: frozenset[tuple[str, datetime]]) -> int:
+    async def prune(
+        self,
+        *,
+        before: datetime,
+        keep: frozenset[tuple[str, datetime]],
+        bounds: Sequence[Bound] | None = None,
+        dry_run: bool = False,
+        dropped: Callable[[Sequence[str]], None] | None = None,
+    ) -> int:
         """Delete terminal rows that ended before `before`, with attempts and events; return how many rows.
 
         Kept whatever their age: each job's newest row, live runs, rows a live run is linked to, rows in
         `keep`, and what stands in for any of these. A row whose last tick is not before `before` stays, and
         so do events at or after it. Only the one who acquired may prune; raises FencedOut otherwise.
+
+        `bounds`: of these jobs alone, each up to its own; `before` is for the events then. `dropped` is told, a part
+        at a time, the paths of the logs of attempts that are gone. Figures of what is deleted are added to those by
+        day (`statistics` with `by`) in the very transaction that deletes it. `dry_run`: only count.
         """
+        ...
+
+    async def rollup(self, *, before: datetime) -> int:
+        """Work out the figures by day of all rows with a last tick before `before`; return of how many days.
+
+        The same again changes nothing. Only the one who acquired may; raises FencedOut otherwise.
+        """
+        ...
+
+    async def compact(self) -> tuple[int, int]:
+        """Give unused space back to the disk, a little at a time; return the bytes in use before and after."""
         ...
 
     async def check(self) -> Sequence[str]:

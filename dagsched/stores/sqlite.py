@@ -173,7 +173,12 @@ class SqliteStore:
             has_more = True
             while has_more:
                 has_more = await writer.write(partial(sqlite_write.give_back, epoch=self._epoch))
-            await writer.call(lambda connection: connection.ask("fold_log"))
+        # On a connection of its own: to fold much of a log takes seconds, and the writer need not wait for it.
+        session = Session(self.path, "rw")
+        try:
+            await session.call(lambda connection: connection.ask("fold_log"))
+        finally:
+            await session.close()
         return before, self._bytes_used()
 
     def _bytes_used(self) -> int:

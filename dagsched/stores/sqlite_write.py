@@ -22,6 +22,8 @@ from dagsched.stores.sqlite_read import DROPPED, EVER_MS, PRESENT, facts_of, key
 # Old rows lie all over the file: a hundred can touch a thousand pages, and a commit waits for them.
 PRUNE_ROWS = 100
 PRUNE_EVENTS = 1000
+# In a job's own order its rows lie further apart than those of a state in the order of time.
+PRUNE_ROWS_OF_JOB = 40
 
 # How far retention has come in the rows of a state: last tick, job, tick.
 Position = tuple[int, str, int]
@@ -120,7 +122,7 @@ def prune_rows(
     spared.ask_new(connection)
     last, job, tick = position
     bounds = {"state": state.value, "before": before_ms, "last": last, "job": job, "tick": tick, "limit": PRUNE_ROWS}
-    return _drop(connection, connection.ask("prunable", bounds), spared, dry_run)
+    return _drop(connection, connection.ask("prunable", bounds), PRUNE_ROWS, spared, dry_run)
 
 
 def prune_job(
@@ -134,8 +136,9 @@ def prune_job(
     if bound.runs is not None:
         oldest = connection.ask("nth_newest", {"job": bound.job, "number": bound.runs - 1})
         before = min(before, *(tick for (tick,) in oldest)) if oldest else -EVER_MS
-    bounds = {"job": bound.job, "tick": position[2], "before": before, "ended": ended, "limit": PRUNE_ROWS}
-    return _drop(connection, connection.ask("prunable_of_job", bounds), spared, dry_run)
+    bounds = {"job": bound.job, "tick": position[2], "before": before, "ended": ended}
+    rows = connection.ask("prunable_of_job", {**bounds, "limit": PRUNE_ROWS_OF_JOB})
+    return _drop(connection, rows, PRUNE_ROWS_OF_JOB, spared, dry_run)
 
 
 class Pruned(NamedTuple):
@@ -146,9 +149,9 @@ class Pruned(NamedTuple):
     logs: Sequence[str]
 
 
-def _drop(connection: Procedures, rows: Sequence[Position], spared: Spared, dry_run: bool) -> Pruned:
+def _drop(connection: Procedures, rows: Sequence[Position], limit: int, spared: Spared, dry_run: bool) -> Pruned:
     doomed = [(job, tick) for _, job, tick in rows if (job, tick) not in spared.keys]
-    position = rows[-1] if len(rows) == PRUNE_ROWS else None
+    position = rows[-1] if len(rows) == limit else None
     if dry_run:
         # Another bound may reach as far, and find them where they are.
         spared.keys.update(doomed)

@@ -98,9 +98,10 @@ class Dependency(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """When a job is due; exactly one of `cron`, `every`, `at` is given.
+    """When a job is due; exactly one of `cron`, `every`, `at`, `event` is given.
 
-    `at` is local wall time when naive, else an instant. `start` and `end` are instants, both included.
+    `at` is local wall time when naive, else an instant. `event`: names; the job is
+    due whenever one of them is emitted. `start` and `end` are instants, both included.
     `gap` and `fold` override the reading of DST changes (`dst: {gap: run|skip, overlap: first|both}`), None
     leaves it to the class of the expression. `days` settles a starred step beside a weekday.
     `max_runs` counts runs that this schedule started.
@@ -109,6 +110,7 @@ class Schedule(NamedTuple):
     cron: tuple[str, ...] = ()
     every: timedelta | None = None
     at: datetime | None = None
+    event: tuple[str, ...] = ()
     timezone: str = "UTC"
     start: datetime | None = None
     end: datetime | None = None
@@ -199,6 +201,7 @@ class Param(NamedTuple):
 class Job(NamedTuple):
     """A declaration, with every default filled in.
 
+    `secrets`: environment variable → where its value is (`env:X`, `file:/path`, `credential:name`), never the value.
     `run` is shell text (str), an argv (tuple) or None when `handler` is not `shell`. `max_active_runs` None
     means no limit; `catchup_window` None no age limit. `timezone` (IANA) is that of the local times people and
     commands are shown; a schedule carries the one it is read in. `priority`: -100 to 100, higher first. `position` is
@@ -215,6 +218,7 @@ class Job(NamedTuple):
     with_: Mapping[str, Any] = EMPTY
     env: Mapping[str, str | OutputRef] = EMPTY
     params: Mapping[str, Param] = EMPTY
+    secrets: Mapping[str, str] = EMPTY
     cwd: str | None = None
     shell: str | None = None
     user: str | None = None

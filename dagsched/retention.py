@@ -12,14 +12,15 @@ Runs made by `trigger --only` are seen by no join and keep nothing alive.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from dagsched.graph import Graph
-from dagsched.model import BackfillState, Config, Keep, Run, is_schedule_tick
-from dagsched.stores.contract import Bound, Store
+from dagsched.model import BackfillState, Config, Keep, Run, is_schedule_tick, run_name
+from dagsched.stores.contract import Bound, Gone, Store
 
 PAGE = 200
 Key = tuple[str, datetime]
@@ -111,9 +112,19 @@ async def _needed(store: Store, upstream: str, reference: datetime | None) -> As
             return
 
 
-def _delete(home: Path, paths: Sequence[str]) -> None:
-    for path in filter(None, paths):
-        (home / path).unlink(missing_ok=True)
+def _delete(home: Path, gone: Sequence[Gone]) -> None:
+    for each in gone:
+        for path in each.logs:
+            (home / path).unlink(missing_ok=True)
+        _delete_state(home, run_name(each.job, each.tick))
+
+
+def _delete_state(home: Path, run: str) -> None:
+    """Delete the state of a file's jobs that a workflow's run has left behind, if it has."""
+    if (home / "workflows").is_dir():
+        from dagsched.handlers.workflow import state_of
+
+        shutil.rmtree(state_of(str(home), run), ignore_errors=True)
 
 
 async def _newest_first(store: Store, job: str, until: datetime | None = None) -> AsyncIterator[Run]:

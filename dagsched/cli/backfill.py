@@ -114,7 +114,7 @@ async def _survey(args: argparse.Namespace) -> _Wish:
 
 
 def _params(args: argparse.Namespace, id: str, config: Config) -> Mapping[str, Any]:
-    from dagsched.control import checked_params
+    from dagsched.handlers.params import checked_params
 
     params = read_params(args.param, id, config)
     try:

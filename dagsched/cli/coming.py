@@ -60,6 +60,12 @@ class Ahead:
                 break
         return found
 
+    def events_of(self, id: str) -> str:
+        """Return `on event x` for a job that events make due, or any upstream that gives it its ticks; else ""."""
+        schedules = (self._jobs[source].schedule for source in self._sources[id])
+        names = [name for schedule in schedules if schedule is not None for name in schedule.event]
+        return f"on event {' or '.join(dict.fromkeys(names))}" if names else ""
+
     def first_of_each(self, ids: Iterable[str], after: datetime, number: int) -> list[Coming]:
         """Return the first `number` ticks of each of these jobs, all of them by time."""
         found = [coming for id in ids for coming in islice(self.of(id, after), number)]

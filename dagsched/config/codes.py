@@ -1,8 +1,9 @@
 """Every code a problem may have, with the rule it stands for.
 
 `E` codes make a configuration unusable, `W` codes do not. 0xx is about the file and its YAML, 1xx about
-keys and values, 2xx about jobs that name each other, 3xx about time. A code never changes its meaning; one
-that is no longer used is not given out again. `docs/problems.md` tells why and how to fix each.
+keys and values, 2xx about jobs that name each other, 3xx about time, 4xx about templates and matrices. A code
+never changes its meaning; one that is no longer used is not given out again. `docs/problems.md` tells why and how
+to fix each.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ CODES: dict[str, str] = {
     "E106": "a number is out of range",
     "E107": "a value is too short or too long",
     "E108": "a job says not exactly one of run and handler",
-    "E109": "a schedule says not exactly one of cron, every and at",
+    "E109": "a schedule says not exactly one of cron, every, at and event",
     "E110": "unknown handler",
     "E111": "a name is reserved",
     "E112": "a default does not fit its parameter",
@@ -45,6 +46,10 @@ CODES: dict[str, str] = {
     "E133": "parts of a condition do not fit each other",
     "E134": "a condition asks about a job that is no upstream",
     "E135": "a condition asks for a parameter that is not declared",
+    "E140": "a secret is no reference",
+    "E141": "a name is both a secret and a variable of env",
+    "E142": "a secret that the job does not declare",
+    "E143": "a workflow says not exactly one of job and file",
     "E201": "unknown upstream",
     "E202": "a job waits for itself",
     "E203": "a job id is declared twice",
@@ -60,6 +65,12 @@ CODES: dict[str, str] = {
     "E232": "unknown country or subdivision",
     "E233": "a calendar needs a library that is not installed",
     "E234": "a calendar is declared twice with different days",
+    "E240": "a workflow runs an unknown job",
+    "E241": "a workflow runs itself",
+    "E242": "a workflow waits for itself",
+    "E243": "a workflow's parameters do not fit the job it runs",
+    "E244": "a workflow runs as another user",
+    "E245": "a workflow runs a file that is not there",
     "E301": "a cron expression cannot be used",
     "E302": "unknown time zone",
     "E303": "a length cannot be read",
@@ -68,9 +79,28 @@ CODES: dict[str, str] = {
     "E306": "a schedule ends before it starts",
     "E321": "a rate limit cannot be used",
     "E322": "a window cannot be used",
+    "E401": "unknown template",
+    "E402": "templates extend each other in a circle",
+    "E403": "unknown placeholder",
+    "E404": "a placeholder where none may stand",
+    "E405": "a value for a parameter that is not declared",
+    "E406": "a parameter has no value",
+    "E407": "a value does not fit its parameter",
+    "E408": "a matrix leaves no job",
+    "E409": "a value of a matrix cannot be part of a job id",
+    "E410": "matrices make too many jobs",
+    "E411": "an exclude entry names no axis",
+    "E412": "templates and matrices grow too much",
+    "E413": "several files have a template of one name",
+    "E414": "matrices that wait for matrices make too many dependencies",
     "W201": "match: same on schedules that never meet",
     "W202": "an upstream is disabled",
     "W203": "catchup_window has no effect",
+    "W230": "a key has no effect on an event schedule",
+    "W231": "match: all on an upstream that runs on events",
+    "W232": "reuse has no effect on a job with secrets",
+    "W233": "a workflow and its step do not fit into their pool",
+    "W234": "a workflow runs a disabled job",
     "W301": "a clock change moves ticks",
     "W302": "a clock change drops ticks",
     "W303": "a clock change doubles ticks",
@@ -82,6 +112,9 @@ CODES: dict[str, str] = {
     "W309": "every of a day and more",
     "W321": "no tick ever meets the window",
     "W322": "a calendar leaves no tick",
+    "W401": "no job uses a template",
+    "W402": "an exclude entry excludes nothing",
+    "W403": "a placeholder in a job without template or matrix",
 }
 
 

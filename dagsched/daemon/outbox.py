@@ -13,6 +13,7 @@ from dagsched.engine.commands import (
     SaveBackfill,
     SaveConfig,
     SaveDefinition,
+    SaveEmission,
     SaveMark,
     SaveRun,
     SplitRow,
@@ -72,6 +73,8 @@ class Outbox:
                 self.batch.split.append(key)
         elif isinstance(command, SaveDefinition):
             self.batch.definitions[command.digest] = command.definition
+        elif isinstance(command, SaveEmission):
+            self.batch.emissions.append(command.emission)
         elif isinstance(command, SaveConfig):
             self.batch.config = command.version
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from dagsched.api import control_door
+from dagsched.api import calls_door, control_door
 from dagsched.clock import Clock
 from dagsched.config import BadLength, parse_length, render
 from dagsched.config.files import lending
@@ -58,7 +58,7 @@ class Scheduler:
         doors: list[Callable[[Daemon], Any]] = [lambda daemon: self._bell]
         self._daemon = GuestDaemon(
             _files_of(jobs), Path(state_dir), functions, observer=self._bell, grace=_length(grace), slots=slots,
-            clock=clock, doors=[control_door, *doors] if control else doors,
+            clock=clock, doors=[control_door if control else calls_door, *doors],
         )  # fmt: skip
         self._control, self._is_controlled = Control(self._daemon), control
         self._serving: asyncio.Task[int] | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from dagsched.model import Attempt, Backfill, ConfigVersion, EventRow, Job, JobMark, Run
+from dagsched.model import Attempt, Backfill, ConfigVersion, Emission, EventRow, Job, JobMark, Run
 
 
 class SaveRun(NamedTuple):
@@ -55,6 +55,12 @@ class SaveConfig(NamedTuple):
     version: ConfigVersion
 
 
+class SaveEmission(NamedTuple):
+    """Keep the id of an emitted event."""
+
+    emission: Emission
+
+
 class RecordEvent(NamedTuple):
     """Keep one line of the event log."""
 
@@ -85,6 +91,7 @@ Command = (
     | SaveBackfill
     | SaveDefinition
     | SaveConfig
+    | SaveEmission
     | RecordEvent
     | StartAttempt
     | StopAttempt

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -192,11 +192,17 @@ class Filling:
         word = "succeeded" if run.state in OK else "failed" if run.state in BAD else "skipped"
         self._change(work, **{word: getattr(work.backfill, word) + 1})
 
-    def begin(self) -> None:
-        """Begin one event."""
+    def fill_all(self, judge: Callable[[], None]) -> None:
+        """Make what there is room for in one event, and have it judged: what is left out at once makes room."""
         self._rows_left = ROWS_AT_ONCE
+        while self._fill():
+            judge()
 
-    def fill(self) -> bool:
+    def wake_at(self) -> datetime | None:
+        """Return now when the next tick waits for nothing but the next event, else None."""
+        return self._book.now if self._works and self.is_behind else None
+
+    def _fill(self) -> bool:
         """Make the next ticks where there is room; True if something was made, and may have to be judged."""
         before = self._rows_left
         for work in list(self._works.values()):

@@ -19,6 +19,7 @@ from dagsched.engine.ticks import Ticks
 from dagsched.engine.waiting import WaitingRoom
 from dagsched.errors import Refused, Unknown
 from dagsched.model import (
+    CALLED,
     OK,
     Catchup,
     Job,
@@ -117,6 +118,9 @@ def _reopen_one(
 ) -> Run:
     if row.until is not None:
         row = _split(book, ticks, row, tick)
+    if CALLED in row.params:
+        # A workflow begins anew, also where its step had succeeded.
+        row = row._replace(params={**row.params, CALLED: [*row.params[CALLED], ""]})
     grant = book.jobs[row.job].retry.max_attempts
     return book.move(row, Reopened(book.now, reason, grant, links, origin))
 
@@ -188,7 +192,8 @@ def _reopen_below(book: Book, waiting: WaitingRoom, ticks: Ticks, first: Run, *,
 
 
 def _is_newest_only(job: Job) -> bool:
-    return job.schedule is not None and job.catchup is not Catchup.ALL
+    # Each event has its own data, and no later one stands for it.
+    return job.schedule is not None and job.catchup is not Catchup.ALL and not job.schedule.event
 
 
 def _stopped(

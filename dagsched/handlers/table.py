@@ -21,6 +21,7 @@ BUILT_IN = {
     "retention": "dagsched.handlers.housekeeping:retention",
     "compact": "dagsched.handlers.housekeeping:compact",
     "rollup": "dagsched.handlers.housekeeping:rollup",
+    "workflow": "dagsched.handlers.workflow:handler",
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from dagsched.model import Attempt, Backfill, ConfigVersion, EventRow, JobMark, Request, Run, RunState
+from dagsched.model import Attempt, Backfill, ConfigVersion, Emission, EventRow, JobMark, Request, Run, RunState
 
 
 @dataclass(slots=True)
@@ -24,7 +24,8 @@ class Batch:
     must not exist yet: a second insert of one is `IntegrityBroken`. `events` must continue the stored
     sequence without a gap, else `IntegrityBroken`. `definitions`: hash → JSON-able job, kept once.
     `config`: its number must be new, else `IntegrityBroken`. `backfills` are upserts by id. `done_requests`: ids
-    to remove from the inbox; one that is gone already is no error.
+    to remove from the inbox; one that is gone already is no error. `emissions`: put behind those stored, of which the
+    newest EMISSIONS_MAX stay.
     """
 
     split: list[tuple[str, datetime]] = field(default_factory=list)
@@ -37,11 +38,12 @@ class Batch:
     config: ConfigVersion | None = None
     backfills: list[Backfill] = field(default_factory=list)
     done_requests: list[int] = field(default_factory=list)
+    emissions: list[Emission] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(
             self.split or self.runs or self.new_attempts or self.attempts or self.marks or self.events
-            or self.definitions or self.config or self.backfills or self.done_requests
+            or self.definitions or self.config or self.backfills or self.done_requests or self.emissions
         )  # fmt: skip
 
 
@@ -54,6 +56,7 @@ class Snapshot:
     order of tick, then job. `attempts`: the open attempts (not ended) of those runs. `last_event`: number
     of the newest event ever, 0 if none; `last_seen`: its time. `requests`: the inbox, oldest first.
     `backfills`: those that are active, oldest first; `last_backfill`: number of the newest ever, 0 if none.
+    `emissions`: oldest first.
     """
 
     runs: Sequence[Run]
@@ -65,6 +68,7 @@ class Snapshot:
     requests: Sequence[Request]
     backfills: Sequence[Backfill] = ()
     last_backfill: int = 0
+    emissions: Sequence[Emission] = ()
 
 
 class Bound(NamedTuple):
@@ -76,6 +80,14 @@ class Bound(NamedTuple):
     job: str
     before: datetime
     runs: int | None = None
+
+
+class Gone(NamedTuple):
+    """A row that retention has deleted, and the paths of its attempts' logs, below the state directory."""
+
+    job: str
+    tick: datetime
+    logs: Sequence[str]
 
 
 class Store(Protocol):
@@ -202,7 +214,7 @@ class Store(Protocol):
         keep: frozenset[tuple[str, datetime]],
         bounds: Sequence[Bound] | None = None,
         dry_run: bool = False,
-        dropped: Callable[[Sequence[str]], None] | None = None,
+        dropped: Callable[[Sequence[Gone]], None] | None = None,
     ) -> int:
         """Delete terminal rows that ended before `before`, with attempts and events; return how many rows.
 
@@ -211,7 +223,7 @@ class Store(Protocol):
         so do events at or after it. Only the one who acquired may prune; raises FencedOut otherwise.
 
         `bounds`: of these jobs alone, each up to its own; `before` is for the events then. `dropped` is told, a part
-        at a time, the paths of the logs of attempts that are gone. Figures of what is deleted are added to those by
+        at a time, what is gone. Figures of what is deleted are added to those by
         day (`statistics` with `by`) in the very transaction that deletes it. `dry_run`: only count.
         """
         ...

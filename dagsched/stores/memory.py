@@ -13,8 +13,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
-from dagsched.model import Attempt, Backfill, BackfillState, ConfigVersion, EventRow, JobMark, Request, Run, RunState
-from dagsched.stores.contract import Batch, Bound, Snapshot
+from dagsched.model import (
+    EMISSIONS_MAX,
+    Attempt,
+    Backfill,
+    BackfillState,
+    ConfigVersion,
+    Emission,
+    EventRow,
+    JobMark,
+    Request,
+    Run,
+    RunState,
+)
+from dagsched.stores.contract import Batch, Bound, Gone, Snapshot
 from dagsched.stores.needed import Key, by_start, last_tick, with_needed
 from dagsched.stores.rollup import Days, RowFacts, add_days, day_of, rolled_up, trends
 from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
@@ -46,6 +58,7 @@ class MemoryState:
     rolled_ms: int | None = None
     requests: dict[int, Request] = field(default_factory=dict)
     last_request: int = 0
+    emissions: dict[tuple[str, str], Emission] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -99,6 +112,11 @@ class MemoryStore:
         self.state.backfills.update((backfill.id, backfill) for backfill in batch.backfills)
         for number in batch.done_requests:
             self.state.requests.pop(number, None)
+        for emission in batch.emissions:
+            self.state.emissions.pop((emission.event, emission.id), None)
+            self.state.emissions[emission.event, emission.id] = emission
+        for key in list(self.state.emissions)[:-EMISSIONS_MAX]:
+            del self.state.emissions[key]
 
     async def post(self, verb: str, body: Mapping[str, Any], time: datetime) -> int:
         self._require_open()
@@ -114,7 +132,7 @@ class MemoryStore:
         keep: frozenset[Key],
         bounds: Sequence[Bound] | None = None,
         dry_run: bool = False,
-        dropped: Callable[[Sequence[str]], None] | None = None,
+        dropped: Callable[[Sequence[Gone]], None] | None = None,
     ) -> int:
         self._require_writer()
         spared = with_needed(self._spared(keep), self._row_at)
@@ -125,8 +143,8 @@ class MemoryStore:
         for run in doomed:
             del self.state.runs[run.job][run.tick]
             logs = [attempt.log for attempt in self.state.attempts.pop(run.key, {}).values() if attempt.log]
-            if dropped is not None and logs:
-                dropped(logs)
+            if dropped is not None:
+                dropped([Gone(run.job, run.tick, logs)])
         if doomed or bounds is None:
             self.state.events = [event for event in self.state.events if not self._is_stale(event, before)]
         return len(doomed)
@@ -215,6 +233,7 @@ class MemoryStore:
             requests=[self.state.requests[number] for number in sorted(self.state.requests)],
             backfills=[each for _, each in sorted(self.state.backfills.items()) if each.state is BackfillState.ACTIVE],
             last_backfill=max(self.state.backfills, default=0),
+            emissions=list(self.state.emissions.values()),
         )
 
     async def run(self, job: str, tick: datetime) -> Run | None:

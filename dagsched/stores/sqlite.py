@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from dagsched.errors import StoreError, StoreUnavailable
 from dagsched.model import LIVE, Attempt, Backfill, ConfigVersion, EventRow, JobMark, Run, RunState
 from dagsched.stores import codec, sqlite_read, sqlite_write
-from dagsched.stores.contract import Batch, Bound, Snapshot
+from dagsched.stores.contract import Batch, Bound, Gone, Snapshot
 from dagsched.stores.lock import DaemonLock
 from dagsched.stores.needed import Key
 from dagsched.stores.prepare import prepare_to_read, prepare_to_write
@@ -106,7 +106,7 @@ class SqliteStore:
         keep: frozenset[Key],
         bounds: Sequence[Bound] | None = None,
         dry_run: bool = False,
-        dropped: Callable[[Sequence[str]], None] | None = None,
+        dropped: Callable[[Sequence[Gone]], None] | None = None,
     ) -> int:
         reader, writer, before_ms, pruned = self._opened_reader(), self._opened_writer(), codec.ms_of(before), 0
         async with self._housekeeping:
@@ -127,16 +127,16 @@ class SqliteStore:
         return pruned
 
     async def _prune(
-        self, walk: Callable[..., sqlite_write.Pruned], dropped: Callable[[Sequence[str]], None] | None
+        self, walk: Callable[..., sqlite_write.Pruned], dropped: Callable[[Sequence[Gone]], None] | None
     ) -> int:
         # In chunks, so that a commit waits for one of them at most.
         writer, pruned = self._opened_writer(), 0
         position: sqlite_write.Position | None = sqlite_write.OLDEST
         while position is not None:
-            position, count, logs = await writer.write(partial(walk, position=position))
+            position, count, gone = await writer.write(partial(walk, position=position))
             pruned += count
-            if dropped is not None and logs:
-                dropped(logs)
+            if dropped is not None and gone:
+                dropped(gone)
         return pruned
 
     async def _prune_events(self, writer: Session, before_ms: int) -> None:

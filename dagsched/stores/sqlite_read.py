@@ -42,6 +42,7 @@ def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapsh
         requests=decoded(codec.request_of, connection.ask("requests")),
         backfills=decoded(codec.backfill_of, connection.ask("active_backfills")),
         last_backfill=last_backfill,
+        emissions=decoded(codec.emission_of, connection.ask("emissions")),
     )
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dagsched.errors import FencedOut, IntegrityBroken
-from dagsched.model import ConfigVersion, EventRow, RunState
+from dagsched.model import EMISSIONS_MAX, ConfigVersion, EventRow, RunState
 from dagsched.stores import codec
-from dagsched.stores.contract import Batch, Bound
+from dagsched.stores.contract import Batch, Bound, Gone
 from dagsched.stores.needed import Key
 from dagsched.stores.rollup import Days, Rollup, rolled_up
 from dagsched.stores.session import Procedures
@@ -49,6 +49,9 @@ def write(connection: Procedures, batch: Batch, epoch: int) -> None:
     if batch.config is not None:
         _new_config(connection, batch.config)
     connection.change("put_backfill", [codec.backfill_columns(backfill) for backfill in batch.backfills])
+    if batch.emissions:
+        connection.change("put_emission", [codec.emission_columns(emission) for emission in batch.emissions])
+        connection.change("trim_emissions", [(EMISSIONS_MAX,)])
     connection.change("done_request", [(number,) for number in batch.done_requests])
 
 
@@ -142,11 +145,11 @@ def prune_job(
 
 
 class Pruned(NamedTuple):
-    """What a chunk of retention did: where the next begins (None: nowhere), how many rows went, and their logs."""
+    """What a chunk of retention did: where the next begins (None: nowhere), how many rows went, and which."""
 
     position: Position | None
     rows: int
-    logs: Sequence[str]
+    gone: Sequence[Gone]
 
 
 def _drop(connection: Procedures, rows: Sequence[Position], limit: int, spared: Spared, dry_run: bool) -> Pruned:
@@ -156,12 +159,15 @@ def _drop(connection: Procedures, rows: Sequence[Position], limit: int, spared: 
         # Another bound may reach as far, and find them where they are.
         spared.keys.update(doomed)
         return Pruned(position, len(doomed), ())
-    logs = [log for key in doomed for (log,) in connection.ask("logs_of", key)]
+    gone = [
+        Gone(job, codec.instant(tick), [log for (log,) in connection.ask("logs_of", (job, tick))])
+        for job, tick in doomed
+    ]
     facts = [facts_of(key[0], row) for key in doomed for row in connection.ask("row_facts", key)]
     _remember(connection, rolled_up(facts))
     connection.change("delete_attempts", doomed)
     connection.change("delete_run", doomed)
-    return Pruned(position, len(doomed), logs)
+    return Pruned(position, len(doomed), gone)
 
 
 def _remember(connection: Procedures, days: Days) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dagsched.config.files import SUFFIXES
-from dagsched.control import checked_params
-from dagsched.engine.why import explain_no_row, explain_run
+from dagsched.engine.why import Then, explain_no_row, explain_run
 from dagsched.errors import Unknown
+from dagsched.handlers.params import checked_params, params_from_event
 from dagsched.loading import Paths, load, load_text
 from dagsched.model import Attempt, Config, EventRow, Job, Outcome, Run, RunState, format_instant, is_schedule_tick
 from dagsched.testing.script import Failure, Rule, Script, When
@@ -204,6 +204,11 @@ class World:
         known = self.config.jobs[self._known(job)]
         return self.virtual.trigger(job, checked_params(known, params), with_upstream=with_upstream, only=only)
 
+    def emit(self, event: str, *, id: str = "", **data: Any) -> list[Run]:
+        """Have an event happen, and return the runs of the jobs that listen as they then are; raises Refused."""
+        params = {each: params_from_event(self.config.jobs[each], data) for each in self.virtual.listeners(event)}
+        return self.virtual.emit(event, data, id=id, params=params)
+
     def pause(self, job: str) -> None:
         """Have a person pause a job."""
         self.virtual.pause(self._known(job))
@@ -303,9 +308,10 @@ class World:
         instant = self._instant(job, tick)
         row = self.virtual.row(job, instant) if instant is not None else None
         if row is not None and instant is not None:
-            answer = explain_run(plan, row, instant, self.virtual.attempts(*row.key))
+            answer = explain_run(plan, row, instant, self.virtual.attempts(*row.key), Then(job=self.config.jobs[job]))
         elif instant is not None:
-            answer = explain_no_row(plan, self.config.jobs[job], instant, self.virtual.now)
+            known = self.config.jobs[job]
+            answer = explain_no_row(plan, known, instant, self.virtual.now, Then(job=known))
         else:
             return f"{job} has had no tick, and none is to come by a schedule"
         return "\n".join(answer.lines)

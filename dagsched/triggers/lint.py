@@ -51,6 +51,8 @@ def lint(schedule: Schedule, now: datetime, months: int = 24) -> tuple[Remark, .
     trigger = trigger_of(schedule)
     impossible = tuple(_impossible(schedule))
     remarks = [*_timezone_remarks(schedule.timezone), *_length_remarks(schedule), *impossible]
+    if schedule.event:
+        return (*remarks, *((_over(schedule),) if schedule.end is not None and schedule.end <= now else ()))
     has_ticks = not schedule.cron or len(impossible) < len(schedule.cron)
     if has_ticks and (schedule.end or schedule.at) and trigger.next(now) is None:
         remarks.append(_over(schedule))
@@ -62,6 +64,17 @@ def lint(schedule: Schedule, now: datetime, months: int = 24) -> tuple[Remark, .
     elif schedule.at:
         remarks += _at_remarks(schedule)
     return tuple(sorted(remarks, key=lambda remark: remark.code)) if len(remarks) > 1 else tuple(remarks)
+
+
+def clock_remarks(schedule: Schedule, after: datetime, until: datetime) -> tuple[Remark, ...]:
+    """Return what clock changes in (after, until] (aware) move, drop or double of this schedule's ticks, by code."""
+    low, high = floor_s(after) + 1, floor_s(until) + 1
+    if schedule.start is not None:
+        low = max(low, floor_s(schedule.start))
+    if schedule.end is not None:
+        high = min(high, floor_s(schedule.end) + 1)
+    remarks = (remark for cron in crons_of(schedule) for remark in _clock_remarks(cron, low, max(low, high)))
+    return tuple(sorted(remarks, key=lambda remark: remark.code))
 
 
 def _window(schedule: Schedule, now: int, months: int) -> tuple[int, int]:
@@ -205,8 +218,7 @@ def _uneven(expression: Expression, field: Field, text: str, offset: int, step: 
         f"the step of '{text}' does not divide the {kind.name} field of '{expression.text}'",
         f"it fires at {kind.name} {shown} and then starts again at {values[0]}"
         + (", so the intervals are uneven" if len(values) > 1 else ", so the step does nothing"),
-        "list the values that are meant"
-        + (f", or use every: {step}{unit} for even intervals" if unit else ""),
+        "list the values that are meant" + (f", or use every: {step}{unit} for even intervals" if unit else ""),
         offset,
     )
 
@@ -287,9 +299,7 @@ def _impossible(schedule: Schedule) -> Iterator[Remark]:
     """Warn of each expression that no date fits."""
     for text in schedule.cron:
         if not parse(text, schedule.days).rule.is_possible:
-            yield Remark(
-                "W304", never_fires(text), "no year has such a date", "check day, month and weekday"
-            )
+            yield Remark("W304", never_fires(text), "no year has such a date", "check day, month and weekday")
 
 
 def _over(schedule: Schedule) -> Remark:

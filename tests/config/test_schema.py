@@ -12,11 +12,7 @@ from tests.config.texts import NOW
 
 DOCS = Path(__file__).parents[2] / "docs"
 LATER = {
-    "matrix",
-    "template",
-    "extends",
     "notify",
-    "secrets",
 }
 
 
@@ -70,7 +66,7 @@ def test_each_key_of_a_job_is_told_in_the_docs():
 
 
 def yaml_blocks():
-    for page in ("job-file.md", "problems.md"):
+    for page in ("job-file.md", "patterns.md", "problems.md"):
         for number, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", (DOCS / page).read_text(), re.S | re.M)):
             yield pytest.param(block, id=f"{page}-{number}")
 

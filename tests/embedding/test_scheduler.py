@@ -88,7 +88,7 @@ def test_a_function_gets_the_context_of_a_plugin_and_its_mapping_becomes_outputs
 
     lives(tmp_path, body, handlers={"greet": greet})
     [context] = seen
-    assert set(context) == {"job", "run", "tick", "attempt", "with", "params", "env"}
+    assert set(context) == {"job", "run", "tick", "attempt", "with", "params", "env", "secrets"}
     assert (context["job"], context["attempt"], context["env"]) == ("greet", 1, {"LANGUAGE": "en"})
 
 
@@ -153,6 +153,30 @@ def test_a_failed_function_is_retried_as_the_job_says(tmp_path: Path) -> None:
 
     text = JOBS.replace("    handler: greet\n", "    handler: greet\n    retry: {max_attempts: 2, delay: 1ms}\n")
     lives(tmp_path, body, text, handlers={"greet": greet})
+
+
+def test_a_function_gets_its_secrets_and_what_it_leaves_of_them_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROD_PW", "hunter2-zebra")
+
+    def greet(context: Context) -> dict[str, object]:
+        context.log("pw", context["secrets"]["PW"])
+        if context["attempt"] == 1:
+            raise ValueError(f"no luck with {context['secrets']['PW']}")
+        return {"text": f"got {context['secrets']['PW']}"}
+
+    async def body(scheduler: Scheduler) -> None:
+        run = await scheduler.wait(await scheduler.trigger("greet"))
+        assert run.outputs == {"text": "got ***"}
+        first, second = await attempts(scheduler, run)
+        assert first.reason == "ValueError: no luck with ***"
+        assert log_of(tmp_path, second) == "pw ***\n"
+
+    secret = '    secrets: {PW: "env:PROD_PW"}\n    retry: {max_attempts: 2, delay: 1ms}\n'
+    lives(tmp_path, body, JOBS.replace("    env: {LANG", secret + "    env: {LANG"), handlers={"greet": greet})
+    files = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert not [path for path in files if b"hunter2" in path.read_bytes()]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -510,6 +534,40 @@ async def _first(events: Any, type: str) -> Any:
         if event.type == type:
             yield event
             return
+
+
+INTERRUPTED = """\
+import asyncio, sys
+from dagsched import Scheduler
+
+async def main(file, state):
+    async def greet(context):
+        print("begun", flush=True)
+        await asyncio.Event().wait()
+
+    async with Scheduler(file, state_dir=state, handlers={"greet": greet}, grace="0s") as scheduler:
+        await scheduler.wait(await scheduler.trigger("greet"))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_an_interrupted_program_stops_what_runs_and_leaves_a_clean_state(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(job_file(tmp_path)), str(tmp_path / "state")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=PATIENCE_S)
+    assert told.rstrip().endswith("KeyboardInterrupt")
+
+    async def body(scheduler: Scheduler) -> None:
+        [run] = await scheduler.history("greet")
+        assert (run.state, run.reason) == (RunState.FAILED, "daemon stopped")
+        stopped = _first(scheduler.events(since=0), "daemon.stopped")
+        assert [event.reason async for event in stopped] == ["stopped"]
+
+    lives(tmp_path, body)
 
 
 def test_the_command_line_reaches_an_embedded_scheduler(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from dagsched.model import (
     Calendar,
     Config,
     Dependency,
+    Emission,
     EventRow,
     Exit,
     Job,
@@ -79,6 +80,7 @@ class Bench:
         self.backfills: dict[int, Backfill] = {}
         self.log: list[EventRow] = []
         self.definitions: dict[str, Any] = {}
+        self.emissions: list[Emission] = []
         self.starts: list[tuple[str, int]] = []
         self.start_commands: list[commands.StartAttempt] = []
         self.stops: list[tuple[str, int, str]] = []
@@ -118,6 +120,8 @@ class Bench:
             self.backfills[command.backfill.id] = command.backfill
         elif isinstance(command, commands.SaveDefinition):
             self.definitions[command.digest] = command.definition
+        elif isinstance(command, commands.SaveEmission):
+            self.emissions.append(command.emission)
         elif isinstance(command, commands.RecordEvent):
             self.log.append(command.row)
         elif isinstance(command, commands.StartAttempt):
@@ -197,6 +201,7 @@ class Bench:
             runs=list(self.kept.values()), attempts=list(old.book.open_attempts.values()),
             marks=list(old.book.marks.values()), last_event=len(self.log), last_seen=self.now,
             config=config, config_number=self.number,
+            emissions=self.emissions,
             definitions={d: from_json(data) for d, data in self.definitions.items()},
             backfills=[each for each in self.backfills.values() if each.state == "active"],
             last_backfill=max(self.backfills, default=0),

@@ -75,6 +75,7 @@ class Auditor:
         self._judged: dict[Key, int] = {}
         self._budget: dict[Key, int] = {}
         self._fresh: set[Key] = set()
+        self._emissions: set[tuple[str, str]] = set()
         self._reruns: set[str] = set()
         self._reopened: set[Key] = set()
         self._backfills: list[tuple[str, datetime, datetime]] = []
@@ -231,10 +232,32 @@ class Auditor:
                 raise Broken("P14", event.job, f"event {event.seq} follows {self._last_event - 1}")
             if event.tick is not None:
                 self._check_event(event, is_part=event.job in parts)
+            elif event.type == "event.emitted":
+                self._check_emission(event, batch)
         for run in batch.runs:
             if self._states.get(run.key) != run.state:
                 words = f"is {run.state}, and by its events {self._states.get(run.key, 'nothing')}"
                 raise Broken("P14", run.name, words)
+
+    def _check_emission(self, event: EventRow, batch: Batch) -> None:
+        """An event makes one row, now, of each job that listens and is not done with; one id only once."""
+        name, id = event.detail["event"], event.detail["id"]
+        if id and (name, id) in self._emissions:
+            raise Broken("P1", name, f"was emitted twice with the id {id}")
+        self._emissions.add((name, id))
+        wanted = self.seen.versions[-1 if self._span == 1 else -2].config.jobs
+        sure = {
+            job.id
+            for job in wanted.values()
+            if job.schedule is not None and name in job.schedule.event and job.schedule.max_runs is None
+            and (job.schedule.end is None or event.time <= job.schedule.end)
+        }  # fmt: skip
+        if self._span == 1 and not sure <= set(event.detail["jobs"]):
+            raise Broken("P4", name, f"{sure - set(event.detail['jobs'])} listen and were passed over")
+        for job in event.detail["jobs"]:
+            rows = [run for run in batch.runs if run.job == job and run.origin == "event"]
+            if not any(run.created == event.time for run in rows):
+                raise Broken("P4", name, f"made no row of {job}")
 
     def _check_event(self, event: EventRow, *, is_part: bool) -> None:
         assert event.tick is not None
@@ -263,7 +286,7 @@ class Auditor:
         self._states[key] = event.to_state
         if event.type == "run.late":
             self._check_late(event)
-        # A part of a range that was left out long ago tells the reason of then.
+        # A part of a row that is split now says again why it was left out, long ago perhaps, under another policy.
         if not (is_part and event.from_state == ""):
             self._check_overlap(event)
 
@@ -352,7 +375,7 @@ class Auditor:
 
     def _check_on_schedule(self, run: Run, tick: datetime) -> None:
         if not is_schedule_tick(tick):
-            if run.origin not in ("manual", "upstream"):
+            if run.origin not in ("manual", "upstream", "event", "workflow"):
                 raise Broken("P12", run.name, f"a tick between two seconds was made by {run.origin}")
             return
         configs = [version.config for version in self.seen.versions]

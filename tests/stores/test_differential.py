@@ -16,6 +16,7 @@ from dagsched.model import (
     Backfill,
     BackfillState,
     ConfigVersion,
+    Emission,
     EventRow,
     JobMark,
     Link,
@@ -62,6 +63,7 @@ ATTEMPTS = st.tuples(JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE).map(
     lambda parts: Attempt(*parts, log=f"{parts[0]}{parts[2]}")
 )
 MARKS = st.tuples(JOBS, MOMENTS, MAYBE, st.integers(0, 9)).map(lambda parts: JobMark(*parts))
+EMISSIONS = st.tuples(TEXTS, TEXTS, TICKS).map(lambda parts: Emission(*parts))
 CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}))
 BACKFILLS = st.tuples(st.integers(1, 3), JOBS, MOMENTS, MOMENTS, st.sampled_from(BackfillState)).map(
     lambda parts: Backfill(*parts[:4], state=parts[4])
@@ -82,6 +84,7 @@ def commits(draw: st.DrawFn):
         config=draw(CONFIGS),
         backfills=draw(st.lists(BACKFILLS, max_size=1)),
         done_requests=draw(st.lists(st.integers(1, 4), max_size=1)),
+        emissions=draw(st.lists(EMISSIONS, max_size=2, unique_by=lambda each: each[:2])),
     )
     return ("commit", batch, draw(st.lists(EVENTS, max_size=3)))
 

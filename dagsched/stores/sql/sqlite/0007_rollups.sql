@@ -17,6 +17,6 @@ CREATE TABLE rolled (
     before INTEGER NOT NULL
 );
 
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;
 
 COMMIT;

@@ -27,6 +27,6 @@ CREATE TABLE backfills (
 );
 CREATE INDEX backfills_active ON backfills (id) WHERE state = 'active';
 
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 COMMIT;

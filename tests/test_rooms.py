@@ -22,7 +22,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("handlers", "stores", "virtual_steps"),
     ("virtual",),
     ("rehearsal",),
-    ("executor", "reload", "retention", "loading"),
+    ("executor", "reload", "retention", "loading", "backfill"),
     ("daemon",),
     ("explaining", "preview"),
     ("control",),

@@ -7,17 +7,26 @@ Verbs that were left in the store's inbox while no daemon ran are carried out at
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import os
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dagsched.asked import (
+    again_of,
+    checked_event,
+    digest_of,
+    flag_of,
+    in_words,
+    instant_of,
+    number_of,
+    text_of,
+)
+from dagsched.backfill import ticks_asked_for
 from dagsched.engine import events
 from dagsched.engine.commands import Command, RecordEvent
 from dagsched.engine.verdicts import blocking
@@ -33,7 +42,7 @@ from dagsched.model import (
     run_name,
 )
 from dagsched.registering import register, unregister
-from dagsched.retention import prune
+from dagsched.retention import keep_house, prune
 
 if TYPE_CHECKING:
     from dagsched.daemon import Daemon
@@ -42,11 +51,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("dagsched.control")
 
 OUTCOME_PATIENCE_S = 20.0
-EVENT_NAME_MAX = 128
-EVENT_ID_MAX = 256
-# A run is told them in one environment variable, which the kernel lets have 128 KiB.
-EVENT_DATA_BYTES_MAX = 64 * 1024
-_EVENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:-]*")
 BLOCKED_MAX = 500  # jobs of which `status` says what they wait for
 
 Verb = Callable[["Control", Mapping[str, Any], int | None], Awaitable[Mapping[str, Any]]]
@@ -69,7 +73,7 @@ class Control:
         by = body.get("by")
         if not isinstance(by, Mapping):
             return await self._do(verb, body, None)
-        words = f"{by.get('who')}: {_in_words(verb, body)}"
+        words = f"{by.get('who')}: {in_words(verb, body)}"
         self._daemon.loop.tell(_audited(self._daemon.clock.now(), words, dict(by)))
         try:
             return await self._do(verb, body, None)
@@ -108,7 +112,7 @@ class Control:
         """
         if body.get("key") is None:
             return await self._trigger(body, request, None)
-        keep = (f"trigger {_text(body, 'job')} {_text(body, 'key')}", _digest(body))
+        keep = (f"trigger {text_of(body, 'job')} {text_of(body, 'key')}", digest_of(body))
         async with self._only(keep[0]):
             kept = await self._daemon.store.answer(keep[0])
             if kept is None:
@@ -120,10 +124,10 @@ class Control:
     async def _trigger(
         self, body: Mapping[str, Any], request: int | None, keep: tuple[str, str] | None
     ) -> Mapping[str, Any]:
-        id, plan = _text(body, "job"), self._daemon.loop.plan
+        id, plan = text_of(body, "job"), self._daemon.loop.plan
         job = plan.book.jobs.get(id)
         params = checked_params(job, body.get("params") or {}) if job else {}
-        if job is not None and _flag(body, "with_upstream"):
+        if job is not None and flag_of(body, "with_upstream"):
             for above in plan.book.graph.ancestors(id):
                 missing = missing_params(plan.book.jobs[above], {})
                 if missing:
@@ -131,7 +135,7 @@ class Control:
                     raise Refused(f"{words}, which only `dagsched trigger {above} --param {missing[0]}=…` can give")
 
         def make(now: datetime) -> events.Event:
-            return events.TriggerRequested(now, id, params, _flag(body, "with_upstream"), _flag(body, "only"))
+            return events.TriggerRequested(now, id, params, flag_of(body, "with_upstream"), flag_of(body, "only"))
 
         def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
             return _made(self._daemon, id, commands)
@@ -172,11 +176,11 @@ class Control:
 
         One that an earlier attempt of the caller has made is the answer if it lives, or has succeeded.
         """
-        id, caller = _text(body, "job"), self._run_name({"run": _text(body, "caller")})
+        id, caller = text_of(body, "job"), self._run_name({"run": text_of(body, "caller")})
         daemon, plan = self._daemon, self._daemon.loop.plan
         job = plan.book.jobs.get(id)
         params = checked_params(job, body.get("params") or {}) if job else {}
-        waits, rows = _flag(body, "wait"), await called_by(daemon.store, caller)
+        waits, rows = flag_of(body, "wait"), await called_by(daemon.store, caller)
 
         def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
             calling = daemon.loop.plan.book.ledger.get(parse_run_name(caller))
@@ -221,21 +225,52 @@ class Control:
     async def rerun(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Try a run again that is over, and what its failure had stopped."""
         name = self._run_name(body)
-        downstream = _flag(body, "downstream")
+        downstream = flag_of(body, "downstream")
         with self._daemon.loop.plan.keeping_rows():
             rows = await rows_for_rerun(self._daemon.store, self._daemon.config, name)
             await self._daemon.loop.ask(lambda now: events.RerunRequested(now, name, downstream, rows), request=request)
         return {"run": name}
 
+    async def backfill(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Run a stretch of ticks of a job. Answer: `id` of the backfill that is under way, and its `total` of ticks."""
+        id, daemon = text_of(body, "job"), self._daemon
+        first, last = instant_of(body, "first"), instant_of(body, "last")
+        job, config = daemon.loop.plan.book.jobs.get(id), daemon.config
+        if job is None:
+            raise Unknown("job", id, get_close_matches(id, list(config.jobs), 3))
+        asked: dict[str, Any] = {
+            "newest_first": flag_of(body, "newest_first"), "downstream": flag_of(body, "downstream"),
+            "max_active": number_of(body, "max_active"), "again": again_of(body),
+            "params": checked_params(job, body.get("params") or {}, is_partial=True),
+        }  # fmt: skip
+        # Counting through years of ticks takes longer than others can wait.
+        ticks = await asyncio.to_thread(ticks_asked_for, config, id, first, last, daemon.clock.now())
+
+        def make(now: datetime) -> events.Event:
+            return events.BackfillRequested(now, id, first, last, len(ticks), **asked)
+
+        def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
+            filling = daemon.loop.plan.filling
+            under_way = filling.active_on(id)
+            return {"id": under_way.id if under_way else filling.last_id, "job": id, "total": len(ticks)}
+
+        return dict(await daemon.loop.ask(make, answer, request))
+
+    async def backfill_cancel(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """End a backfill: nothing more of it is made, and what has not started is cancelled."""
+        id = number_of(body, "id")
+        await self._daemon.loop.ask(lambda now: events.BackfillCancelRequested(now, id), request=request)
+        return {"id": id}
+
     async def pause(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Have a job's ticks skipped from now on."""
-        id = _text(body, "job")
+        id = text_of(body, "job")
         await self._daemon.loop.ask(lambda now: events.PauseRequested(now, id), request=request)
         return {"job": id}
 
     async def resume(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Have a paused job go on."""
-        id = _text(body, "job")
+        id = text_of(body, "job")
         await self._daemon.loop.ask(lambda now: events.ResumeRequested(now, id), request=request)
         return {"job": id}
 
@@ -250,7 +285,7 @@ class Control:
 
     async def stop(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """End the daemon; `handover` leaves running attempts to the spawner, for the next daemon to adopt."""
-        handover = _flag(body, "handover")
+        handover = flag_of(body, "handover")
         self._daemon.stop(handover=handover)
         return {"pid": os.getpid(), "handover": handover}
 
@@ -261,12 +296,23 @@ class Control:
 
     async def prune(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Delete runs that ended before `before`, with attempts, events and logs. Answer: `deleted`, their number."""
-        try:
-            before = parse_instant(_text(body, "before"))
-        except ValueError as error:
-            raise Refused(f"'before' is no instant: {error}") from None
-        daemon = self._daemon
-        return {"deleted": await prune(daemon.store, daemon.state_dir, daemon.config, before)}
+        before, daemon, dry_run = instant_of(body, "before"), self._daemon, flag_of(body, "dry_run")
+        return {"deleted": await prune(daemon.store, daemon.state_dir, daemon.config, before, dry_run=dry_run)}
+
+    async def retention(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Delete the runs that the job files' `keep` gives up. Answer: `deleted`, their number."""
+        daemon, dry_run = self._daemon, flag_of(body, "dry_run")
+        now = daemon.clock.now()
+        return {"deleted": await keep_house(daemon.store, daemon.state_dir, daemon.config, now, dry_run=dry_run)}
+
+    async def rollup(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Work out the figures of all days that are over. Answer: `days`, of how many they have changed."""
+        return {"days": await self._daemon.store.rollup(before=self._daemon.clock.now())}
+
+    async def compact(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Give unused space back to the disk. Answer: bytes in use `before` and `after`, and `freed`."""
+        before, after = await self._daemon.store.compact()
+        return {"before": before, "after": after, "freed": max(0, before - after)}
 
     async def register(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Put a job's `text` in force as `job`. Answer: `created`, the configuration's `number`, and `problems`."""
@@ -274,16 +320,16 @@ class Control:
         if not isinstance(text, str):
             raise Refused("this verb needs 'text'")
         async with self._registering:
-            return await register(self._daemon, _text(body, "job"), text, may_command=_flag(body, "may_command"))
+            return await register(self._daemon, text_of(body, "job"), text, may_command=flag_of(body, "may_command"))
 
     async def unregister(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Take a job that was registered out of force."""
         async with self._registering:
-            return await unregister(self._daemon, _text(body, "job"))
+            return await unregister(self._daemon, text_of(body, "job"))
 
     async def audit(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Write down what the API refused."""
-        reason = _text(body, "reason")
+        reason = text_of(body, "reason")
         await self._daemon.loop.ask(lambda now: _audited(now, reason))
         return {}
 
@@ -321,7 +367,7 @@ class Control:
         held = held_for({"stopping": daemon.is_stopping, "health": daemon.loop.health.trouble or "ok"})
         now = daemon.clock.now()
         plan, config = daemon.loop.plan, daemon.config
-        found = await explain_open(daemon.store, plan, config, _text(body, "job"), tick, now, held=held)
+        found = await explain_open(daemon.store, plan, config, text_of(body, "job"), tick, now, held=held)
         return {"lines": found.lines, "json": found.json} if found is not None else {"lines": [], "json": {}}
 
     def _problems(self) -> list[dict[str, Any]]:
@@ -329,7 +375,7 @@ class Control:
         return files.problem_rows() if files is not None else []
 
     def _run_name(self, body: Mapping[str, Any]) -> str:
-        name = _text(body, "run")
+        name = text_of(body, "run")
         try:
             job, tick = parse_run_name(name)
         except ValueError as error:
@@ -344,12 +390,17 @@ _VERBS: Mapping[str, Verb] = {
     "outcome": Control.outcome,
     "cancel": Control.cancel,
     "rerun": Control.rerun,
+    "backfill": Control.backfill,
+    "backfill_cancel": Control.backfill_cancel,
     "pause": Control.pause,
     "resume": Control.resume,
     "ack": Control.ack,
     "stop": Control.stop,
     "reload": Control.reload,
     "prune": Control.prune,
+    "retention": Control.retention,
+    "rollup": Control.rollup,
+    "compact": Control.compact,
     "register": Control.register,
     "unregister": Control.unregister,
     "audit": Control.audit,
@@ -358,7 +409,7 @@ _VERBS: Mapping[str, Verb] = {
 }
 
 # The others answer about a running daemon, and nothing takes them out of the inbox.
-_REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "pause", "resume", "ack"})
+_REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "backfill", "backfill_cancel", "pause", "resume", "ack"})
 
 
 def _waited_for(plan: Plan) -> dict[str, str]:
@@ -375,59 +426,8 @@ def _waited_for(plan: Plan) -> dict[str, str]:
     return found
 
 
-def _digest(body: Mapping[str, Any]) -> str:
-    """Return what stands for a question, without who asks."""
-    said = {key: value for key, value in body.items() if key not in ("by", "key") and value not in (None, False, {})}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
 def _audited(now: datetime, words: str, detail: Mapping[str, Any] = EMPTY) -> events.Noted:
     return events.Noted(now, "api.audit", words[:1000], detail)
-
-
-def _in_words(verb: str, body: Mapping[str, Any]) -> str:
-    """Return what is asked for, without the values of parameters: they may be nobody else's business."""
-    told = {key: value for key, value in body.items() if key not in ("by", "key", "text", "params", "data") and value}
-    subject = " ".join(f"{key}={value}" for key, value in told.items())
-    return f"{verb} {subject}".rstrip()
-
-
-def _text(body: Mapping[str, Any], key: str) -> str:
-    value = body.get(key)
-    if not isinstance(value, str) or not value:
-        raise Refused(f"this verb needs {key!r}")
-    # A lone surrogate is text in JSON and in no file: no job or run can have it in its name.
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise Refused(f"{key!r} is no text: {value!r}")
-    return value
-
-
-def _flag(body: Mapping[str, Any], key: str) -> bool:
-    value = body.get(key, False)
-    if not isinstance(value, bool):
-        raise Refused(f"{key!r} is true or false")
-    return value
-
-
-def checked_event(body: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]]:
-    """Return name, id ("" for none) and data of an event to be emitted; raises Refused when it cannot be one."""
-    name, id, data = _text(body, "event"), body.get("id", ""), body.get("data") or {}
-    if len(name) > EVENT_NAME_MAX or not _EVENT_NAME.fullmatch(name):
-        raise Refused(
-            f"{name[:60]!r} is no name of an event: letters, digits and _ . / : - are, at most {EVENT_NAME_MAX} of them"
-        )
-    if not isinstance(id, str) or len(id) > EVENT_ID_MAX:
-        raise Refused(f"the id of an event is text of at most {EVENT_ID_MAX} characters")
-    if not isinstance(data, Mapping):
-        raise Refused("the data of an event are an object: a value by name")
-    try:
-        size = len(json.dumps(data, ensure_ascii=False).encode())
-    except UnicodeEncodeError:
-        raise Refused("the data of the event are no text") from None
-    if size > EVENT_DATA_BYTES_MAX:
-        most = f"at most {EVENT_DATA_BYTES_MAX:,} reach a run, so say where they are"
-        raise Refused(f"the data are {size:,} bytes as JSON; {most}")
-    return name, id, data
 
 
 def _emitted(daemon: Daemon, event: str, commands: Sequence[Command]) -> Mapping[str, Any]:

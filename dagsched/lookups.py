@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from dagsched.backfill import add_upstreams
 from dagsched.graph import Graph
 from dagsched.model import CALLED, Config, Run, parse_run_name
 from dagsched.stores.contract import Store
@@ -29,25 +30,10 @@ async def rows_for_rerun(store: Store, config: Config, name: str) -> tuple[Run, 
     if row is None or id not in config.jobs:
         return () if row is None else (row,)
     found[row.key] = row
-    await _add_upstreams(store, config, row, tick, found)
+    await add_upstreams(store, config.jobs, id, row, tick, found)
     for below in Graph(config.jobs).descendants(id):
         for later in await store.rows(below, after=tick - MILLISECOND, newest_first=False, limit=ROWS_BELOW_MAX):
             found[later.key] = later
             if later.state.is_terminal:
-                await _add_upstreams(store, config, later, later.tick, found)
+                await add_upstreams(store, config.jobs, below, later, later.tick, found)
     return tuple(found.values())
-
-
-async def _add_upstreams(
-    store: Store, config: Config, row: Run, tick: datetime, found: dict[tuple[str, datetime], Run]
-) -> None:
-    wanted = [(link.job, link.tick) for link in row.links if link.tick is not None]
-    if not wanted:
-        for edge in config.jobs[row.job].depends_on:
-            newest = await store.rows(edge.job, until=tick, limit=1)
-            wanted += [(edge.job, tick), *(each.key for each in newest)]
-    for job, at in wanted:
-        upstream = await store.run(job, at)
-        while upstream is not None and upstream.key not in found:
-            found[upstream.key] = upstream
-            upstream = await store.run(job, upstream.stand_in) if upstream.stand_in else None

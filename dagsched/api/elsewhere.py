@@ -167,11 +167,13 @@ class Elsewhere:
         found = await self.items("/jobs", "after", limit=PAGE)
         return {row["job"]: JobMark(row["job"], datetime.min, instant_of(row["paused"])) for row in found}
 
-    async def statistics(self, job: str | None = None, *, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
+    async def statistics(
+        self, job: str | None = None, *, since: datetime | None = None, by: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
         """As a store does."""
-        page = await self.get("/stats", job=job, since=format_instant(since) if since else None)
+        page = await self.get("/stats", job=job, since=format_instant(since) if since else None, by=by or None)
         return [
-            {key: instant_of(value) if key.startswith("last_") else value for key, value in row.items()}
+            {key: instant_of(value) if key == by or key.startswith("last_") else value for key, value in row.items()}
             for row in page["items"]
         ]
 

@@ -118,6 +118,7 @@ def _in_query(query: Query) -> dict[str, Any]:
         "count": {"type": "integer", "minimum": query.least, "maximum": query.most},
         "flag": {"type": "boolean"},
         "instant": {"type": "string", "description": "RFC 3339, or a length back from now: 2h, 7d."},
+        "choice": {"type": "string", "enum": list(query.choices)},
         "state": {"type": "string", "enum": [str(state) for state in RunState]},
     }
     value = kinds[query.kind]

@@ -81,7 +81,7 @@ async def statistics(visit: Visit) -> Response:
     job = visit.query["job"]
     if job is not None:
         known_job(job, await visit.desk.known_jobs())
-    found = await visit.desk.store.statistics(job, since=visit.query["since"])
+    found = await visit.desk.store.statistics(job, since=visit.query["since"], by=visit.query["by"] or "")
     return answer({"items": [statistics_row(row) for row in found]})
 
 

@@ -32,6 +32,7 @@ def _json(words: str, schema: Mapping[str, Any] = OBJECT) -> dict[int, tuple[str
 
 
 JOB = Query("job", "text", "Only this job.")
+BY = Query("by", "choice", "How they went over time.", choices=("day", "week", "month"))
 
 READS = (
     Route("GET", "/livez", None, reads.live, "Whether this server lives.", answers=_json("It does.")),
@@ -103,7 +104,7 @@ READS = (
         VIEWER,
         reads.statistics,
         "Counts, success rates, durations, lateness, as `dagsched stats --json`.",
-        [JOB, Query("since", "instant", "Only ticks from this instant on, or of the last 7d.")],
+        [JOB, Query("since", "instant", "Only ticks from this instant on, or of the last 7d."), BY],
         answers=_json("A row for each job.", PAGE),
     ),
     Route(

@@ -19,7 +19,7 @@ from dagsched.errors import UsageError
 from dagsched.model import RunState
 from dagsched.views.times import parse_since
 
-Kind = Literal["text", "count", "flag", "instant", "state"]
+Kind = Literal["text", "count", "flag", "instant", "state", "choice"]
 _DIGITS = re.compile(r"[0-9]{1,15}")
 
 
@@ -34,6 +34,7 @@ class Query:
     many: bool = False
     least: int = 0
     most: int = 10**15
+    choices: tuple[str, ...] = ()
 
     def read(self, texts: Sequence[str], now: datetime) -> Any:
         """Return the value; raises Turned."""
@@ -53,6 +54,10 @@ class Query:
             if text not in ("true", "false"):
                 raise self._wrong(text, "true or false")
             return text == "true"
+        if self.kind == "choice":
+            if text not in self.choices:
+                raise self._wrong(text, "one of " + ", ".join(self.choices))
+            return text
         if self.kind == "state":
             if text not in list(RunState):
                 raise self._wrong(text, "one of " + ", ".join(RunState))

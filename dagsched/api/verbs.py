@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagsched.api.access import Role
+from dagsched.model import Again
 
 API = "/api/v1"
 
@@ -52,13 +53,40 @@ VERBS = (
     Verb("cancel", "/runs/{run}/cancel", Role.OPERATOR, "Stop a run for good."),
     Verb("rerun", "/runs/{run}/rerun", Role.OPERATOR, "Run an ended run again.", {"downstream": FLAG}),
     Verb("ack", "/runs/{run}/ack", Role.OPERATOR, "Acknowledge a failed run."),
+    Verb(
+        "backfill",
+        "/jobs/{job}/backfill",
+        Role.OPERATOR,
+        "Run a job's ticks of a stretch of the past, ends included.",
+        {
+            "first": INSTANT,
+            "last": INSTANT,
+            "newest_first": FLAG,
+            "downstream": FLAG,
+            "max_active": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+            "again": {"type": "string", "enum": [str(again) for again in Again]},
+            "params": {"type": "object"},
+        },
+        required=("first", "last", "max_active"),
+    ),
+    Verb(
+        "backfill_cancel",
+        "/backfills/cancel",
+        Role.OPERATOR,
+        "End a backfill: what has not started is cancelled.",
+        {"id": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}},
+        required=("id",),
+    ),
+    Verb("retention", "/retention", Role.ADMIN, "Delete the runs that `keep` gives up.", {"dry_run": FLAG}),
+    Verb("rollup", "/rollup", Role.ADMIN, "Work out the figures of all days that are over."),
+    Verb("compact", "/compact", Role.ADMIN, "Give unused space back to the disk."),
     Verb("reload", "/reload", Role.OPERATOR, "Have the job files read again now."),
     Verb(
         "prune",
         "/prune",
         Role.ADMIN,
         "Delete runs that ended before an instant.",
-        {"before": INSTANT},
+        {"before": INSTANT, "dry_run": FLAG},
         required=("before",),
     ),
     Verb("stop", "/stop", Role.ADMIN, "Stop the daemon.", {"handover": FLAG}),

@@ -79,7 +79,7 @@ def _nearest(event: str, configs: list[Config]) -> str:
 
 def _check(body: Mapping[str, Any], config: Config | None) -> None:
     """Raise UsageError for an event that would be refused, whether a daemon runs now or later."""
-    from dagsched.control import checked_event
+    from dagsched.asked import checked_event
     from dagsched.handlers.params import params_from_event
 
     try:

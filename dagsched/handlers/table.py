@@ -18,6 +18,9 @@ GROUP = "dagsched.handlers"
 BUILT_IN = {
     "http": "dagsched.handlers.http:handler",
     "python": "dagsched.handlers.python:handler",
+    "retention": "dagsched.handlers.housekeeping:retention",
+    "compact": "dagsched.handlers.housekeeping:compact",
+    "rollup": "dagsched.handlers.housekeeping:rollup",
     "workflow": "dagsched.handlers.workflow:handler",
 }
 

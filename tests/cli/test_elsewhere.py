@@ -58,6 +58,8 @@ def test_reading_commands_print_the_same_from_elsewhere(caller: Caller, tmp_path
         ("events", "--since", "3", "--job", "broken"),
         ("stats", "--json"),
         ("stats", "broken"),
+        ("stats", "--by", "day"),
+        ("stats", "--by", "day", "--json"),
         ("why", newest),
         ("why", "load", "--json"),
         ("next", "--json"),

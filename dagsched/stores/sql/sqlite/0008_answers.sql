@@ -11,6 +11,6 @@ CREATE TABLE answers (
 
 CREATE INDEX answers_by_time ON answers (time);
 
-PRAGMA user_version = 6;
+PRAGMA user_version = 8;
 
 COMMIT;

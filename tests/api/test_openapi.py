@@ -5,6 +5,7 @@ The run of schemathesis is short; DAGSCHED_API_EXAMPLES sets how many requests o
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ def test_no_request_makes_the_server_fail(tried: Caller, path: str) -> None:
 
     names = {"event": "arrived", "job": "extract", "run": tried.get("/runs?job=extract")["items"][-1]["run"]}
     turns = count()
-    document = schemathesis.openapi.from_dict({**written(), "servers": [{"url": tried.url}]})
+    document = schemathesis.openapi.from_dict({**without_conditions(), "servers": [{"url": tried.url}]})
     for operation in document[path].values():
 
         @given(case=operation.as_strategy())
@@ -111,6 +112,15 @@ def test_no_request_makes_the_server_fail(tried: Caller, path: str) -> None:
             case.validate_response(answer, checks=_checks())
 
         send()
+
+
+def without_conditions() -> dict[str, Any]:
+    """Return the document with a wider schema of jobs: nothing can be made up that fits all its conditions."""
+    document = copy.deepcopy(dict(written()))
+    job = document["components"]["schemas"]["job"]
+    for condition in ("allOf", "dependentRequired"):
+        del job[condition]
+    return document
 
 
 def _checks() -> list[object]:

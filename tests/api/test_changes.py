@@ -34,6 +34,11 @@ def test_every_verb_does_over_http_what_it_does_on_the_command_line(caller: Call
     emitted = caller.post("/events/arrived", {"id": "one", "data": {"file": "x"}})
     assert (emitted["jobs"], len(emitted["runs"])) == (["listener"], 1)
     assert caller.post("/events/arrived", {"id": "one"})["repeated"]
+    past = {"first": "2026-11-20T00:00:00Z", "last": "2026-11-21T00:00:00Z", "max_active": 1}
+    filling = caller.post("/jobs/nightly/backfill", past)
+    assert (filling["job"], filling["total"]) == ("nightly", 1)
+    caller.daemon.until(lambda event: event["run"] == "job:nightly:2026-11-20T02:00:00Z", "the backfill")
+    assert caller.post("/compact")["freed"] >= 0
     assert caller.post("/prune", {"before": "2020-01-01T00:00:00Z"}) == {"deleted": 0}
 
 

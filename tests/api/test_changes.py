@@ -115,8 +115,15 @@ def test_no_registered_job_takes_the_place_of_a_files_job(caller: Caller) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["run: echo hi\n", "run: [echo, hi]\n", "handler: python\nwith: {function: 'os:getpid'}\n"],
-    ids=["a command", "an argv", "python"],
+    [
+        "run: echo hi\n",
+        "run: [echo, hi]\n",
+        "handler: python\nwith: {function: 'os:getpid'}\n",
+        HTTP_JOB + "secrets: {HOME: 'env:HOME'}\n",
+        "handler: compact\n",
+        "run: [echo, '${{ a }}']\nmatrix: {a: [b]}\n",
+    ],
+    ids=["a command", "an argv", "python", "secrets", "a built-in", "in a matrix"],
 )
 def test_job_text_may_define_no_command(caller: Caller, text: str) -> None:
     answer = caller.root.put("/api/v1/jobs/evil", content=text, headers=YAML)

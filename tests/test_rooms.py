@@ -21,7 +21,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("config", "engine"),
     ("handlers", "stores", "virtual"),
     ("rehearsal",),
-    ("executor", "reload", "retention", "loading"),
+    ("executor", "reload", "retention", "loading", "cloudevents"),
     ("daemon",),
     ("control",),
     ("api", "testing"),

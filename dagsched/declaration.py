@@ -177,6 +177,13 @@ class Param(NamedTuple):
     default: Any = None
 
 
+class NotifyRule(NamedTuple):
+    """Whom to tell of what: `on` has some of `failure recovered late success config_rejected`, `to` has notifiers."""
+
+    on: tuple[str, ...]
+    to: tuple[str, ...]
+
+
 class Job(NamedTuple):
     """A declaration, with every default filled in.
 
@@ -219,6 +226,7 @@ class Job(NamedTuple):
     description: str = ""
     tags: tuple[str, ...] = ()
     owner: str = ""
+    notify: tuple[NotifyRule, ...] = ()
     position: Position | None = None
 
     def __eq__(self, other: object) -> bool:
@@ -234,6 +242,8 @@ class Config(NamedTuple):
     `jobs` keeps the order of the files. `pools`: capacity in slots by name. `files`: absolute path → text as
     read, enough to build the same configuration again without the disk. `digest`: hex SHA-256 over `files`.
     `pool_rates`: limits by name of those pools that have one.
+    `notifiers`: who can be told, by name: what the file says, and `folder`, which relative paths are below. `notify`:
+    rules of the files themselves, about what belongs to no job.
     """
 
     jobs: Mapping[str, Job]
@@ -241,6 +251,8 @@ class Config(NamedTuple):
     files: Mapping[str, str] = EMPTY
     digest: str = ""
     pool_rates: Mapping[str, RateLimit] = EMPTY
+    notifiers: Mapping[str, Mapping[str, Any]] = EMPTY
+    notify: tuple[NotifyRule, ...] = ()
 
 
 # ---------------------------------------------------------------- lengths and instants

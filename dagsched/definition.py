@@ -19,6 +19,7 @@ from dagsched.model import (
     Dependency,
     Job,
     Match,
+    NotifyRule,
     OnCrash,
     OutputRef,
     Overlap,
@@ -95,7 +96,7 @@ _SPARSE = (Job(id=""), RetryPolicy(), Schedule(), Window("", ""))
 
 _DEFAULTS: Mapping[type, list[tuple[str, Any]]] = {
     **{type(default): _defaults(type(default), default) for default in _SPARSE},
-    **{of: _defaults(of, None) for of in (Dependency, OutputRef, Param, Position, RateLimit)},
+    **{of: _defaults(of, None) for of in (Dependency, NotifyRule, OutputRef, Param, Position, RateLimit)},
 }
 
 
@@ -154,5 +155,6 @@ _READERS: dict[str, Any] = {
     "jitter": _length,
     "on_crash": OnCrash,
     "tags": tuple,
+    "notify": lambda rules: tuple(NotifyRule(tuple(rule["on"]), tuple(rule["to"])) for rule in rules),
     "position": lambda value: None if value is None else Position(**value),
 }

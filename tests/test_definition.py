@@ -15,6 +15,7 @@ from dagsched.model import (
     Dependency,
     Job,
     Match,
+    NotifyRule,
     OnCrash,
     OutputRef,
     Overlap,
@@ -47,7 +48,8 @@ FULL = Job(
     rate_limit=RateLimit(10, timedelta(minutes=1)),
     window=(Window("22:00", "06:00", ("mon", "sat"), "skip"), Window("09:00", "24:00", outside="skip")),
     jitter=timedelta(minutes=3), on_crash=OnCrash.FAIL,
-    enabled=False, description="d", tags=("x", "y"), owner="me", position=Position("jobs.yaml", 3, 5),
+    enabled=False, description="d", tags=("x", "y"), owner="me",
+    notify=(NotifyRule(("failure",), ("ops",)),), position=Position("jobs.yaml", 3, 5),
 )  # fmt: skip
 
 

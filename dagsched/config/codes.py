@@ -1,7 +1,8 @@
 """Every code a problem may have, with the rule it stands for.
 
 `E` codes make a configuration unusable, `W` codes do not. 0xx is about the file and its YAML, 1xx about
-keys and values, 2xx about jobs that name each other, 3xx about time. A code never changes its meaning; one
+keys and values, 2xx about jobs that name each other, 3xx about time, 5xx about
+who is told and who works elsewhere. A code never changes its meaning; one
 that is no longer used is not given out again. `docs/problems.md` tells why and how to fix each.
 """
 
@@ -64,6 +65,10 @@ CODES: dict[str, str] = {
     "E306": "a schedule ends before it starts",
     "E321": "a rate limit cannot be used",
     "E322": "a window cannot be used",
+    "E501": "unknown notifier",
+    "E502": "a notifier is declared twice",
+    "E503": "unknown agent",
+    "E504": "an agent is declared twice",
     "W201": "match: same on schedules that never meet",
     "W202": "an upstream is disabled",
     "W203": "catchup_window has no effect",
@@ -77,6 +82,7 @@ CODES: dict[str, str] = {
     "W308": "a starred step beside a weekday",
     "W309": "every of a day and more",
     "W321": "no tick ever meets the window",
+    "W501": "a notification rule can never match",
 }
 
 

@@ -149,12 +149,20 @@ def _sentence(error: Any, path: Path) -> tuple[str, str]:
     if keyword in ("maxLength", "maxItems"):
         return "E107", f"{name} is longer than {value}"
     if keyword == "dependentRequired":
-        return "E102", "'with' needs a 'handler'"
+        return "E102", _needs(error)
     if keyword == "oneOf" and _is_choice(error):
         return _choice(error)
     if keyword == "not" and "required" in value:
         return "E114", f"'{value['required'][0]}' and '{value['required'][1]}' exclude each other"
     return "E114", f"{name} is not allowed here ({keyword})"
+
+
+def _needs(error: Any) -> str:
+    for key, needed in error.validator_value.items():
+        missing = [each for each in needed if key in error.instance and each not in error.instance]
+        if missing:
+            return f"'{key}' needs a '{missing[0]}'"
+    return "a key needs another one"
 
 
 def _choice(error: Any) -> tuple[str, str]:
@@ -184,7 +192,7 @@ def _fix(error: Any, code: str) -> str:
         return f"did you mean '{meant}'?" if meant else f"write one of {', '.join(map(str, error.validator_value))}"
     if error.validator == "type":
         return _type_fix(value, error.validator_value, schema)
-    if error.validator == "dependentRequired":
+    if error.validator == "dependentRequired" and "with" in error.validator_value:
         return "name the handler, or use env: for a command's settings"
     example = _example(schema)
     return f"write e.g. {example}" if example else ""

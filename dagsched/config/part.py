@@ -11,13 +11,13 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dagsched.config import grammar
-from dagsched.config.build import Builder, Dropped, Entry, checked_rate
+from dagsched.config import grammar, telling
+from dagsched.config.build import Builder, Dropped, Entry, checked_rate, rules_of
 from dagsched.config.explain import Complaint
 from dagsched.config.reader import Document, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import RateLimit
+from dagsched.declaration import NotifyRule, RateLimit
 
 SLOTS_MAX = 1_000_000  # what a pool has that limits the rate alone
 
@@ -26,14 +26,15 @@ class Part:
     """One file's share of a configuration.
 
     `entries`: its jobs as built. `broken`: ids of those that could not be. `pools`: capacity by name, None where it
-    was refused. `pool_rates`: rate limits of those pools that have one. `is_whole`: nothing of the file was lost.
-    `is_timed`: an instant is named after which a schedule has no tick. `document`: None when the file cannot be
-    understood. `name` is what problems call the file.
+    was refused. `pool_rates`: rate limits of those pools that have one. `named`: notifiers and agents by section and
+    name. `rules`: the file's default rules of notification. `is_whole`: nothing of the file was lost. `is_timed`: an
+    instant is named after which a schedule has no tick. `document`: None when the file cannot be understood. `name` is
+    what problems call the file.
     """
 
     __slots__ = (
-        "_digest", "broken", "document", "entries", "handlers", "is_timed", "is_whole", "name", "pool_rates", "pools",
-        "problems", "text", "upstreams", "used_pools",
+        "_digest", "broken", "document", "entries", "handlers", "is_timed", "is_whole", "name", "named", "pool_rates",
+        "pools", "problems", "rules", "text", "upstreams", "used_names", "used_pools",
     )  # fmt: skip
 
     def __init__(self, path: str, name: str, content: bytes | str, schedules: Schedules) -> None:
@@ -44,6 +45,8 @@ class Part:
         self.broken: set[str] = set()
         self.pools: dict[str, int | None] = {}
         self.pool_rates: dict[str, RateLimit] = {}
+        self.named: dict[str, telling.Declared] = {}
+        self.rules: tuple[NotifyRule, ...] = ()
         self.is_whole = document is not None
         for problem in unread:
             report.take(problem)
@@ -92,6 +95,9 @@ class Part:
             timezone,
         )
         self._declare_pools(document, _refused_names(refused, "pools"), report)
+        for section in telling.SECTIONS:
+            self._declare_named(document, section, folder, _refused_names(refused, section), report)
+        self.rules = rules_of(telling.rules_of_file(document, _refused_names(refused, "defaults")))
         self._declare_jobs(document.data, builder, unexplained)
 
     def _declare_pools(self, document: Document, refused: set[str], report: Report) -> None:
@@ -106,6 +112,11 @@ class Part:
                 rate = checked_rate(said["rate_limit"], document, ("pools", name, "rate_limit"), report)
                 if rate is not None:
                     self.pool_rates[name] = rate
+
+    def _declare_named(self, document: Document, section: str, folder: str, refused: set[str], report: Report) -> None:
+        if section in document.data:
+            self.is_whole = self.is_whole and isinstance(document.data[section], dict)
+            self.named[section] = telling.declared(document, section, folder, refused, report)
 
     def _declare_jobs(self, data: Mapping[str, Any], builder: Builder, unexplained: frozenset[str]) -> None:
         jobs = data.get("jobs")
@@ -124,6 +135,9 @@ class Part:
         self.upstreams = {edge.job for job in jobs for edge in job.depends_on}
         self.used_pools = {job.pool for job in jobs if job.pool is not None}
         self.handlers = {job.handler for job in jobs}
+        rules = {rule for told in (self.rules, *{job.notify for job in jobs}) for rule in told}
+        self.used_names = {("notifiers", name) for rule in rules for name in rule.to}
+        self.used_names |= {("agents", str(job.with_.get("agent"))) for job in jobs if job.handler == "agent"}
         self.is_timed = any(job.schedule is not None and (job.schedule.end or job.schedule.at) for job in jobs)
 
 

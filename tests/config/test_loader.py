@@ -41,11 +41,24 @@ LINES = st.sampled_from(
         "env: {X: {job: one, output: rows}}",
         "timeout: 5",
         "handler: nothing",
+        "notify: [{on: [failure], to: [ops]}]",
     ]
 )
+OPS = "notifiers: {ops: {type: command, run: [tell]}}\n"
 JOBS = st.lists(LINES, max_size=3, unique_by=lambda line: line.partition(":")[0])
 BODIES = st.dictionaries(st.sampled_from(IDS), JOBS, max_size=3)
-HEADS = st.sampled_from(["", "", "pools: {db: 2}\n", "pools: {db: 1}\n", "timezone: America/New_York\n", "pools: 5\n"])
+HEADS = st.sampled_from(
+    [
+        "",
+        "",
+        "pools: {db: 2}\n",
+        "pools: {db: 1}\n",
+        "timezone: America/New_York\n",
+        "pools: 5\n",
+        OPS,
+        OPS + "defaults: {notify: [{on: [config_rejected], to: [ops, dev]}]}\n",
+    ]
+)
 BROKEN = st.sampled_from(["jobs: [\n", "", "jobs:\n  one: 5\n", "jobs: {one: {run: x}, one: {run: y}}\n", "jobs: {}\n"])
 
 

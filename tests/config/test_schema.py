@@ -16,7 +16,6 @@ LATER = {
     "template",
     "extends",
     "calendar",
-    "notify",
     "secrets",
 }
 

@@ -27,6 +27,7 @@ from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import rest, settle
+from dagsched.daemon.messenger import Messenger
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
@@ -54,14 +55,18 @@ class Door(Protocol):
     async def close(self) -> None: ...
 
 
-class Nobody:
-    """An observer that looks away."""
+class Observers(list[Observer]):
+    """Several observers as one, each told in turn."""
 
     def on_config(self, config: Config) -> None:
-        """Do nothing."""
+        """Tell each."""
+        for each in self:
+            each.on_config(config)
 
     def on_events(self, events: Sequence[EventRow]) -> None:
-        """Do nothing."""
+        """Tell each."""
+        for each in self:
+            each.on_events(events)
 
 
 class Daemon:
@@ -90,7 +95,8 @@ class Daemon:
         self.number = 0
         self.is_stopping = False
         self._files = [Path(os.path.abspath(file)) for file in files]
-        self._observer = observer or Nobody()
+        self._observers = Observers([observer] if observer is not None else ())
+        self._messenger = Messenger(self.state_dir)
         self._grace, self._slots, self._doors = grace, slots, doors
         self._handover = False
         self._interrupts = 0
@@ -117,6 +123,8 @@ class Daemon:
         Raises ConfigInvalid, StoreError and SpawnerError for what makes a start impossible.
         """
         self._hear_signals()
+        # First of them: a terminal that was closed keeps nobody from being told.
+        self._observers.insert(0, self._messenger)
         await self._open_state()
         try:
             if not await self._has_started(self._start()):
@@ -131,6 +139,7 @@ class Daemon:
             self._stop_unrecorded()
             raise
         finally:
+            await self._messenger.close()
             self.executor.release()
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)
@@ -233,7 +242,7 @@ class Daemon:
         beat, seen = self._heart.last(), plan.book.last_seen
         if beat is not None and seen is not None and seen < beat <= self.clock.now():
             plan.book.last_seen = beat
-        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
+        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE)
         await self._take_up()
 
     async def _take_up(self) -> None:
@@ -277,7 +286,7 @@ class Daemon:
     async def _rebuild(self) -> None:
         plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots, once=self._once)
         broken = self.loop
-        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
+        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE)
         self.loop.take_over(broken)
         await self._take_up()
         if self.is_stopping:

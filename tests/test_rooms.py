@@ -22,7 +22,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("handlers", "stores", "notifiers", "virtual"),
     ("rehearsal",),
     ("executor", "reload", "retention", "loading", "cloudevents"),
-    ("courier",),
+    ("courier", "metrics"),
     ("daemon",),
     ("control",),
     ("api", "testing"),

@@ -43,6 +43,7 @@ COMMANDS = {
     "notifications": "list what people were told, and what could not be delivered",
     "notify": "send a test message to a notifier",
     "stats": "show counts, success rates and durations",
+    "metrics": "print figures for Prometheus",
     "trigger": "run a job now",
     "cancel": "stop a run for good",
     "rerun": "run an ended run again",

@@ -16,12 +16,18 @@ import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
-from dagsched.clock import SystemClock
+from dagsched import logs
+from dagsched.clock import Clock, SystemClock
 from dagsched.cloudevents import source_of
 from dagsched.courier.serve import Courier, Ended
-from dagsched.errors import StoreError
+from dagsched.courier.tracer import Tracer
+from dagsched.errors import StoreError, UsageError
 from dagsched.stores import open_store
+from dagsched.stores.contract import Store
 from dagsched.stores.notices import Notices
+from dagsched.tracing import is_traced
+
+log = logging.getLogger("dagsched.courier")
 
 LOCK = "courier.lock"
 
@@ -33,11 +39,25 @@ async def main(state_dir: Path, after: int) -> Ended:
     try:
         with closing(Notices(state_dir, write=True)) as notices:
             source = source_of(socket.gethostname(), str(state_dir))
-            courier = Courier(store, notices, source, SystemClock(), os.environ, after)
+            clock = SystemClock()
+            tracer = _tracer(store, notices, source, clock, after)
+            courier = Courier(store, notices, source, clock, os.environ, after, tracer)
             asyncio.get_running_loop().add_reader(0, _hear, courier)
             return await courier.run()
     finally:
         await store.close()
+
+
+def _tracer(store: Store, notices: Notices, source: str, clock: Clock, after: int) -> Tracer | None:
+    """Return what sends traces if somebody wants them; a missing library is told and stops nothing else."""
+    if not is_traced(os.environ):
+        return None
+    try:
+        from dagsched.tracing.otlp import Sender
+    except UsageError as error:
+        log.warning("nothing is traced: %s", error)
+        return None
+    return Tracer(store, notices, Sender(source), clock.now, after)
 
 
 def _hear(courier: Courier) -> None:
@@ -50,7 +70,7 @@ def _hear(courier: Courier) -> None:
 
 def begin(state_dir: Path, after: int) -> int:
     """Be the one courier of this state, to the end; return the exit status."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="dagsched: %(levelname)s: %(message)s")
+    logs.set_up(logs.JSON if os.environ.get(logs.VARIABLE) == logs.JSON else logs.TEXT)
     # One of an earlier daemon may still have a message under way: without waiting for it that would be told twice.
     lock = os.open(state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -58,7 +78,7 @@ def begin(state_dir: Path, after: int) -> int:
     try:
         ended = asyncio.run(main(state_dir, after))
     except StoreError as error:
-        logging.getLogger("dagsched.courier").error("nobody is told anything at present: %s", error)
+        log.error("nobody is told anything at present: %s", error)
         return error.exit_code
     print(json.dumps(ended._asdict()), flush=True)
     return 0

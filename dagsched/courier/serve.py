@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dagsched.clock import Clock
 from dagsched.config import load_texts
@@ -14,6 +14,7 @@ from dagsched.config.lengths import parse_length
 from dagsched.courier.compose import Composer
 from dagsched.courier.deliver import deliver
 from dagsched.courier.rules import wanted
+from dagsched.courier.tracer import Tracer
 from dagsched.model import Config, EventRow
 from dagsched.stores.contract import Store
 from dagsched.stores.notices import Notices
@@ -21,6 +22,7 @@ from dagsched.stores.notices import Notices
 log = logging.getLogger("dagsched.courier")
 
 READER = "notices"
+TRACES = "\0traces"  # no notifier has this name
 PAGE = 500
 GROUP = "10s"
 IDLE_S = 5.0
@@ -42,13 +44,22 @@ class Courier:
     """
 
     def __init__(
-        self, store: Store, notices: Notices, source: str, clock: Clock, environ: Mapping[str, str], after: int = 0
+        self,
+        store: Store,
+        notices: Notices,
+        source: str,
+        clock: Clock,
+        environ: Mapping[str, str],
+        after: int = 0,
+        tracer: Tracer | None = None,
     ) -> None:
         self.look = asyncio.Event()
         self.is_last = False
         self._store, self._notices, self._source = store, notices, source
         self._clock, self._environ = clock, environ
         self._config: Config | None = None
+        self._sent_last = False
+        self._tracer = tracer
         self._tasks: dict[str, asyncio.Task[None]] = {}
         known = notices.cursor(READER)
         self._cursor = after if known is None else known
@@ -59,6 +70,7 @@ class Courier:
             await self._read()
             await self._compose()
             await self._deliver()
+            self._trace()
             if self.is_last and not self._tasks:
                 return Ended(self._cursor, None)
             has_news = await self._pause(idle_s)
@@ -128,11 +140,25 @@ class Courier:
         for waiting in self._notices.waiting():
             if waiting.notifier not in self._tasks and waiting.next_try <= now:
                 work = deliver(waiting, config, self._notices, self._environ, self._clock.now)
-                task = asyncio.create_task(work)
-                self._tasks[waiting.notifier] = task
-                task.add_done_callback(lambda _: self.look.set())
+                self._begin(waiting.notifier, work)
         for name in [name for name, task in self._tasks.items() if task.done()]:
             self._tasks.pop(name).result()
+
+    def _trace(self) -> None:
+        """Send traces beside all else, if there may be any."""
+        tracer = self._tracer
+        if tracer is None or TRACES in self._tasks or not self._has_traces():
+            return
+        if tracer.next_try <= self._clock.now() or (self.is_last and not self._sent_last):
+            self._sent_last = self.is_last
+            self._begin(TRACES, tracer.work())
+
+    def _has_traces(self) -> bool:
+        return self._tracer is not None and self._tracer.cursor < self._cursor
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks[name] = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self.look.set())
 
     # ------------------------------------------------------------ waiting
 
@@ -155,7 +181,8 @@ class Courier:
 
     def _dues(self) -> Sequence[datetime]:
         waiting = [each.next_try for each in self._notices.waiting() if each.notifier not in self._tasks]
-        return [*(group.due for group in self._notices.groups()), *waiting]
+        traces = [self._tracer.next_try] if self._tracer and self._has_traces() and TRACES not in self._tasks else []
+        return [*(group.due for group in self._notices.groups()), *waiting, *traces]
 
     def _comes_within(self, length: timedelta) -> bool:
         wake_s = self._wake_s()

@@ -17,13 +17,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from dagsched import logs
 from dagsched.courier.rules import is_wanted
 from dagsched.model import Config, EventRow
+from dagsched.tracing import is_traced
 
 log = logging.getLogger("dagsched.daemon")
 
 PAUSE_S = 1.0
 PAUSE_MAX_S = 300.0
+_TRACED = frozenset({"run.succeeded", "run.failed", "run.cancelled"})
 # What the service manager told the daemon is not meant for its children.
 _NOT_PASSED_ON = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
@@ -38,6 +41,7 @@ class Messenger:
         self, state_dir: Path, command: Sequence[str] = (sys.executable, "-m", "dagsched.courier")
     ) -> None:
         self._state_dir, self._command = state_dir, tuple(command)
+        self._is_traced = is_traced(os.environ)
         self._config: Config | None = None
         self._well: set[str] = set()
         self._seen = self._wanted = 0
@@ -53,7 +57,7 @@ class Messenger:
     def on_config(self, config: Config) -> None:
         """Learn the rules; whatever an earlier daemon left untold is seen to."""
         is_first = self._config is None
-        self._config = config if config.notifiers else None
+        self._config = config if config.notifiers or self._is_traced else None
         if self._config is not None and is_first:
             self._wanted = max(self._wanted, self._seen + 1)
 
@@ -69,6 +73,8 @@ class Messenger:
 
     def _is_news(self, row: EventRow) -> bool:
         assert self._config is not None, "asked for while there are rules"
+        if self._is_traced and row.type in _TRACED:
+            return True
         if row.type == "run.succeeded":
             return is_wanted(self._config, row) and self._is_recovery(row)
         if row.type in ("run.failed", "run.upstream_failed"):
@@ -135,6 +141,7 @@ class Messenger:
 
     def _start(self) -> Offspring:
         environ = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+        environ[logs.VARIABLE] = logs.in_use()
         return Offspring(
             [*self._command, str(self._state_dir), str(self._after or 0)],
             stdin=subprocess.PIPE,

@@ -2,7 +2,7 @@
 
 An envelope is a function of the line and of its source alone: whoever makes it, and however often, the pair of
 `source` and `id` is the same, so a receiver that gets one twice can tell. `TYPES` lists every type there is;
-docs/events.md has the same table for people.
+docs/cloudevents.md has the same table for people.
 """
 
 from __future__ import annotations

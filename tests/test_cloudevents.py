@@ -83,5 +83,5 @@ def test_every_type_that_is_recorded_is_in_the_table():
 
 
 def test_the_page_has_the_same_table():
-    page = (ROOT / "docs" / "events.md").read_text()
+    page = (ROOT / "docs" / "cloudevents.md").read_text()
     assert dict(re.findall(r"^\| `dev\.dagsched\.([a-z_.]+)` \| (.+) \|$", page, re.MULTILINE)) == dict(TYPES)

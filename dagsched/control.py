@@ -6,24 +6,28 @@ Verbs that were left in the store's inbox while no daemon ran are carried out at
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from jsonschema import Draft202012Validator
 
 from dagsched.engine import events
 from dagsched.engine.commands import Command, RecordEvent
 from dagsched.engine.why import Answer, blocking, explain_no_row, explain_run
 from dagsched.errors import Refused, Unknown
 from dagsched.graph import Graph
+from dagsched.handlers.params import checked_params, missing_params, params_from_event
 from dagsched.model import (
+    CALLED,
     Config,
-    Job,
     Run,
+    RunState,
     format_instant,
     parse_instant,
     parse_run_name,
@@ -34,11 +38,20 @@ from dagsched.stores.contract import Store
 
 if TYPE_CHECKING:
     from dagsched.daemon import Daemon
+    from dagsched.engine import Plan
 
 log = logging.getLogger("dagsched.control")
 
 MILLISECOND = timedelta(milliseconds=1)
 ROWS_BELOW_MAX = 2000
+OUTCOME_PATIENCE_S = 20.0
+CALLED_LOOKED_AT = 20
+EVENT_NAME_MAX = 128
+EVENT_ID_MAX = 256
+# A run is told them in one environment variable, which the kernel lets have 128 KiB.
+EVENT_DATA_BYTES_MAX = 64 * 1024
+_EVENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:-]*")
+BLOCKED_MAX = 500  # jobs of which `status` says what they wait for
 
 Verb = Callable[["Control", Mapping[str, Any], int | None], Awaitable[Mapping[str, Any]]]
 
@@ -81,6 +94,12 @@ class Control:
         id, plan = _text(body, "job"), self._daemon.loop.plan
         job = plan.book.jobs.get(id)
         params = checked_params(job, body.get("params") or {}) if job else {}
+        if job is not None and _flag(body, "with_upstream"):
+            for above in plan.book.graph.ancestors(id):
+                missing = missing_params(plan.book.jobs[above], {})
+                if missing:
+                    words = f"{above} needs a value for its parameter {missing[0]!r}"
+                    raise Refused(f"{words}, which only `dagsched trigger {above} --param {missing[0]}=…` can give")
 
         def make(now: datetime) -> events.Event:
             return events.TriggerRequested(now, id, params, _flag(body, "with_upstream"), _flag(body, "only"))
@@ -89,6 +108,68 @@ class Control:
             return _made(self._daemon, id, commands)
 
         return dict(await self._daemon.loop.ask(make, answer, request))
+
+    async def emit(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Say that an event has happened. Answer: `tick`, `jobs` that listen, `runs` and `blocked` as of a trigger.
+
+        `repeated`: the same `id` was emitted before; then nothing is made.
+        """
+        name, id, data = checked_event(body)
+        daemon = self._daemon
+
+        def make(now: datetime) -> events.Event:
+            plan = daemon.loop.plan
+            params = {}
+            if not id or (name, id) not in plan.book.emissions:
+                params = {each: params_from_event(plan.book.jobs[each], data) for each in plan.ticks.listeners(name)}
+            return events.EventEmitted(now, name, data, id, params)
+
+        return dict(await daemon.loop.ask(make, lambda commands: _emitted(daemon, name, commands), request))
+
+    async def call(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Make a run as a step of the run `caller`, a workflow. Answer: `run`, and `stopping` when it is being ended.
+
+        One that an earlier attempt of the caller has made is the answer if it lives, or has succeeded.
+        """
+        id, caller = _text(body, "job"), self._run_name({"run": _text(body, "caller")})
+        daemon, plan = self._daemon, self._daemon.loop.plan
+        job = plan.book.jobs.get(id)
+        params = checked_params(job, body.get("params") or {}) if job else {}
+        waits, rows = _flag(body, "wait"), await called_by(daemon.store, caller)
+
+        def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
+            calling = daemon.loop.plan.book.ledger.get(parse_run_name(caller))
+            run = daemon.loop.plan.calls.known(calling, id, or_newest=True) if calling else None
+            assert run is not None, "it was there, or has been made"
+            return {"run": run.name, "stopping": bool(run.stopping)}
+
+        return dict(
+            await daemon.loop.ask(lambda now: events.RunCalled(now, id, caller, params, waits, rows), answer, request)
+        )
+
+    async def outcome(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Tell how a run stands once it is over, or as it is after a while: `state`, `reason`, `outputs`, `is_over`."""
+        key = parse_run_name(self._run_name(body))
+        loop = self._daemon.loop
+        over = loop.watch(key)
+        try:
+            row = await self._daemon.store.run(*key)
+            if row is not None and not row.state.is_terminal:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over, OUTCOME_PATIENCE_S)
+                row = await self._daemon.store.run(*key)
+        finally:
+            self._daemon.loop.unwatch(key, over)
+        if row is None:
+            raise Unknown("run", run_name(*key))
+        told = {"reason": row.reason, "outputs": dict(row.outputs), "is_over": row.state.is_terminal}
+        return {"run": row.name, "state": str(row.state), **told}
+
+    async def do_call(self, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry out what a workflow asks for, and no other verb."""
+        if verb not in ("call", "outcome"):
+            raise Refused(f"`dagsched run --once` takes no command to {verb}")
+        return await self._do(verb, body, None)
 
     async def cancel(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """End a run: at once if it has not started, else its attempt gets TERM, and KILL after the grace."""
@@ -162,6 +243,7 @@ class Control:
             "commits": daemon.loop.commits.as_json(),
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
+            "blocked": _blocked_runs(plan),
         }
 
     def _problems(self) -> list[dict[str, Any]]:
@@ -179,6 +261,9 @@ class Control:
 
 _VERBS: Mapping[str, Verb] = {
     "trigger": Control.trigger,
+    "emit": Control.emit,
+    "call": Control.call,
+    "outcome": Control.outcome,
     "cancel": Control.cancel,
     "rerun": Control.rerun,
     "pause": Control.pause,
@@ -191,7 +276,21 @@ _VERBS: Mapping[str, Verb] = {
 }
 
 # The others answer about a running daemon, and nothing takes them out of the inbox.
-_REMEMBERED = frozenset({"trigger", "cancel", "rerun", "pause", "resume", "ack"})
+_REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "pause", "resume", "ack"})
+
+
+def _blocked_runs(plan: Plan) -> dict[str, str]:
+    """Return what keeps each job's oldest run that is not under way from going on, of BLOCKED_MAX jobs at most."""
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for run in plan.book.ledger.all_live():
+        if run.job in seen or run.state is RunState.RUNNING or run.job not in plan.book.jobs:
+            continue
+        seen.add(run.job)
+        found[run.name] = blocking(plan, run)
+        if len(found) >= BLOCKED_MAX:
+            break
+    return found
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:
@@ -211,22 +310,37 @@ def _flag(body: Mapping[str, Any], key: str) -> bool:
     return value
 
 
-def checked_params(job: Job, given: object) -> Mapping[str, Any]:
-    """Return the parameters of a manual run; raises Refused when they are not as the job declares them."""
-    if not isinstance(given, Mapping):
-        raise Refused("'params' is an object: a value by the name of each parameter")
-    for name, value in given.items():
-        param = job.params.get(name)
-        if param is None:
-            known = ", ".join(job.params) or "none"
-            raise Refused(f"{job.id} has no parameter {name!r}; it declares {known}")
-        error = next(Draft202012Validator(dict(param.schema)).iter_errors(value), None)
-        if error is not None:
-            raise Refused(f"parameter {name!r} of {job.id}: {error.message}")
-    missing = [name for name, param in job.params.items() if param.default is None and name not in given]
-    if missing:
-        raise Refused(f"{job.id} needs a value for parameter {missing[0]!r}: --param {missing[0]}=…")
-    return dict(given)
+def checked_event(body: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]]:
+    """Return name, id ("" for none) and data of an event to be emitted; raises Refused when it cannot be one."""
+    name, id, data = _text(body, "event"), body.get("id", ""), body.get("data") or {}
+    if len(name) > EVENT_NAME_MAX or not _EVENT_NAME.fullmatch(name):
+        raise Refused(
+            f"{name[:60]!r} is no name of an event: letters, digits and _ . / : - are, at most {EVENT_NAME_MAX} of them"
+        )
+    if not isinstance(id, str) or len(id) > EVENT_ID_MAX:
+        raise Refused(f"the id of an event is text of at most {EVENT_ID_MAX} characters")
+    if not isinstance(data, Mapping):
+        raise Refused("the data of an event are an object: a value by name")
+    try:
+        size = len(json.dumps(data, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        raise Refused("the data of the event are no text") from None
+    if size > EVENT_DATA_BYTES_MAX:
+        most = f"at most {EVENT_DATA_BYTES_MAX:,} reach a run, so say where they are"
+        raise Refused(f"the data are {size:,} bytes as JSON; {most}")
+    return name, id, data
+
+
+def _emitted(daemon: Daemon, event: str, commands: Sequence[Command]) -> Mapping[str, Any]:
+    rows = [command.row for command in commands if isinstance(command, RecordEvent)]
+    told = next(row for row in rows if row.type in ("event.emitted", "event.repeated"))
+    if told.type == "event.repeated":
+        return {"event": event, "repeated": True, "jobs": [], "runs": [], "blocked": []}
+    jobs = told.detail["jobs"]
+    made = [row for row in rows if row.seq > told.seq and row.tick and row.type in _BIRTHS and row.tick.microsecond]
+    blocked = [words for row in made if row.job in jobs and row.tick for words in _blocked(daemon, row.job, row.tick)]
+    runs = [run_name(row.job, row.tick) for row in made if row.tick]
+    return {"event": event, "repeated": False, "jobs": jobs, "runs": runs, "blocked": blocked}
 
 
 def _made(daemon: Daemon, job: str, commands: Sequence[Command]) -> Mapping[str, Any]:
@@ -237,15 +351,19 @@ def _made(daemon: Daemon, job: str, commands: Sequence[Command]) -> Mapping[str,
     ]
     ticks = [row.tick for row in made if row.job == job and row.tick]
     names = [run_name(row.job, row.tick) for row in made if row.tick in ticks[-1:]]
-    blocked = []
-    for tick in ticks[-1:]:
-        run = daemon.loop.plan.book.ledger.get((job, tick))
-        if run is not None and not run.state.is_terminal:
-            words = blocking(daemon.loop.plan, run)
-            blocked += [f"{run.name}: {words}"] if words else []
-        elif run is not None:
-            blocked.append(f"{run.name} is {run.state}: {run.reason}")
+    blocked = [words for tick in ticks[-1:] for words in _blocked(daemon, job, tick)]
     return {"runs": names, "blocked": blocked}
+
+
+def _blocked(daemon: Daemon, job: str, tick: datetime) -> list[str]:
+    """Return what keeps a run that was just made from starting, in at most one sentence."""
+    run = daemon.loop.plan.book.ledger.get((job, tick))
+    if run is None:
+        return []
+    if run.state.is_terminal:
+        return [f"{run.name} is {run.state}: {run.reason}"]
+    words = blocking(daemon.loop.plan, run)
+    return [f"{run.name}: {words}"] if words else []
 
 
 _BIRTHS = frozenset({"run.created", "run.skipped", "run.missed"})
@@ -258,6 +376,14 @@ def _held_for(daemon: Mapping[str, Any] | None) -> str:
     if daemon["stopping"]:
         return "the daemon is stopping"
     return "" if daemon["health"] == "ok" else f"the state cannot be written: {daemon['health']}"
+
+
+async def called_by(store: Store, caller: str) -> tuple[Run, ...]:
+    """Return the rows of the runs that a workflow's run has made: of those that are over, memory may know none."""
+    row = await store.run(*parse_run_name(caller))
+    names = [name for name in row.params.get(CALLED, ()) if name] if row is not None else []
+    found = [await store.run(*parse_run_name(name)) for name in names[-CALLED_LOOKED_AT:]]
+    return tuple(each for each in found if each is not None)
 
 
 async def rows_for_rerun(store: Store, config: Config, name: str) -> tuple[Run, ...]:
@@ -321,7 +447,9 @@ async def why(
     if tick is None:
         upcoming = plan.ticks.next_of(job)
         if upcoming is None:
-            words = f"{job} has never had a tick, and none is to come by a schedule"
+            listens = known.schedule.event if known.schedule else ()
+            coming = f"the next comes on event {' or '.join(listens)}" if listens else "none is to come by a schedule"
+            words = f"{job} has never had a tick, and {coming}"
             return Answer([words], {"job": job, "tick": None, "state": None, "reason": words})
         tick = upcoming
     return explain_no_row(plan, known, tick, now)

@@ -14,7 +14,7 @@ stands in `model.py`, which hands on all of this: who only reads job files need 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -98,9 +98,10 @@ class Dependency(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """When a job is due; exactly one of `cron`, `every`, `at` is given.
+    """When a job is due; exactly one of `cron`, `every`, `at`, `event` is given.
 
-    `at` is local wall time when naive, else an instant. `start` and `end` are instants, both included.
+    `at` is local wall time when naive, else an instant. `event`: names; the job is
+    due whenever one of them is emitted. `start` and `end` are instants, both included.
     `gap` and `fold` override the reading of DST changes (`dst: {gap: run|skip, overlap: first|both}`), None
     leaves it to the class of the expression. `days` settles a starred step beside a weekday.
     `max_runs` counts runs that this schedule started.
@@ -109,6 +110,7 @@ class Schedule(NamedTuple):
     cron: tuple[str, ...] = ()
     every: timedelta | None = None
     at: datetime | None = None
+    event: tuple[str, ...] = ()
     timezone: str = "UTC"
     start: datetime | None = None
     end: datetime | None = None
@@ -162,6 +164,15 @@ class Window(NamedTuple):
         return " ".join((f"{self.opens}-{self.closes}", *self.days))
 
 
+class Calendar(NamedTuple):
+    """Days off: single ones, weekdays (`mon` to `sun`), and the public holidays of a country or one part of it."""
+
+    days: frozenset[date] = frozenset()
+    weekdays: tuple[str, ...] = ()
+    country: str | None = None
+    subdivision: str | None = None
+
+
 class OutputRef(NamedTuple):
     """An `env` value that is an upstream's output: `{job: extract, output: rows, default: "0"}`."""
 
@@ -187,6 +198,7 @@ class NotifyRule(NamedTuple):
 class Job(NamedTuple):
     """A declaration, with every default filled in.
 
+    `secrets`: environment variable → where its value is (`env:X`, `file:/path`, `credential:name`), never the value.
     `run` is shell text (str), an argv (tuple) or None when `handler` is not `shell`. `max_active_runs` None
     means no limit; `catchup_window` None no age limit. `timezone` (IANA) is that of the local times people and
     commands are shown; a schedule carries the one it is read in. `priority`: -100 to 100, higher first. `position` is
@@ -203,6 +215,7 @@ class Job(NamedTuple):
     with_: Mapping[str, Any] = EMPTY
     env: Mapping[str, str | OutputRef] = EMPTY
     params: Mapping[str, Param] = EMPTY
+    secrets: Mapping[str, str] = EMPTY
     cwd: str | None = None
     shell: str | None = None
     user: str | None = None
@@ -219,6 +232,7 @@ class Job(NamedTuple):
     priority: int = 0
     rate_limit: RateLimit | None = None
     window: tuple[Window, ...] = ()
+    calendar: tuple[str, ...] = ()
     jitter: timedelta = timedelta(0)
     on_crash: OnCrash = OnCrash.RETRY
     enabled: bool = True
@@ -241,7 +255,7 @@ class Config(NamedTuple):
 
     `jobs` keeps the order of the files. `pools`: capacity in slots by name. `files`: absolute path → text as
     read, enough to build the same configuration again without the disk. `digest`: hex SHA-256 over `files`.
-    `pool_rates`: limits by name of those pools that have one.
+    `pool_rates`: limits by name of those pools that have one. `calendars`: days off by name.
     `notifiers`: who can be told, by name: what the file says, and `folder`, which relative paths are below. `notify`:
     rules of the files themselves, about what belongs to no job.
     """
@@ -251,6 +265,7 @@ class Config(NamedTuple):
     files: Mapping[str, str] = EMPTY
     digest: str = ""
     pool_rates: Mapping[str, RateLimit] = EMPTY
+    calendars: Mapping[str, Calendar] = EMPTY
     notifiers: Mapping[str, Mapping[str, Any]] = EMPTY
     notify: tuple[NotifyRule, ...] = ()
 

@@ -115,7 +115,9 @@ def _instant(value: str | None) -> datetime | None:
 def _schedule(data: Mapping[str, Any] | None) -> Schedule | None:
     if data is None:
         return None
-    readers: dict[str, Any] = {"cron": tuple, "every": _length, "at": _instant, "start": _instant, "end": _instant}
+    readers: dict[str, Any] = {
+        "cron": tuple, "event": tuple, "every": _length, "at": _instant, "start": _instant, "end": _instant,
+    }  # fmt: skip
     return Schedule(**{key: readers.get(key, _same)(value) for key, value in data.items()})
 
 
@@ -144,6 +146,7 @@ _READERS: dict[str, Any] = {
     "with_": MappingProxyType,
     "env": _env,
     "params": lambda data: MappingProxyType({key: Param(**value) for key, value in data.items()}),
+    "secrets": MappingProxyType,
     "retry": _retry,
     "rate_limit": lambda value: None if value is None else RateLimit(value["starts"], timedelta(seconds=value["per"])),
     "window": lambda value: tuple(Window(**{**each, "days": tuple(each.get("days", ()))}) for each in value),
@@ -154,6 +157,7 @@ _READERS: dict[str, Any] = {
     "overlap": Overlap,
     "jitter": _length,
     "on_crash": OnCrash,
+    "calendar": tuple,
     "tags": tuple,
     "notify": lambda rules: tuple(NotifyRule(tuple(rule["on"]), tuple(rule["to"])) for rule in rules),
     "position": lambda value: None if value is None else Position(**value),

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from dagsched.declaration import (
     EMPTY,
     Backoff,
+    Calendar,
     Catchup,
     Config,
     Dependency,
@@ -41,17 +42,25 @@ from dagsched.declaration import (
 
 __all__ = [
     "ACTIVE",
+    "AWAITED",
     "BAD",
+    "CALLED",
+    "CALLER",
+    "EMISSIONS_MAX",
     "EMPTY",
+    "EVENT",
+    "EVENT_DATA",
     "LEFT_OUT",
     "LIVE",
     "OK",
     "Attempt",
     "Backoff",
+    "Calendar",
     "Catchup",
     "Config",
     "ConfigVersion",
     "Dependency",
+    "Emission",
     "EventRow",
     "Exit",
     "Job",
@@ -112,6 +121,17 @@ BAD = frozenset({RunState.FAILED, RunState.UPSTREAM_FAILED, RunState.CANCELLED})
 LEFT_OUT = frozenset({RunState.SKIPPED, RunState.MISSED})
 
 
+EVENT, EVENT_DATA = "DAGSCHED_EVENT", "DAGSCHED_EVENT_DATA"
+"""What a run made by an event is told besides its parameters, and kept with them: no parameter can have such a name."""
+
+CALLER, CALLED, AWAITED = "DAGSCHED_CALLER", "DAGSCHED_CALLED", "DAGSCHED_AWAITED"
+"""The same of runs that workflows make: which run made this one, which ones this one has made ("" parts a rerun from
+what was before it), and that the caller waits."""
+
+EMISSIONS_MAX = 10_000
+"""So many ids of emitted events are remembered, the newest."""
+
+
 class Outcome(StrEnum):
     """What an attempt ended with."""
 
@@ -131,6 +151,8 @@ class Origin(StrEnum):
     UPSTREAM = "upstream"
     MANUAL = "manual"
     ONCE = "once"
+    EVENT = "event"
+    WORKFLOW = "workflow"
     BACKFILL = "backfill"
 
 
@@ -269,6 +291,14 @@ class ConfigVersion(NamedTuple):
     digest: str
     files: Mapping[str, str]
     summary: str = ""
+
+
+class Emission(NamedTuple):
+    """An event that was emitted under an `id` of its sender's choice, and the tick it made; never is one made twice."""
+
+    event: str
+    id: str
+    tick: datetime
 
 
 class Request(NamedTuple):

@@ -12,11 +12,12 @@ Runs made by `trigger --only` are seen by no join and keep nothing alive.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dagsched.model import Config, Run, is_schedule_tick
+from dagsched.model import Config, Run, is_schedule_tick, run_name
 from dagsched.stores.contract import Store
 
 PAGE = 200
@@ -36,6 +37,7 @@ async def prune(store: Store, home: Path, config: Config | None, before: datetim
     for key, paths in logs.items():
         if await store.run(*key) is None:
             _delete(home, paths)
+            _delete_state(home, run_name(*key))
     return deleted
 
 
@@ -79,6 +81,14 @@ async def _logs_of_old_runs(store: Store, before: datetime) -> dict[Key, list[st
 def _delete(home: Path, paths: Sequence[str]) -> None:
     for path in filter(None, paths):
         (home / path).unlink(missing_ok=True)
+
+
+def _delete_state(home: Path, run: str) -> None:
+    """Delete the state of a file's jobs that a workflow's run has left behind, if it has."""
+    if (home / "workflows").is_dir():
+        from dagsched.handlers.workflow import state_of
+
+        shutil.rmtree(state_of(str(home), run), ignore_errors=True)
 
 
 async def _newest_first(store: Store, job: str, until: datetime | None = None) -> AsyncIterator[Run]:

@@ -19,10 +19,12 @@ from typing import Any, Literal, NamedTuple
 from dagsched.engine import Plan, commands, events
 from dagsched.engine.commands import Command
 from dagsched.engine.ledger import Key
+from dagsched.engine.rates import Start
 from dagsched.model import (
     EMPTY,
     Attempt,
     Config,
+    Emission,
     EventRow,
     Exit,
     Job,
@@ -157,9 +159,8 @@ class Virtual:
 
     def run_until(self, until: datetime) -> None:
         """Let everything happen that happens up to `until`, that instant included, and be there."""
-        while (at := self.next_at()) is not None and at <= until:
-            self.now = max(self.now, at)
-            self._let_happen()
+        while self._step(until):
+            pass
         self.now = max(self.now, cut_to_ms(until))
 
     def run_to_rest(self, until: datetime) -> bool:
@@ -172,15 +173,27 @@ class Virtual:
         return self.plan.is_idle()
 
     def _let_happen(self) -> None:
-        """Let everything happen that is due now: ends first, then delays and ticks, until nothing is left."""
-        while True:
-            if self._coming and self._coming[0].at <= self.now:
-                exit = heappop(self._coming).exit
-                self._give(events.AttemptFinished(self.now, exit))
-            elif (wake := self.plan.wake_at()) is not None and wake <= self.now:
-                self._give(events.TimePassed(self.now))
-            else:
-                return
+        """Let everything happen that is due now, until nothing is left."""
+        while self._step(self.now):
+            pass
+
+    def _step(self, until: datetime) -> bool:
+        """Let the next thing happen that is due by `until`, and be there; False if there is none.
+
+        Of what is due at one instant, ends come first, then delays and ticks.
+        """
+        wake = self.plan.wake_at()
+        if self._coming:
+            at = max(self._coming[0].at, self.now)
+            if at <= until and (wake is None or at <= wake or wake <= self.now == at):
+                self.now = at
+                self._give(events.AttemptFinished(at, heappop(self._coming).exit))
+                return True
+        if wake is None or wake > until:
+            return False
+        self.now = max(wake, self.now)
+        self._give(events.TimePassed(self.now))
+        return True
 
     # ------------------------------------------------------------ what happens to it
 
@@ -205,6 +218,25 @@ class Virtual:
         self.apply(events.TriggerRequested(self.now, job, params, with_upstream, only))
         tick = max(tick for tick in self._rows[job] if tick not in before)
         return self._rows[job][tick]
+
+    def listeners(self, event: str) -> list[str]:
+        """Return the jobs for which an event makes a tick now."""
+        return self.plan.ticks.listeners(event)
+
+    def emit(
+        self,
+        event: str,
+        data: Mapping[str, Any] = EMPTY,
+        *,
+        id: str = "",
+        params: Mapping[str, Mapping[str, Any]] = EMPTY,
+    ) -> list[Run]:
+        """Have an event happen now, and return the runs of the jobs that listen; `params`: by job, checked."""
+        listeners = self.listeners(event)
+        before = {job: set(self._rows.get(job, ())) for job in listeners}
+        self.apply(events.EventEmitted(self.now, event, data, id, params))
+        new = [(job, tick) for job in listeners for tick in self._rows.get(job, ()) if tick not in before[job]]
+        return [self._rows[job][tick] for job, tick in new]
 
     def pause(self, job: str) -> None:
         """Have a person pause `job` now; raises Unknown."""
@@ -247,7 +279,8 @@ class Virtual:
         plan.restore(
             runs=self.rows(), attempts=list(book.open_attempts.values()), marks=list(book.marks.values()),
             last_event=book.last_event, last_seen=self.now, config=self.config, config_number=book.config_number,
-            definitions=self._definitions,
+            definitions=self._definitions, starts=self._starts_for(until, self.config, config or self.config),
+            emissions=[Emission(event, id, tick) for (event, id), tick in book.emissions.items()],
         )  # fmt: skip
         ended = [] if rebooted else sorted(coming for coming in self._coming if coming.at <= until)
         self._coming = [] if rebooted else [coming for coming in self._coming if coming.at > until]
@@ -260,11 +293,13 @@ class Virtual:
 
     def _use(self, config: Config) -> None:
         book = self.plan.book
-        is_known = book.config_number > 0 and book.jobs == config.jobs and book.pools == config.pools
+        is_known = book.config_number > 0 and (book.jobs, book.pools, book.pool_rates, book.calendars) == (
+            config.jobs, config.pools, config.pool_rates, config.calendars
+        )  # fmt: skip
         number = book.config_number if is_known else book.config_number + 1
-        rows = tuple(self._rows_for(config))
+        rows, starts = tuple(self._rows_for(config)), tuple(self._starts_for(self.now, config))
         self.config = config
-        self.apply(events.ConfigApplied(self.now, config, number, rows))
+        self.apply(events.ConfigApplied(self.now, config, number, rows, starts))
 
     def _rows_for(self, config: Config) -> Iterator[Run]:
         """Yield the rows of the upstreams of edges that `config` adds, which may have left the plan's memory."""
@@ -280,6 +315,21 @@ class Virtual:
                 for run in self.plan.book.ledger.live(job.id):
                     row = self.row(edge.job, run.tick) or self._newest(edge.job, run.tick)
                     yield from () if row is None else (row,)
+
+    def _starts_for(self, now: datetime, *configs: Config) -> Iterator[Start]:
+        """Yield the starts that rate limits of these configurations still count at `now`."""
+        limits = [job.rate_limit for config in configs for job in config.jobs.values() if job.rate_limit is not None]
+        limits += [limit for config in configs for limit in config.pool_rates.values()]
+        if not limits:
+            return
+        jobs = {id for config in configs for id, job in config.jobs.items() if job.rate_limit is not None}
+        pools = {name for config in configs for name in config.pool_rates}
+        since = now - max(limit.per for limit in limits)
+        for attempt in (each for tries in self._attempts.values() for each in tries.values() if each.started > since):
+            # A pool counts what took a slot of it then, wherever the job is now.
+            then = self._definitions.get(attempt.definition)
+            pool = then.pool if then is not None else None
+            yield Start(attempt.job if attempt.job in jobs else "", pool if pool in pools else "", attempt.started)
 
     def _newest(self, job: str, until: datetime) -> Run | None:
         return max((row for row in self._rows.get(job, {}).values() if row.tick <= until), default=None, key=_by_tick)

@@ -29,6 +29,12 @@ jobs:
     run: echo "$DAGSCHED_PARAM_N"
     params:
       n: {type: integer, minimum: 1}
+  listens:
+    schedule: {event: arrived}
+    run: echo "$DAGSCHED_EVENT $DAGSCHED_EVENT_DATA $DAGSCHED_PARAM_N" >> told
+    params:
+      n: {type: integer, minimum: 1, default: 7}
+  follows: {run: 'echo "$DAGSCHED_EVENT_DATA" >> told', depends_on: [listens]}
 """
 
 
@@ -143,6 +149,8 @@ def test_why_names_the_one_condition_that_blocks(daemon: Served) -> None:
     daemon.until_type("run.started", "held")
     do(daemon, "trigger", job="held")
     assert "max_active_runs 1 is reached" in daemon.ask("why", "held")
+    (blocked,) = [words for run, words in do(daemon, "status")["blocked"].items() if run.startswith("job:held:")]
+    assert blocked.startswith("max_active_runs 1 is reached")
     assert "has no schedule" in daemon.ask("why", "bad", "2030-01-01T00:00:00Z")
 
 
@@ -219,3 +227,43 @@ def test_why_knows_the_slots_of_the_daemon(tmp_path: Path) -> None:
         served.until_type("run.started", "held")
         do(served, "trigger", job="extract")
         assert "all 1 slots of the daemon are taken" in served.ask("why", "extract")
+
+
+def test_an_event_runs_those_who_listen_with_its_data(daemon: Served) -> None:
+    answer = do(daemon, "emit", event="arrived", data={"n": "3", "file": "a b"})
+    assert (answer["jobs"], answer["repeated"]) == (["listens"], False)
+    assert [name.split(":")[1] for name in answer["runs"]] == ["listens", "follows"]
+    daemon.until_type("run.succeeded", "follows")
+    data = '{"n": "3", "file": "a b"}'
+    assert (daemon.folder / "told").read_text() == f"arrived {data} 3\n{data}\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"data": {"n": 0}}, "parameter 'n' of listens: 0 is less than the minimum of 1"),
+        ({"data": {"n": "many"}}, "parameter 'n' of listens: 'many' is not of type 'integer'"),
+        ({"data": [1]}, "an object"),
+        ({"data": {"x": "y" * 70_000}}, r"70,\d+ bytes as JSON; at most 65,536"),
+        ({"event": "a b"}, "'a b' is no name of an event"),
+        ({"event": ""}, "needs 'event'"),
+        ({"id": 5}, "the id of an event is text"),
+    ],
+    ids=["below the minimum", "no number", "a list", "too much", "a bad name", "no name", "an id that is a number"],
+)
+def test_an_event_that_does_not_fit_makes_nothing(daemon: Served, body: Mapping[str, Any], words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        do(daemon, "emit", **{"event": "arrived", **body})
+    assert history(daemon) == {}
+    assert not [row for row in rows(ask(daemon.folder, "events", "--json")) if row["type"].startswith("event.")]
+
+
+def test_an_event_with_a_known_id_makes_nothing_also_after_a_restart(daemon: Served) -> None:
+    assert do(daemon, "emit", event="arrived", id="a-1")["jobs"] == ["listens"]
+    daemon.until_type("run.succeeded", "follows")
+    daemon.__exit__(None, None, None)
+    with Served(daemon.folder) as again:
+        again.until_type("daemon.started")
+        answer = do(again, "emit", event="arrived", id="a-1")
+        assert (answer["repeated"], answer["runs"]) == (True, [])
+        assert do(again, "emit", event="unheard")["jobs"] == []

@@ -47,6 +47,7 @@ FULL = Job(
     max_active_runs=2, max_queued=7, pool="p", slots=2, priority=-7,
     rate_limit=RateLimit(10, timedelta(minutes=1)),
     window=(Window("22:00", "06:00", ("mon", "sat"), "skip"), Window("09:00", "24:00", outside="skip")),
+    calendar=("bank", "mine"),
     jitter=timedelta(minutes=3), on_crash=OnCrash.FAIL,
     enabled=False, description="d", tags=("x", "y"), owner="me",
     notify=(NotifyRule(("failure",), ("ops",)),), position=Position("jobs.yaml", 3, 5),

@@ -115,3 +115,17 @@ def test_logs_go_with_their_runs(tmp_path: Path):
 
     assert asyncio.run(go()) == 2
     assert [file.name for file in tmp_path.iterdir()] == ["log2"]
+
+
+def test_the_state_that_a_workflow_of_a_file_left_goes_with_its_run(tmp_path: Path):
+    from dagsched.handlers.workflow import state_of
+
+    old, newest = ran("flow", 1), ran("flow", 200)
+    for run in (old, newest):
+        Path(state_of(str(tmp_path), run.name)).mkdir(parents=True)
+
+    async def go() -> None:
+        await prune(await filled([old, newest]), tmp_path, None, day(100))
+
+    asyncio.run(go())
+    assert [Path(state_of(str(tmp_path), run.name)).exists() for run in (old, newest)] == [False, True]

@@ -8,7 +8,7 @@ import pytest
 
 from dagsched.engine import events
 from dagsched.errors import Unknown
-from dagsched.model import Config, Job, Outcome, Run, RunState, format_instant, utc
+from dagsched.model import Calendar, Config, Job, Outcome, RateLimit, Run, RunState, format_instant, utc
 from dagsched.virtual import End, Virtual, succeeds_at_once
 from tests.engine.bench_of_one import job
 
@@ -134,6 +134,25 @@ def test_attempts_of_a_machine_that_was_rebooted_are_lost_and_tried_again() -> N
     assert [each.outcome for each in virtual.attempts("load", utc(2026, 3, 2, 8))] == [Outcome.LOST, Outcome.SUCCESS]
 
 
+def test_a_rate_limit_holds_over_a_time_in_which_it_was_down() -> None:
+    virtual = Virtual(config_of(job("load at 0,10,20 * * * *", rate_limit="1/1h", overlap="queue")), MONDAY)
+    virtual.run_until(utc(2026, 3, 2, 0, 30))
+    virtual.down(utc(2026, 3, 2, 0, 45))
+    virtual.run_until(utc(2026, 3, 2, 3))
+    starts = [each.started for row in virtual.rows("load") for each in virtual.attempts("load", row.tick)]
+    assert starts == [utc(2026, 3, 2, hour, 10) for hour in (0, 1, 2)]
+
+
+def test_an_edit_of_calendars_alone_is_a_new_configuration() -> None:
+    jobs = job("load at 0 9 * * *", calendar=("c",))
+    virtual = Virtual(config_of(jobs)._replace(calendars={"c": Calendar()}), MONDAY)
+    virtual.run_until(utc(2026, 3, 2, 12))
+    virtual.apply_config(virtual.config._replace(calendars={"c": Calendar(weekdays=("tue",))}))
+    virtual.run_until(utc(2026, 3, 3, 12))
+    assert rows(virtual, "load") == ["03-02T09:00 success", "03-03T09:00 skipped"]
+    assert virtual.plan.book.config_number == 2
+
+
 def test_an_edit_speaks_from_its_instant_on() -> None:
     virtual = Virtual(config_of("load at 0 * * * *"), MONDAY)
     virtual.run_until(utc(2026, 3, 2, 2, 30))
@@ -143,6 +162,21 @@ def test_an_edit_speaks_from_its_instant_on() -> None:
         "03-02T01:00 success", "03-02T02:00 success", "03-02T03:15 success",
     ]  # fmt: skip
     assert rows(virtual, "new") == ["03-02T03:15 success"]
+
+
+def test_starts_before_an_edit_or_a_down_time_count_for_rate_limits() -> None:
+    limited = job("load at * * * * *", rate_limit=RateLimit(1, timedelta(minutes=30)), overlap="queue")
+    for is_edit in (True, False):
+        virtual = Virtual(config_of("load at * * * * *" if is_edit else limited), MONDAY, behave=takes(0.5))
+        virtual.run_until(utc(2026, 3, 2, 0, 1, 45))
+        if is_edit:
+            virtual.apply_config(config_of(limited))
+        else:
+            virtual.down(utc(2026, 3, 2, 0, 3))
+        virtual.run_until(utc(2026, 3, 2, 0, 40))
+        assert [row.started for row in virtual.rows("load") if row.started] == [
+            utc(2026, 3, 2, 0, 1), utc(2026, 3, 2, 0, 31),
+        ]  # fmt: skip
 
 
 def test_setting_the_clock_forward_makes_ticks_due_and_no_attempt_shorter() -> None:

@@ -27,15 +27,15 @@ Handler = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 @contextmanager
-def short_path(state_dir: Path) -> Iterator[str]:
+def short_path(state_dir: Path, name: str = NAME) -> Iterator[str]:
     """Give a path to the socket that fits into an address, however deep the state directory lies."""
-    path = str(state_dir / NAME)
+    path = str(state_dir / name)
     if len(os.fsencode(path)) < _PATH_BYTES_MAX or not os.path.isdir("/proc/self/fd"):
         yield path
         return
     fd = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{fd}/{NAME}"
+        yield f"/proc/self/fd/{fd}/{name}"
     finally:
         os.close(fd)
 
@@ -43,20 +43,23 @@ def short_path(state_dir: Path) -> Iterator[str]:
 class ControlServer:
     """Listens on a state directory's socket and hands each request to `handle`.
 
-    `opened` is awaited once the socket listens: from then on nobody leaves commands in the inbox instead.
+    `opened` is awaited once the socket listens: from then on nobody leaves commands in the inbox instead. `name` is
+    that of the socket's file.
     """
 
-    def __init__(self, state_dir: Path, handle: Handler, opened: Callable[[], Awaitable[None]]) -> None:
-        self._state_dir, self._handle, self._opened = state_dir, handle, opened
+    def __init__(
+        self, state_dir: Path, handle: Handler, opened: Callable[[], Awaitable[None]], name: str = NAME
+    ) -> None:
+        self._state_dir, self._handle, self._opened, self._name = state_dir, handle, opened, name
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to listen; only the holder of the state may call this, so an old socket file is a dead one's."""
-        (self._state_dir / NAME).unlink(missing_ok=True)
+        (self._state_dir / self._name).unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
-            with short_path(self._state_dir) as path:
+            with short_path(self._state_dir, self._name) as path:
                 self._server = await asyncio.start_unix_server(self._accept, path, limit=LINE_BYTES_MAX)
         finally:
             os.umask(mask)
@@ -73,7 +76,7 @@ class ControlServer:
         for client in self._clients:
             client.cancel()
         with suppress(FileNotFoundError):
-            (self._state_dir / NAME).unlink()
+            (self._state_dir / self._name).unlink()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._server is None:

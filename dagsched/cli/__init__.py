@@ -45,6 +45,7 @@ COMMANDS = {
     "stats": "show counts, success rates and durations",
     "metrics": "print figures for Prometheus",
     "trigger": "run a job now",
+    "emit": "say that an event has happened, which jobs may be scheduled on",
     "cancel": "stop a run for good",
     "rerun": "run an ended run again",
     "pause": "let a job's ticks pass until it is resumed",

@@ -16,6 +16,11 @@ from itertools import islice
 from dagsched.graph import Graph
 from dagsched.model import Config, Job, JobMark
 from dagsched.triggers import dst_note, local, trigger_of
+from dagsched.triggers.calendars import days_off
+from dagsched.triggers.windows import opening
+
+LEFT_OUT = "left out: "
+LOOK_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Ahead:
     """The future of one configuration. `marks` tell what has been paused and how often a schedule has run."""
 
     def __init__(self, config: Config, marks: Mapping[str, JobMark] | None = None) -> None:
-        self._jobs = config.jobs
+        self._jobs, self._calendars = config.jobs, config.calendars
         self._marks = marks or {}
         graph = Graph(config.jobs)
         self._sources = _sources(config.jobs, graph)
@@ -43,12 +48,23 @@ class Ahead:
         for tick, sources in self._merged(id, after):
             schedule = self._jobs[sources[0]].schedule
             assert schedule is not None, "only scheduled jobs are sources of ticks"
-            notes = [dst_note(schedule, tick), self._from(id, sources), remark]
+            gate = self._days_off(id, tick, sources) or self._window(id, tick)
+            notes = [dst_note(schedule, tick), self._from(id, sources), remark, gate]
             yield Coming(id, tick, local(tick, schedule.timezone), "; ".join(filter(None, notes)))
 
     def next(self, id: str, after: datetime) -> Coming | None:
-        """Return the first tick after that instant, if any."""
-        return next(self.of(id, after), None)
+        """Return the first tick after that instant that is not left out, if any; one of many that are, if all are."""
+        found = None
+        for found in islice(self.of(id, after), LOOK_MAX):
+            if LEFT_OUT not in found.note:
+                break
+        return found
+
+    def events_of(self, id: str) -> str:
+        """Return `on event x` for a job that events make due, or any upstream that gives it its ticks; else ""."""
+        schedules = (self._jobs[source].schedule for source in self._sources[id])
+        names = [name for schedule in schedules if schedule is not None for name in schedule.event]
+        return f"on event {' or '.join(dict.fromkeys(names))}" if names else ""
 
     def first_of_each(self, ids: Iterable[str], after: datetime, number: int) -> list[Coming]:
         """Return the first `number` ticks of each of these jobs, all of them by time."""
@@ -77,6 +93,25 @@ class Ahead:
             mark = self._marks.get(source)
             ticks = islice(ticks, max(0, schedule.max_runs - (mark.started_runs if mark else 0)))
         return ((tick, source) for tick in ticks)
+
+    def _days_off(self, id: str, tick: datetime, sources: list[str]) -> str:
+        """Return why the tick will be left out by a calendar: the job's own, or that of all its sources."""
+        reasons = []
+        for each in (id, *sources):
+            off = days_off(self._jobs[each], self._calendars)
+            reasons.append(off.reason(tick) if off is not None else "")
+        found = reasons[0] or (reasons[1] if all(reasons[1:]) else "")
+        return f"{LEFT_OUT}{found}" if found else ""
+
+    def _window(self, id: str, tick: datetime) -> str:
+        """Return what becomes of the tick if its job may not start then."""
+        job = self._jobs[id]
+        found = opening(job.window, job.timezone, tick) if job.window else None
+        if found is None or found.opens <= tick:
+            return ""
+        if job.window[0].outside == "skip":
+            return f"{LEFT_OUT}window: closed outside {', '.join(map(str, job.window))}"
+        return f"starts when its window opens, {local(found.opens, job.timezone):%Y-%m-%d %H:%M}"
 
     def _from(self, id: str, sources: list[str]) -> str:
         return "" if sources == [id] else f"from {', '.join(sources)}"

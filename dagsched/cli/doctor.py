@@ -26,6 +26,7 @@ from dagsched.cli.remote import ask
 from dagsched.cli.status import errors_in
 from dagsched.clock import SystemClock
 from dagsched.errors import DagschedError, StoreError, StoreMissing, UsageError
+from dagsched.model import Config
 
 FREE_BYTES_MIN = 100 * 2**20
 OLDEST_SQLITE = (3, 35)
@@ -116,6 +117,16 @@ def _job_files(args: argparse.Namespace) -> Iterator[Check]:
         yield Check("job files", WARNING, f"{names}: {len(loaded.problems)} warnings", "see `dagsched validate`")
     else:
         yield Check("job files", OK, f"{names}: {len(loaded.config.jobs)} jobs")
+    if loaded.config is not None:
+        yield from _secrets(loaded.config)
+
+
+def _secrets(config: Config) -> Iterator[Check]:
+    """Check who may read the files that secrets are in; whether they can be found only the daemon's account knows."""
+    from dagsched.handlers.secrets import exposed_files
+
+    for path in exposed_files(config.jobs.values()):
+        yield Check("secrets", WARNING, f"everybody on this machine may read {path}", f"chmod o-r {path}")
 
 
 def _state(args: argparse.Namespace) -> Iterator[Check]:

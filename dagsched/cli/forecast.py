@@ -163,7 +163,7 @@ def _print_heat(document: Document) -> None:
     width = max(len(name) for name, _ in rows)
     print(" " * width + "  " + " ".join(f"{hour:02}" for hour in range(24)))
     for name, hours in rows:
-        print(f"{name:<{width}}  " + "".join(_cell(value, top) for value in hours))
+        print(f"{name:<{width}}  " + " ".join(_painted(level_of(value, top), 2) for value in hours).rstrip())
     print(" " * width + "  " + "  ".join(_legend(top)))
 
 
@@ -180,10 +180,6 @@ def _heat_rows(heat: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[float]
         (f"{monday + timedelta(days=number):%a}", [sum(each) / len(each) for each in zip(*rows, strict=True)])
         for number, rows in sorted(by_weekday.items())
     ]
-
-
-def _cell(value: float, top: float) -> str:
-    return _painted(level_of(value, top), 2) + " "
 
 
 def level_of(value: float, top: float) -> int:

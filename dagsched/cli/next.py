@@ -40,29 +40,38 @@ def arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     now = SystemClock().now()
     after = parse_moment(args.after) if args.after else now
-    rows = _rows(args, after)
+    rows, on_events = _rows(args, after)
     if args.json:
-        print_rows(_as_json(row) for row in rows)
+        print_rows([*(_as_json(row) for row in rows), *(_event_row(*each) for each in on_events.items())])
         return 0
     titles = ("job", "utc", "local", "when", "note")
     print_table(
         titles,
-        [(row.job, in_utc(row.tick), wall(row.local), distance(row.tick, now), row.note) for row in rows],
+        [
+            *((row.job, in_utc(row.tick), wall(row.local), distance(row.tick, now), row.note) for row in rows),
+            *((job, "", "", "", words) for job, words in on_events.items()),
+        ],
     )
-    if not rows:
+    if not rows and not on_events:
         note("nothing is due: no schedule here fires again")
     return 0
 
 
-def _rows(args: argparse.Namespace, after: datetime) -> list[Coming]:
+def _rows(args: argparse.Namespace, after: datetime) -> tuple[list[Coming], dict[str, str]]:
+    """Return coming ticks, and the jobs that events make due as well, with which."""
     config = load_config(args.paths)
     ids = [known_job(args.job, config.jobs)] if args.job else list(config.jobs)
     number = args.number if args.number is not None else FOR_ONE_JOB if args.job else FOR_EACH_JOB
     ahead = Ahead(config, asyncio.run(marks_in(state_dir(args))))
-    return ahead.first_of_each(ids, after, number)
+    on_events = {id: words for id in ids if (words := ahead.events_of(id))}
+    return ahead.first_of_each(ids, after, number), on_events
 
 
-def _as_json(row: Coming) -> dict[str, str]:
+def _event_row(job: str, words: str) -> dict[str, str | None]:
+    return {"job": job, "tick": None, "local": None, "note": words}
+
+
+def _as_json(row: Coming) -> dict[str, str | None]:
     return {
         "job": row.job,
         "tick": format_instant(row.tick),

@@ -33,6 +33,9 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--once", metavar="JOB", nargs="*", help="run all jobs now, or these and what they need, and exit"
     )
+    parser.add_argument(
+        "--param", metavar="K=V", action="append", default=[], help="with --once: a parameter of all that declare it"
+    )
     parser.add_argument("--until-idle", action="store_true", help="exit when nothing is left to do")
     parser.add_argument(
         "--grace",
@@ -55,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     _sort_words(args)
     files, home = job_files(args.paths), state_dir(args)
     grace = parse_length(args.grace)
+    if args.param and args.once is None:
+        raise UsageError("--param goes with --once; `dagsched trigger JOB --param` gives one to a running daemon")
     if args.slots == 0:
         raise UsageError("--slots 0 would start nothing; give at least 1")
     args.json = args.json or args.log_format == JSON
@@ -82,12 +87,14 @@ def _is_path(word: str) -> bool:
 
 
 async def _run_daemon(args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View) -> int:
-    from dagsched.api import control_door
+    from dagsched.api import calls_door, control_door
+    from dagsched.cli.trigger import pairs
     from dagsched.daemon import Daemon
 
-    daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots, doors=[control_door])
+    doors = [control_door if args.once is None else calls_door]
+    daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots, doors=doors)
     if args.once is not None:
-        code = await daemon.run_once(args.once)
+        code = await daemon.run_once(args.once, pairs(args.param))
     else:
         code = await daemon.run(until_idle=args.until_idle)
     return code or (view.board.exit_code() if _ends_by_itself(args) else 0)

@@ -10,15 +10,17 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def schedule_text(schedule: Schedule | None) -> str | None:
-    """Return `0 2 * * *`, `every 15m` or `at 2026-12-24T18:00`, and a zone that is not UTC."""
+    """Return `0 2 * * *`, `every 15m`, `on event x` or `at 2026-12-24T18:00`, and a zone that is not UTC."""
     if schedule is None:
         return None
+    if schedule.event:
+        return f"on event {' or '.join(schedule.event)}"
     if schedule.cron:
         text = " | ".join(schedule.cron)
     elif schedule.every is not None:
         return f"every {_short(schedule.every)}"
     else:
-        assert schedule.at is not None, "a schedule is cron, every or at"
+        assert schedule.at is not None, "a schedule is cron, every, at or event"
         text = f"at {schedule.at.isoformat()}"
     return text if schedule.timezone == "UTC" else f"{text} {schedule.timezone}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +18,7 @@ from dagsched.cli.reading import reading
 from dagsched.cli.rows import attempt_row, duration_s, run_row
 from dagsched.cli.times import instant_or_none, length_text
 from dagsched.cli.zones import Zones, zones_of
-from dagsched.model import Attempt, Link, Run, format_instant, run_name
+from dagsched.model import CALLED, CALLER, EVENT, EVENT_DATA, Attempt, Link, Run, format_instant, run_name
 from dagsched.stores.contract import Store
 
 
@@ -70,7 +71,10 @@ def _as_json(whole: Whole) -> dict[str, Any]:
         "stand_in": run_name(found.job, found.stand_in) if found.stand_in else None,
         "only": found.only,
         "acknowledged": found.acked,
-        "params": dict(found.params),
+        "params": _given(found),
+        "event": _event(found),
+        "caller": found.params.get(CALLER),
+        "called": _called(found),
         "outputs": dict(found.outputs),
         "definition": found.definition,
         "attempt_list": [attempt_row(attempt) for attempt in whole.attempts],
@@ -120,7 +124,10 @@ def _facts(whole: Whole) -> list[tuple[str, str]]:
         ("ended", zones.show(found.job, found.ended)),
         ("took", length_text(None if seconds is None else timedelta(seconds=seconds))),
         ("stand-in", run_name(found.job, found.stand_in) if found.stand_in else ""),
-        ("params", _pairs(found.params)),
+        ("event", _event_words(found)),
+        ("called by", found.params.get(CALLER, "")),
+        ("called", ", ".join(_called(found))),
+        ("params", _pairs(_given(found))),
         ("outputs", _pairs(found.outputs)),
         ("note", ", ".join(filter(None, ("late" if found.late else "", "acknowledged" if found.acked else "")))),
     ]
@@ -129,6 +136,25 @@ def _facts(whole: Whole) -> list[tuple[str, str]]:
 def _both(found: Run, zones: Zones) -> str:
     local, utc = zones.show(found.job, found.tick), format_instant(found.tick)
     return local if local.endswith(" UTC") else f"{local}  ({utc})"
+
+
+def _given(found: Run) -> dict[str, Any]:
+    return {name: value for name, value in found.params.items() if not name.startswith("DAGSCHED_")}
+
+
+def _event(found: Run) -> dict[str, Any] | None:
+    """Return name and data of the event that the run came of."""
+    return {"name": found.params[EVENT], "data": found.params.get(EVENT_DATA, {})} if EVENT in found.params else None
+
+
+def _called(found: Run) -> list[str]:
+    """Return the runs that a workflow has made as its step, the newest last."""
+    return [name for name in found.params.get(CALLED, ()) if name]
+
+
+def _event_words(found: Run) -> str:
+    event = _event(found)
+    return f"{event['name']} {json.dumps(event['data'], ensure_ascii=False)}" if event else ""
 
 
 def _pairs(values: Any) -> str:

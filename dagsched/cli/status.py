@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,25 @@ from dagsched.cli.remote import ask
 from dagsched.cli.rows import reason_of, run_row
 from dagsched.cli.times import distance, instant_or_none
 from dagsched.clock import SystemClock
-from dagsched.model import ACTIVE, Config, ConfigVersion, JobMark, Request, Run, RunState, format_instant
+from dagsched.model import (
+    ACTIVE,
+    Config,
+    ConfigVersion,
+    JobMark,
+    Request,
+    Run,
+    RunState,
+    format_instant,
+    parse_run_name,
+)
 
+_WAITING = ("waiting", "queued", "retrying")
 _MOST_URGENT = (RunState.RUNNING, RunState.RETRYING, RunState.QUEUED, RunState.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """What is known of one job: `run` is its most active run, else its newest."""
+    """What is known of one job: `run` is its most active run, else its newest; `blocked`: what that waits for."""
 
     job: str
     enabled: bool
@@ -39,6 +50,8 @@ class JobLine:
     next: Coming | None
     counts: Mapping[str, int]
     removed: bool = False
+    on_event: str = ""
+    blocked: str = ""
 
     @property
     def state(self) -> str:
@@ -93,8 +106,16 @@ async def _read(args: argparse.Namespace) -> Status:
     if daemon is None:
         config = load_config_if_any(args.paths) or config
     marks = {mark.job: mark for mark in snapshot.marks}
-    jobs = list(_job_lines(config, marks, snapshot.runs, counts, now))
+    blocked = _by_job(daemon.get("blocked", {}) if daemon else {})
+    jobs = [
+        replace(line, blocked=blocked.get(line.job, "") if line.state in _WAITING else "")
+        for line in _job_lines(config, marks, snapshot.runs, counts, now)
+    ]
     return Status(home, now, daemon, in_force[0] if in_force else None, jobs, snapshot.requests)
+
+
+def _by_job(blocked: Mapping[str, str]) -> dict[str, str]:
+    return {parse_run_name(name)[0]: words for name, words in blocked.items()}
 
 
 def _job_lines(
@@ -111,7 +132,10 @@ def _job_lines(
         mark = marks.get(id)
         coming = ahead.next(id, now) if ahead else None
         paused = mark.paused if mark else None
-        yield JobLine(id, job.enabled, paused, newest.get(id), coming, _in_order(counts.get(id, {})))
+        on_event = ahead.events_of(id) if ahead and coming is None else ""
+        yield JobLine(
+            id, job.enabled, paused, newest.get(id), coming, _in_order(counts.get(id, {})), on_event=on_event
+        )  # fmt: skip
     for id in sorted((newest.keys() | counts.keys()) - declared.keys()):
         yield JobLine(id, True, None, newest.get(id), None, _in_order(counts.get(id, {})), removed=config is not None)
 
@@ -176,8 +200,10 @@ def _job_row(line: JobLine) -> dict[str, Any]:
         "enabled": line.enabled,
         "paused": instant_or_none(line.paused),
         "removed": line.removed,
+        "blocked": line.blocked or None,
         "last": run_row(line.run) if line.run else None,
         "next": _next_row(line.next) if line.next else None,
+        "on_event": line.on_event,
         "counts": dict(line.counts),
     }
 
@@ -209,7 +235,7 @@ def _headlines(status: Status) -> Iterable[str]:
     if daemon is not None:
         yield from _troubles(daemon)
     for request in status.requests:
-        subject = request.body.get("job") or request.body.get("run") or ""
+        subject = request.body.get("job") or request.body.get("run") or request.body.get("event") or ""
         yield f"to do     {request.verb} {subject} at the next start"
 
 
@@ -234,7 +260,7 @@ def _cells(line: JobLine, now: datetime) -> list[str]:
         line.job,
         line.state,
         _last(line.run, now),
-        distance(line.next.tick, now) if line.next else "",
+        distance(line.next.tick, now) if line.next else line.on_event,
         str(line.counts.get("success", 0)),
         str(failed),
         _reason(line),
@@ -243,8 +269,8 @@ def _cells(line: JobLine, now: datetime) -> list[str]:
 
 def _reason(line: JobLine) -> str:
     """Return what a run says of itself, else what holds its job back."""
-    if line.run is not None and reason_of(line.run):
-        return reason_of(line.run)
+    if line.run is not None and (reason_of(line.run) or line.blocked):
+        return "; ".join(filter(None, (reason_of(line.run), line.blocked)))
     if line.removed:
         return ""
     if not line.enabled:

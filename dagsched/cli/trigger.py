@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, did_you_mean
 from dagsched.cli.remote import act, job_meant, report
 from dagsched.errors import Refused, UsageError
-from dagsched.model import Config, Param
+from dagsched.handlers.params import typed
+from dagsched.model import Config
 
 
 def arguments(parser: Parser) -> None:
@@ -53,7 +53,7 @@ async def _trigger(args: argparse.Namespace) -> int:
 
 def _check(params: Mapping[str, Any], job: str, config: Config) -> None:
     """Raise UsageError for parameters that the job would refuse, whether a daemon runs now or later."""
-    from dagsched.control import checked_params
+    from dagsched.handlers.params import checked_params
 
     try:
         checked_params(config.jobs[job], params)
@@ -61,7 +61,7 @@ def _check(params: Mapping[str, Any], job: str, config: Config) -> None:
         raise UsageError(str(error)) from None
 
 
-def read_params(pairs: list[str], job: str, config: Config | None) -> dict[str, Any]:
+def read_params(words: list[str], job: str, config: Config | None) -> dict[str, Any]:
     """Return `K=V` arguments as values of the types that the job declares; raises UsageError.
 
     What is declared as anything but text is read as JSON; a value that is none stays text, to be refused in the
@@ -69,20 +69,19 @@ def read_params(pairs: list[str], job: str, config: Config | None) -> dict[str, 
     """
     declared = config.jobs[job].params if config else None
     values: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--param {pair!r}: write it as name=value")
+    for name, text in pairs(words).items():
         if declared is not None and name not in declared:
             raise UsageError(f"job {job!r} has no parameter {name!r}{did_you_mean(name, declared)}")
-        values[name] = text if declared is None else _typed(text, declared[name])
+        values[name] = text if declared is None else typed(text, declared[name])
     return values
 
 
-def _typed(text: str, param: Param) -> Any:
-    if param.schema.get("type", "string") == "string":
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def pairs(words: list[str]) -> dict[str, str]:
+    """Return `K=V` arguments as texts by name; raises UsageError for one of another form."""
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--param {word!r}: write it as name=value")
+        found[name] = text
+    return found

@@ -1,6 +1,6 @@
 """From checked data to frozen jobs, with every default filled in.
 
-A file's `defaults` stand below each of its jobs; `retry`, `env` and `dst` are merged key by key, every other
+A file's `defaults` stand below each of its jobs; `retry`, `env`, `secrets` and `dst` are merged key by key, every other
 key of a job replaces the default. Values that many jobs share (a retry policy, a schedule, a length) are made
 once: ten thousand jobs have few of them.
 
@@ -42,13 +42,13 @@ from dagsched.declaration import (
 )
 
 CATCHUP_ALL_WINDOW = timedelta(hours=24)
-_MERGED = ("retry", "env", "dst")
+_MERGED = ("retry", "env", "secrets", "dst")
 _POSITIVE = frozenset({"timeout", "deadline", "catchup_window"})
 _COMMAND_HANDLER = "shell"
 
 
 class Dropped(NamedTuple):
-    """What of a job the grammar refused: whole keys, or single parts of depends_on, env and params."""
+    """What of a job the grammar refused: whole keys, or single parts of depends_on, env, secrets and params."""
 
     keys: frozenset[str]
     parts: frozenset[tuple[str, str | int]]
@@ -227,6 +227,9 @@ class Builder:
 
         return windows_of(value, self._path(key), self.document, self.report)
 
+    def _calendar(self, key: str, value: Any) -> tuple[str, ...]:
+        return (value,) if isinstance(value, str) else tuple(value)
+
     def _parsed(self, path: Path, text: str) -> timedelta | None:
         try:
             return parse_length(text)
@@ -273,6 +276,12 @@ class Builder:
         made = rules_of(value)
         known: tuple[NotifyRule, ...] = self._made.setdefault((key, repr(made)), made)
         return known
+
+    def _secrets(self, key: str, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in value:
+            if name.startswith("DAGSCHED_"):
+                self._reserved(self._inner_path(key, name), name)
+        return MappingProxyType(dict(value))
 
     def _reserved(self, path: Path, name: str) -> None:
         self._say(
@@ -358,11 +367,13 @@ _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     "rate_limit": Builder._rate,
     "window": Builder._window,
     "tags": Builder._words,
+    "calendar": Builder._calendar,
     "depends_on": Builder._dependencies,
     "run": Builder._run,
     "with": Builder._with,
     "env": Builder._env,
     "params": Builder._params,
+    "secrets": Builder._secrets,
     "retry": Builder._retry,
     "notify": Builder._notify,
 }

@@ -11,21 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, time
-from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple
-
-from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
+from typing import NamedTuple
 
 from dagsched.config import telling
 from dagsched.config.build import Entry
-from dagsched.config.explain import Complaint, short, shown_value
-from dagsched.config.gates import check_when, check_window
+from dagsched.config.eventual import check_event_schedule
+from dagsched.config.explain import Complaint, short
+from dagsched.config.gates import check_calendar, check_when, check_window
 from dagsched.config.looks import Looks
 from dagsched.config.meeting import ever_meet
+from dagsched.config.params import check_params
 from dagsched.config.part import Part
 from dagsched.config.report import Report, where
-from dagsched.declaration import Catchup, Job, Match, OutputRef, Param
+from dagsched.config.secrets import check_secret_uses, check_secrets
+from dagsched.config.workflows import check_workflow
+from dagsched.declaration import Calendar, Catchup, Job, Match, OutputRef
 from dagsched.errors import CycleFound
 from dagsched.graph import Graph
 
@@ -37,13 +38,14 @@ class View(NamedTuple):
     """Everything that was understood. `is_whole`: no file was lost on the way.
 
     `broken`: ids of jobs that are no mappings; others may wait for them without being wrong.
-    `pools`: capacity by name, None when its declaration was refused. `handlers`: names that may be used.
-    `named`: notifiers and agents by section and name.
+    `pools`: capacity by name, None when its declaration was refused; `calendars`: the same. `handlers`: names that may
+    be used. `named`: notifiers and agents by section and name.
     """
 
     entries: Mapping[str, Entry]
     broken: frozenset[str]
     pools: Mapping[str, int | None]
+    calendars: Mapping[str, Calendar | None]
     handlers: frozenset[str]
     is_whole: bool
     now: datetime
@@ -53,6 +55,11 @@ class View(NamedTuple):
 def day_of(now: datetime) -> date:
     """Return the day on which checks look ahead; within it they find the same, but for ends that pass."""
     return now.astimezone(UTC).date()
+
+
+def midnight_of(now: datetime) -> datetime:
+    """Return the first instant of that day, from which checks look ahead for months."""
+    return datetime.combine(day_of(now), time(), UTC)
 
 
 def check_part(part: Part, view: View, report: Report) -> None:
@@ -75,7 +82,13 @@ def check_part(part: Part, view: View, report: Report) -> None:
         if job.notify:
             telling.check_job_rules(entry, view.named["notifiers"], view.is_whole, report)
         if job.params:
-            _check_params(entry, report)
+            check_params(entry, report)
+        if job.secrets:
+            check_secrets(entry, report)
+        if job.handler == "http":
+            check_secret_uses(entry, report)
+        elif job.handler == "workflow":
+            check_workflow(entry, view.entries, view.pools, report, is_whole=view.is_whole)
         if job.catchup is Catchup.NONE and job.catchup_window is not None:
             _say(
                 report,
@@ -88,10 +101,14 @@ def check_part(part: Part, view: View, report: Report) -> None:
             )
         if job.when:
             check_when(entry, report)
+        if job.calendar:
+            check_calendar(entry, view.calendars, midnight_of(view.now), report, is_whole=view.is_whole)
         if job.window:
-            check_window(entry, view.now, report)
+            check_window(entry, midnight_of(view.now), report)
         if job.schedule is not None:
             looks.tell(entry, report)
+            if job.schedule.event:
+                check_event_schedule(entry, report)
 
 
 def _say(
@@ -190,6 +207,26 @@ def _check_edge(
     entry: Entry, other: Entry, match: Match, path: tuple[str | int, ...], view: View, report: Report
 ) -> None:
     job, upstream = entry.job, other.job
+    if match is Match.ALL and job.schedule is not None and job.schedule.event:
+        _say(
+            report,
+            entry,
+            "E207",
+            path,
+            f"'{job.id}' runs on events, so match: all has no window",
+            "all means every tick of the upstream since this job's previous schedule tick, and events make none",
+            "use match: latest",
+        )
+    if match is Match.ALL and upstream.schedule is not None and upstream.schedule.event:
+        _say(
+            report,
+            entry,
+            "W231",
+            path,
+            f"match: all does not see the runs of '{upstream.id}', which runs on events",
+            "all counts ticks of schedules; ticks of events are no part of any window",
+            "use match: latest, or give the upstream a schedule by time",
+        )
     if match is Match.ALL and job.schedule is None and not _had_schedule(entry):
         _say(
             report,
@@ -224,8 +261,7 @@ def _check_edge(
 
 def _never_meet(entry: Entry, other: Entry, view: View) -> bool:
     first, second = entry.job.schedule, other.job.schedule
-    midnight = datetime.combine(day_of(view.now), time(), UTC)
-    return first is not None and second is not None and not ever_meet(first, second, midnight)
+    return first is not None and second is not None and not ever_meet(first, second, midnight_of(view.now))
 
 
 def _had_schedule(entry: Entry) -> bool:
@@ -315,7 +351,7 @@ def _edge_index(entry: Entry, upstream: str) -> int:
     return entry.document.index(entry.path(*_edge_path(entry, upstream)))
 
 
-# ---------------------------------------------------------------- pools, handlers, outputs, parameters
+# ---------------------------------------------------------------- pools, handlers, outputs
 
 
 def _check_pool(entry: Entry, view: View, report: Report) -> None:
@@ -387,64 +423,3 @@ def _check_outputs(entry: Entry, report: Report) -> None:
                 fix,
             )
             report.complain(entry.document, said)
-
-
-def _check_params(entry: Entry, report: Report) -> None:
-    job = entry.job
-    for name, param in job.params.items():
-        validator = _validator(entry, name, param, report)
-        if param.default is None:
-            if job.schedule is not None or job.depends_on:
-                _say(
-                    report,
-                    entry,
-                    "E210",
-                    ("params", name),
-                    f"the parameter '{name}' has no default",
-                    f"'{job.id}' is started by its schedule or its upstreams, and nobody is there to give it",
-                    "add a default",
-                    is_key=True,
-                )
-        elif validator is not None and not validator.is_valid(param.default):
-            _say(
-                report,
-                entry,
-                "E112",
-                ("params", name, "default"),
-                f"the default {shown_value(param.default)} does not fit the parameter '{name}'",
-                "a default must satisfy the parameter's own schema",
-                "change the default or the schema",
-            )
-
-
-def _validator(entry: Entry, name: str, param: Param, report: Report) -> Draft202012Validator | None:
-    try:
-        return _compiled(repr(param.schema), _Schema(param.schema))
-    except (ValidationError, ValueError) as error:
-        reason = short(str(getattr(error, "message", error)))
-        _say(
-            report,
-            entry,
-            "E113",
-            ("params", name),
-            f"the schema of the parameter '{name}' cannot be used: {reason}",
-            "it must be a JSON Schema (draft 2020-12); patterns are regular expressions without look-around",
-            "correct it",
-            is_key=True,
-        )
-        return None
-
-
-class _Schema(dict[str, Any]):
-    """A schema as an argument of a cached function; the text beside it is its identity."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Schema)
-
-
-@lru_cache(maxsize=1024)
-def _compiled(identity: str, schema: _Schema) -> Draft202012Validator:
-    return Draft202012Validator(dict(schema), offline=True, pattern_options=RegexOptions())

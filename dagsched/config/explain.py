@@ -107,7 +107,7 @@ def _said(error: Any, path: Path, *, is_key: bool = False) -> Complaint:
     schema = error.schema
     why = str(schema.get("description", "")) or _title_reason(schema)
     fix = _fix(error, code)
-    return Complaint(code, path, message, why, fix, is_key or code in ("E102", "E108", "E109"))
+    return Complaint(code, path, message, why, fix, is_key or code in ("E102", "E108", "E109", "E143"))
 
 
 def _title_reason(schema: Mapping[str, Any]) -> str:
@@ -124,6 +124,9 @@ def _sentence(error: Any, path: Path) -> tuple[str, str]:
         return "E303", f"{shown} is no length of time"
     if keyword in ("type", "pattern") and title == "instant":
         return "E305", f"{shown} is no date and time"
+    if title == "secret reference":
+        # Somebody may have written the secret itself.
+        return "E140", f"the value of {name} is no reference to a secret"
     if keyword == "type":
         return "E103", f"{name} must be {_type_words(value)}, not {kind_of(error.instance)}"
     if keyword == "enum":
@@ -149,7 +152,8 @@ def _sentence(error: Any, path: Path) -> tuple[str, str]:
     if keyword in ("maxLength", "maxItems"):
         return "E107", f"{name} is longer than {value}"
     if keyword == "dependentRequired":
-        return "E102", _needs(error)
+        needing, needed = next((key, names[0]) for key, names in value.items() if key in error.instance)
+        return "E102", f"'{needing}' needs a '{needed}'"
     if keyword == "oneOf" and _is_choice(error):
         return _choice(error)
     if keyword == "not" and "required" in value:
@@ -157,19 +161,11 @@ def _sentence(error: Any, path: Path) -> tuple[str, str]:
     return "E114", f"{name} is not allowed here ({keyword})"
 
 
-def _needs(error: Any) -> str:
-    for key, needed in error.validator_value.items():
-        missing = [each for each in needed if key in error.instance and each not in error.instance]
-        if missing:
-            return f"'{key}' needs a '{missing[0]}'"
-    return "a key needs another one"
-
-
 def _choice(error: Any) -> tuple[str, str]:
     keys = [branch["required"][0] for branch in error.validator_value]
     given = [key for key in keys if key in error.instance]
-    code = "E108" if "run" in keys else "E109"
-    where = "the job" if code == "E108" else "the schedule"
+    code = "E108" if "run" in keys else "E143" if "file" in keys else "E109"
+    where = {"E108": "the job", "E143": "the workflow", "E109": "the schedule"}[code]
     if not given:
         return code, f"{where} has none of {', '.join(keys)}"
     return code, f"{where} has {' and '.join(given)}"
@@ -185,14 +181,20 @@ def _fix(error: Any, code: str) -> str:
         return "write it like 2026-12-24T18:00, or 2026-12-24T18:00:00Z for an instant"
     if code == "E108":
         return "write run: for a command, or handler: with with: for anything else; exactly one of them"
+    if code == "E143":
+        return "name a job of these files, or a file whose jobs are to run"
     if code == "E109":
-        return "keep exactly one of cron, every, at; split the job if you need more"
+        return "keep exactly one of cron, every, at, event; split the job if you need more"
     if error.validator == "enum":
         meant = nearest(str(value), map(str, error.validator_value))
         return f"did you mean '{meant}'?" if meant else f"write one of {', '.join(map(str, error.validator_value))}"
     if error.validator == "type":
         return _type_fix(value, error.validator_value, schema)
-    if error.validator == "dependentRequired" and "with" in error.validator_value:
+    if error.validator == "dependentRequired":
+        if "wait" in error.validator_value:
+            return "remove it: a file is waited for"
+        if "with" not in error.validator_value:
+            return f"add '{next(iter(error.validator_value.values()))[0]}'"
         return "name the handler, or use env: for a command's settings"
     example = _example(schema)
     return f"write e.g. {example}" if example else ""

@@ -17,7 +17,7 @@ from dagsched.config.problem import Problem
 from dagsched.config.source import Source
 
 SUFFIXES = (".yaml", ".yml")
-BUILT_IN_HANDLERS = ("agent", "http", "python")
+BUILT_IN_HANDLERS = ("agent", "http", "python", "workflow")
 
 
 def job_files(paths: Sequence[Path]) -> tuple[list[Path], list[Problem]]:
@@ -56,6 +56,11 @@ def read_file(path: Path) -> bytes | Problem:
             return file.read(FILE_BYTES_MAX + 1)
     except (OSError, ValueError) as error:
         return unreadable(path, error)
+
+
+def is_there(path: str) -> bool:
+    """Whether there is a file or a folder at that path."""
+    return os.path.exists(path)
 
 
 def unreadable(path: Path, error: Exception) -> Problem:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dagsched.config.build import Entry
 from dagsched.config.explain import Complaint, short
 from dagsched.config.report import Report
+from dagsched.declaration import Calendar
 from dagsched.errors import ScheduleError
 from dagsched.triggers import trigger_of
 
@@ -43,6 +45,46 @@ def _say(
     report: Report, entry: Entry, code: str, steps: tuple[str | int, ...], message: str, why: str, fix: str
 ) -> None:
     report.complain(entry.document, Complaint(code, entry.path(*steps), message, why, fix))
+
+
+def check_calendar(
+    entry: Entry, calendars: Mapping[str, Calendar | None], now: datetime, report: Report, *, is_whole: bool
+) -> None:
+    """Report calendars that nobody declares, and those that leave no tick of the next 24 months."""
+    job, raw = entry.job, entry.document.value_at(entry.path("calendar"))
+    for number, name in enumerate(job.calendar):
+        if name not in calendars and is_whole:
+            meant = report.guess(name, calendars.keys())
+            declare = f"declare it: calendars: {{{name}: {{weekdays: [sat, sun]}}}}"
+            fix = f"did you mean '{meant}'?" if meant else declare
+            steps = ("calendar", number) if isinstance(raw, list) else ("calendar",)
+            _say(
+                report, entry, "E231", steps, f"unknown calendar '{name}'",
+                "a calendar's days off must be declared in one of the files", fix,
+            )  # fmt: skip
+    known = {name: calendar for name in job.calendar if (calendar := calendars.get(name)) is not None}
+    if job.schedule is not None and len(known) == len(job.calendar):
+        _check_days_left(entry, known, now, report)
+
+
+def _check_days_left(entry: Entry, calendars: Mapping[str, Calendar], now: datetime, report: Report) -> None:
+    from dagsched.triggers.calendars import DaysOff, Working
+
+    job, until = entry.job, now + LOOK_AHEAD
+    assert job.schedule is not None, "asked for jobs with a schedule"
+    try:
+        trigger = trigger_of(job.schedule)
+    except ScheduleError:
+        return  # reported where it stands
+    first = trigger.next(now)
+    working = Working(trigger, DaysOff(job.calendar, calendars, job.timezone))
+    if first is not None and first <= until and next(working.ticks(now, until), None) is None:
+        _say(
+            report, entry, "W322", ("calendar",),
+            "the calendar leaves no tick of the schedule",
+            "in the next 24 months every tick falls on a day off, and is skipped",
+            "take days out of the calendar, or change the schedule",
+        )  # fmt: skip
 
 
 def check_when(entry: Entry, report: Report) -> None:

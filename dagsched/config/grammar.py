@@ -18,7 +18,7 @@ from dagsched.config.files import schema
 
 # What each mapping of name → part is checked with, part by part, so that one bad job does not make
 # `jsonschema` walk all the good ones.
-_PARTS = {"jobs": "job", "pools": "capacity"}
+_PARTS = {"jobs": "job", "pools": "capacity", "calendars": "calendar"}
 # So many wrong parts of one file are explained; a file of nothing else would take minutes and fill the memory.
 EXPLAINED_MAX = 1_000
 
@@ -63,9 +63,9 @@ def _more(key: str, wrong: list[str]) -> Complaint:
 
 
 def _outline(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data with every job and pool replaced by one that is surely right; names stay."""
+    """Return the data with every job, pool and calendar replaced by one that is surely right; names stay."""
     outline = dict(data)
-    for key, stand_in in (("jobs", {"run": "x"}), ("pools", 1)):
+    for key, stand_in in (("jobs", {"run": "x"}), ("pools", 1), ("calendars", {"weekdays": ["sun"]})):
         if isinstance(data.get(key), dict):
             outline[key] = dict.fromkeys(data[key], stand_in)
     return outline

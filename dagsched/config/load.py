@@ -27,7 +27,7 @@ from dagsched.config.part import Part
 from dagsched.config.problem import Problem
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import EMPTY, Config, RateLimit
+from dagsched.declaration import EMPTY, Calendar, Config, RateLimit
 
 
 class Loaded(NamedTuple):
@@ -110,12 +110,13 @@ class _Good(NamedTuple):
     parts: Mapping[str, Part]
     entries: Mapping[str, Entry]
     pools: Mapping[str, int | None]
+    calendars: Mapping[str, Calendar | None]
     named: Mapping[str, telling.Declared]
     remarks: Mapping[str, tuple[Problem, ...]]
     day: date
 
 
-_NOTHING = _Good(EMPTY, EMPTY, EMPTY, dict.fromkeys(telling.SECTIONS, EMPTY), EMPTY, date.min)
+_NOTHING = _Good(EMPTY, EMPTY, EMPTY, EMPTY, dict.fromkeys(telling.SECTIONS, EMPTY), EMPTY, date.min)
 
 
 class _Loading:
@@ -129,6 +130,7 @@ class _Loading:
         self._entries: dict[str, Entry] = {}
         self._pools: dict[str, int | None] = {}
         self._pool_rates: dict[str, RateLimit] = {}
+        self._calendars: dict[str, Calendar | None] = {}
         self._named: dict[str, dict[str, Mapping[str, Any] | None]] = {section: {} for section in telling.SECTIONS}
         self._remarks: dict[str, tuple[Problem, ...]] = {}
         self._is_whole = True
@@ -154,7 +156,9 @@ class _Loading:
 
     def kept(self) -> _Good:
         """Return what the next load can use; only after a load without errors."""
-        return _Good(self._parts, self._entries, self._pools, self._named, self._remarks, day_of(self._now))
+        return _Good(
+            self._parts, self._entries, self._pools, self._calendars, self._named, self._remarks, day_of(self._now)
+        )
 
     # ------------------------------------------------------------ all files are one namespace
 
@@ -164,6 +168,8 @@ class _Loading:
         self._is_whole = self._is_whole and part.is_whole
         for name, slots in part.pools.items():
             self._join_pool(part, name, slots)
+        for name, calendar in part.calendars.items():
+            self._join_calendar(part, name, calendar)
         for section, entries in part.named.items():
             self._join_named(part, section, entries)
         if self._entries.keys().isdisjoint(part.entries):
@@ -192,6 +198,23 @@ class _Loading:
             f"and with {_pool_words(slots, rate)}",
             f"the other declaration is {where(first.document, ('pools', name))}",
             "declare it once, or with the same capacity",
+            True,
+        )
+        self._report.complain(part.document, said)
+
+    def _join_calendar(self, part: Part, name: str, calendar: Calendar | None) -> None:
+        before = self._calendars.setdefault(name, calendar)
+        if before == calendar or before is None or calendar is None:
+            return
+        first = next(each for each in self._parts.values() if name in each.calendars)
+        assert part.document is not None, "what declares a calendar was understood"
+        assert first.document is not None, "what declares a calendar was understood"
+        said = Complaint(
+            "E234",
+            ("calendars", name),
+            f"the calendar '{short(name)}' is declared twice, with other days",
+            f"the other declaration is {where(first.document, ('calendars', name))}",
+            "declare it once, or give one of them another name: a job may use both",
             True,
         )
         self._report.complain(part.document, said)
@@ -226,7 +249,8 @@ class _Loading:
         # Looking for plug-ins takes longer than all the rest for a small file, so only if one may be meant.
         handlers = frozenset(BUILT_IN_HANDLERS if used <= {"shell", *BUILT_IN_HANDLERS} else installed_handlers())
         broken = frozenset().union(*(part.broken for part in parts))
-        view = View(self._entries, broken, self._pools, handlers, self._is_whole, self._now, self._named)
+        known = (self._entries, broken, self._pools, self._calendars, handlers)
+        view = View(*known, self._is_whole, self._now, self._named)
         changed = self._changed_ids()
         for path, part in self._parts.items():
             if not self._is_settled(path, part, changed, handlers):
@@ -256,10 +280,12 @@ class _Loading:
         return (
             good.parts.get(path) is part
             and not part.is_timed
+            and not part.calls
             and good.day == day_of(self._now)
             and changed.isdisjoint(part.entries)
             and not any(self._matters(id) for id in part.upstreams & changed)
             and all(good.pools.get(name) == self._pools.get(name) for name in part.used_pools)
+            and all(good.calendars.get(name) == self._calendars.get(name) for name in part.used_calendars)
             and all((name in good.named[at]) == (name in self._named[at]) for at, name in part.used_names)
             and part.handlers - {"shell"} <= handlers
         )
@@ -279,6 +305,7 @@ class _Loading:
         pools = {name: slots for name, slots in self._pools.items() if slots is not None}
         texts = {path: part.text for path, part in self._parts.items()}
         rates = MappingProxyType(self._pool_rates) if self._pool_rates else EMPTY
+        calendars = {name: calendar for name, calendar in self._calendars.items() if calendar is not None}
         notifiers = {name: said for name, said in self._named["notifiers"].items() if said is not None}
         rules = (rule for part in self._parts.values() for rule in telling.about_no_job(part.rules))
         return Config(
@@ -287,6 +314,7 @@ class _Loading:
             MappingProxyType(texts),
             _digest(self._parts),
             rates,
+            MappingProxyType(calendars) if calendars else EMPTY,
             notifiers=MappingProxyType(notifiers) if notifiers else EMPTY,
             notify=tuple(dict.fromkeys(rules)),
         )

@@ -47,7 +47,8 @@ class Looks:
             raw = document.data["jobs"][entry.job.id]["schedule"]
             path, text = expressions(raw, entry.schedule_path)[number]
         else:
-            path, text = (*entry.schedule_path, "every" if schedule.every is not None else "at"), ""
+            kind = "event" if schedule.event else "every" if schedule.every is not None else "at"
+            path, text = (*entry.schedule_path, kind), ""
         said = Complaint(remark.code, path, remark.message, remark.why, remark.fix)
         report.complain_inside(document, said, remark.offset, _word(text, remark.offset))
 

@@ -24,6 +24,8 @@ def ever_meet(first: Schedule, second: Schedule, now: datetime) -> bool:
     The two take turns leaping to the other's next tick, for HORIZON, or LEAPS_MAX leaps that took
     LONG_ENOUGH. For denser schedules only fixed minutes that differ are an answer; else they may meet.
     """
+    if first.event or second.event:
+        return not set(first.event).isdisjoint(second.event)
     try:
         one, other = trigger_of(first), trigger_of(second)
     except ScheduleError:

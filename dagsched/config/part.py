@@ -17,7 +17,7 @@ from dagsched.config.explain import Complaint
 from dagsched.config.reader import Document, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import NotifyRule, RateLimit
+from dagsched.declaration import Calendar, NotifyRule, RateLimit
 
 SLOTS_MAX = 1_000_000  # what a pool has that limits the rate alone
 
@@ -26,15 +26,17 @@ class Part:
     """One file's share of a configuration.
 
     `entries`: its jobs as built. `broken`: ids of those that could not be. `pools`: capacity by name, None where it
-    was refused. `pool_rates`: rate limits of those pools that have one. `named`: notifiers and agents by section and
-    name. `rules`: the file's default rules of notification. `is_whole`: nothing of the file was lost. `is_timed`: an
-    instant is named after which a schedule has no tick. `document`: None when the file cannot be understood. `name` is
+    was refused. `calendars`: the same of its days off. `pool_rates`: rate limits of those pools that have one.
+    `named`: notifiers and agents by section and name. `rules`: the file's default rules of notification.
+    `is_whole`: nothing of the file was lost. `is_timed`: an instant is named after which a schedule has no tick.
+    `calls`: it has workflows, which look at all jobs. `document`: None when the file cannot be understood. `name` is
     what problems call the file.
     """
 
     __slots__ = (
-        "_digest", "broken", "document", "entries", "handlers", "is_timed", "is_whole", "name", "named", "pool_rates",
-        "pools", "problems", "rules", "text", "upstreams", "used_names", "used_pools",
+        "_digest", "broken", "calendars", "calls", "document", "entries", "handlers", "is_timed", "is_whole", "name",
+        "named", "pool_rates", "pools", "problems", "rules", "text", "upstreams", "used_calendars", "used_names",
+        "used_pools",
     )  # fmt: skip
 
     def __init__(self, path: str, name: str, content: bytes | str, schedules: Schedules) -> None:
@@ -45,6 +47,7 @@ class Part:
         self.broken: set[str] = set()
         self.pools: dict[str, int | None] = {}
         self.pool_rates: dict[str, RateLimit] = {}
+        self.calendars: dict[str, Calendar | None] = {}
         self.named: dict[str, telling.Declared] = {}
         self.rules: tuple[NotifyRule, ...] = ()
         self.is_whole = document is not None
@@ -95,10 +98,23 @@ class Part:
             timezone,
         )
         self._declare_pools(document, _refused_names(refused, "pools"), report)
+        if "calendars" in document.data:
+            self._declare_calendars(document, _refused_names(refused, "calendars"), report)
         for section in telling.SECTIONS:
             self._declare_named(document, section, folder, _refused_names(refused, section), report)
         self.rules = rules_of(telling.rules_of_file(document, _refused_names(refused, "defaults")))
         self._declare_jobs(document.data, builder, unexplained)
+
+    def _declare_calendars(self, document: Document, refused: set[str], report: Report) -> None:
+        from dagsched.config.calendars import calendar_of  # only who has calendars waits for it
+
+        calendars = document.data["calendars"]
+        if not isinstance(calendars, dict):
+            self.is_whole = False
+            return
+        for name, said in calendars.items():
+            path = ("calendars", name)
+            self.calendars[name] = None if name in refused else calendar_of(said, path, document, report)
 
     def _declare_pools(self, document: Document, refused: set[str], report: Report) -> None:
         pools = document.data.get("pools")
@@ -133,8 +149,10 @@ class Part:
         """Note what the checks between jobs look at, so that a change elsewhere is known not to matter."""
         jobs = [entry.job for entry in self.entries.values()]
         self.upstreams = {edge.job for job in jobs for edge in job.depends_on}
+        self.used_calendars = {name for job in jobs for name in job.calendar}
         self.used_pools = {job.pool for job in jobs if job.pool is not None}
         self.handlers = {job.handler for job in jobs}
+        self.calls = any(job.handler == "workflow" for job in jobs)
         rules = {rule for told in (self.rules, *{job.notify for job in jobs}) for rule in told}
         self.used_names = {("notifiers", name) for rule in rules for name in rule.to}
         self.used_names |= {("agents", str(job.with_.get("agent"))) for job in jobs if job.handler == "agent"}
@@ -150,7 +168,7 @@ def _dropped(refused: Iterable[Complaint]) -> dict[str, Dropped]:
         if len(path) > 2 and path[0] == "jobs":
             id, key = str(path[1]), str(path[2])
             keys.setdefault(id, set())
-            if key in ("depends_on", "env", "params") and len(path) > 3:
+            if key in ("depends_on", "env", "secrets", "params") and len(path) > 3:
                 parts.setdefault(id, set()).add((key, path[3]))
             else:
                 keys[id].add(key)

@@ -83,6 +83,7 @@ def _checked(raw: Any, timezone: str, dst: Mapping[str, str], place: Place, repo
         cron=tuple(each.text for each in expressions(raw, ())),
         every=_every(said["every"], place, report) if "every" in said else None,
         at=_at(said["at"], place, report) if "at" in said else None,
+        event=_events(said.get("event", ())),
         timezone=timezone,
         max_runs=said.get("max_runs"),
         gap=dst.get("gap"),  # type: ignore[arg-type]
@@ -93,6 +94,10 @@ def _checked(raw: Any, timezone: str, dst: Mapping[str, str], place: Place, repo
     _in_order(schedule, place, report)
     _usable(raw, schedule, place, report)
     return schedule
+
+
+def _events(said: str | list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([said] if isinstance(said, str) else said))
 
 
 def expressions(raw: Any, path: Path) -> list[_Expression]:

@@ -25,7 +25,8 @@ from dagsched.engine.commands import Command, StartAttempt, StopAttempt
 from dagsched.errors import DagschedError, HandlerError, Refused, StoreError, StoreUnavailable
 from dagsched.executor import Exited, Inventory, Remark, Report, SpawnerGone, Started
 from dagsched.handlers import Launch, launch
-from dagsched.model import Config, EventRow, Exit, Job, Outcome, OutputRef, Run, format_step
+from dagsched.handlers.secrets import resolved
+from dagsched.model import EMPTY, Config, EventRow, Exit, Job, Outcome, OutputRef, Run, format_step
 from dagsched.stores.contract import Batch, Store
 
 log = logging.getLogger("dagsched.daemon")
@@ -127,6 +128,7 @@ class Loop:
         self._grace_s = grace.total_seconds()
         self._inbox: deque[events.Event | Ask] = deque()
         self._begun: dict[tuple[str, int], events.AttemptBegan] = {}
+        self._watched: dict[tuple[str, datetime], list[asyncio.Future[None]]] = {}
         self._waker: asyncio.Future[None] | None = None
         self._is_unheard = False
         self._gave_up = asyncio.Event()
@@ -144,6 +146,7 @@ class Loop:
         self.commits = other.commits
         self._inbox.extend(other._inbox)
         self._begun |= other._begun
+        self._watched.update(other._watched)
         other._inbox.clear()
         other._begun.clear()
 
@@ -166,6 +169,20 @@ class Loop:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.tell(Ask(make, answer, future, request))
         return await future
+
+    def watch(self, key: tuple[str, datetime]) -> asyncio.Future[None]:
+        """Return a future that is done once the run of this (job, tick) is durably over, if it is not over now."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watched.setdefault(key, []).append(future)
+        return future
+
+    def unwatch(self, key: tuple[str, datetime], future: asyncio.Future[None]) -> None:
+        """Forget a watcher."""
+        watchers = self._watched.get(key, [])
+        if future in watchers:
+            watchers.remove(future)
+        if not watchers:
+            self._watched.pop(key, None)
 
     def report(self, report: Report) -> None:
         """Take what the executor says."""
@@ -347,7 +364,15 @@ class Loop:
         for future, answer in turn.answers:
             if not future.done():
                 future.set_result(answer)
+        if self._watched:
+            self._tell_watchers(turn.outbox.batch.runs)
         await self._show(turn)
+
+    def _tell_watchers(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            for future in self._watched.get(run.key, ()) if run.state.is_terminal else ():
+                if not future.done():
+                    future.set_result(None)
 
     async def _show(self, turn: _Turn) -> None:
         """Let the observer look; one that has nowhere left to write to keeps no job from running."""
@@ -394,7 +419,9 @@ def recovered(now: datetime, inventory: Inventory) -> events.Recovered:
 
 
 def _launch(act: StartAttempt, grace_s: float) -> Launch:
-    return launch(act.job, act.run, act.run.attempts, env=_env(act.job, act.outputs), grace_s=grace_s)
+    secrets = resolved(act.job.secrets) if act.job.secrets else EMPTY
+    env = _env(act.job, act.outputs)
+    return launch(act.job, act.run, act.run.attempts, env=env, secrets=secrets, grace_s=grace_s)
 
 
 def _env(job: Job, outputs: Any) -> dict[str, str]:

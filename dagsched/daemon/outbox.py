@@ -12,6 +12,7 @@ from dagsched.engine.commands import (
     SaveAttempt,
     SaveConfig,
     SaveDefinition,
+    SaveEmission,
     SaveMark,
     SaveRun,
     SplitRow,
@@ -64,6 +65,8 @@ class Outbox:
             self.batch.split.append(key)
         elif isinstance(command, SaveDefinition):
             self.batch.definitions[command.digest] = command.definition
+        elif isinstance(command, SaveEmission):
+            self.batch.emissions.append(command.emission)
         elif isinstance(command, SaveConfig):
             self.batch.config = command.version
 

@@ -44,6 +44,7 @@ async def restored(
         config_number=last.number if last is not None else 0,
         definitions=await _definitions(store, snapshot.attempts),
         starts=await _starts(store, now, config, new),
+        emissions=snapshot.emissions,
     )
     return plan, snapshot
 

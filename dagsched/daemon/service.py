@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
@@ -28,13 +28,25 @@ from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import rest, settle
 from dagsched.daemon.messenger import Messenger
+from dagsched.daemon.observers import Observers
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
+from dagsched.daemon.secrets import Guard
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
-from dagsched.errors import ConfigInvalid, IntegrityBroken, Refused, StoreError, StoreHeld, StoreUnavailable, Unknown
+from dagsched.errors import (
+    ConfigInvalid,
+    IntegrityBroken,
+    Refused,
+    StoreError,
+    StoreHeld,
+    StoreUnavailable,
+    Unknown,
+    UsageError,
+)
 from dagsched.executor import Executor
 from dagsched.graph import Graph
-from dagsched.model import Config, EventRow, Origin, RunState, format_instant
+from dagsched.handlers.params import shared_params
+from dagsched.model import EMPTY, Config, Origin, RunState, format_instant
 from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import open_store
 from dagsched.stores.contract import Store
@@ -53,20 +65,6 @@ class Door(Protocol):
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
-
-
-class Observers(list[Observer]):
-    """Several observers as one, each told in turn."""
-
-    def on_config(self, config: Config) -> None:
-        """Tell each."""
-        for each in self:
-            each.on_config(config)
-
-    def on_events(self, events: Sequence[EventRow]) -> None:
-        """Tell each."""
-        for each in self:
-            each.on_events(events)
 
 
 class Daemon:
@@ -105,6 +103,7 @@ class Daemon:
         self._systemd = Notifier()
         self._heart = Heartbeat(self.state_dir)
         self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
+        self._guard = Guard()
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
@@ -155,12 +154,14 @@ class Daemon:
             raise
         return True
 
-    async def run_once(self, jobs: Sequence[str] = ()) -> int:
+    async def run_once(self, jobs: Sequence[str] = (), params: Mapping[str, str] = EMPTY) -> int:
         """Make one tick now for `jobs` and what they need (none: for all), see it through; return the exit code.
+
+        Each job takes of `params` (text by name) what it declares.
 
         Schedules make no ticks meanwhile, and nothing of the configuration is kept. 0 unless interrupted (130):
         what became of the runs is for the observer to judge. Raises as `run` does, Unknown for a job that is
-        not declared, and StoreHeld when a daemon holds the state.
+        not declared, UsageError for parameters that do not fit, and StoreHeld when a daemon holds the state.
         """
         self._hear_signals()
         try:
@@ -168,7 +169,7 @@ class Daemon:
         except StoreHeld as error:
             raise StoreHeld(f"{error}; `dagsched trigger JOB` has it run something now", error.holder) from None
         try:
-            await self._see_through(jobs)
+            await self._see_through(jobs, params)
         except StoreUnavailable:
             self._stop_unrecorded()
             raise
@@ -177,7 +178,7 @@ class Daemon:
             await self.store.close()
         return 130 if self._interrupts else 0
 
-    async def _see_through(self, jobs: Sequence[str]) -> None:
+    async def _see_through(self, jobs: Sequence[str], given: Mapping[str, str]) -> None:
         loaded = await asyncio.to_thread(load, self._files, self.clock.now())
         if loaded.config is None:
             raise ConfigInvalid(loaded.problems)
@@ -186,6 +187,10 @@ class Daemon:
             if name not in loaded.config.jobs:
                 raise Unknown("job", name, get_close_matches(name, list(loaded.config.jobs), 3))
         wanted = graph.with_ancestors(jobs) if jobs else graph.order
+        try:
+            params = shared_params([loaded.config.jobs[id] for id in wanted if loaded.config.jobs[id].enabled], given)
+        except Refused as error:
+            raise UsageError(str(error)) from None
         last = next(iter(await self.store.configs(limit=1)), None)
         if not await self._has_started(self._begin(loaded.config, last.number if last else 0, once=True)):
             self._interrupts = len(self._early_signals)
@@ -193,9 +198,15 @@ class Daemon:
         rest()
         self._is_up = True
         self._heed_early_signals()
-        await self._turning(self.loop.ask(lambda now: events.OnceRequested(now, tuple(wanted))))
-        while not self._is_over(until_idle=True):
-            await self._turn()
+        # Only workflows have something to ask of a daemon that takes no commands.
+        has_calls = any(loaded.config.jobs[id].handler == "workflow" for id in wanted)
+        doors = await self._open_doors() if has_calls else []
+        try:
+            await self._turning(self.loop.ask(lambda now: events.OnceRequested(now, tuple(wanted), params)))
+            while not self._is_over(until_idle=True):
+                await self._turn()
+        finally:
+            await self._close_doors(doors)
         await self._drop_unstarted()
         # Attempts of a dead daemon that still run are the next daemon's, not ours to wait for.
         self._handover = bool(self.loop.plan.running())
@@ -204,7 +215,8 @@ class Daemon:
     async def _drop_unstarted(self) -> None:
         """Cancel what an interrupt kept from starting: no later daemon is to find it."""
         for run in list(self.loop.plan.book.ledger.all_live()):
-            if run.origin is Origin.ONCE and run.state is not RunState.RUNNING:
+            is_ours = run.origin is Origin.ONCE or (run.created is not None and run.created >= self.started)
+            if is_ours and run.state is not RunState.RUNNING:
                 # The end of one before it may have ended this one as well.
                 with suppress(Refused):
                     await self._turning(self.loop.ask(partial(events.CancelRequested, run=run.name)))
@@ -247,6 +259,7 @@ class Daemon:
 
     async def _take_up(self) -> None:
         """Learn what became of the attempts, and put the configuration in force."""
+        self._guard.use(self.executor, self.config)
         inventory = await self.executor.connect()
         self.loop.tell(recovered(self.clock.now(), inventory))
         await self._turning(self._apply_config(self.config, self.number))
@@ -393,6 +406,7 @@ class Daemon:
                 await self._note_rejected(errors)
             changed = reading.config is not None and reading.config.digest != self.config.digest
             if changed and reading.config is not None:
+                self._guard.use(self.executor, reading.config)
                 await self._apply_config(reading.config, self.number + 1)
                 self.config, self.number = reading.config, self.number + 1
             self._systemd.ready(self._status_line())

@@ -27,9 +27,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from dagsched.clock import Clock
-from dagsched.executor import Executor, Exited, Inventory, Remark, Report, Started
+from dagsched.executor import Executor, Exited, Inventory, Mask, Remark, Report, Started
 from dagsched.handlers import GRACE_S, Launch
-from dagsched.handlers.launch import as_text
 from dagsched.handlers.outputs import UnreadableOutputs, render
 from dagsched.model import EMPTY, Exit, Outcome
 
@@ -38,6 +37,7 @@ Function = Callable[["Context"], Any]
 Cause = Literal["", "timeout", "cancel", "stop", "lease"]
 
 LOG_BYTES_MAX = 10 * 1024 * 1024
+_NO_USER = "a function of this program runs as this program's user; leave `user` out"
 _CHILD = ("-m", "dagsched.handlers.child")
 _STOPPED: Mapping[str, tuple[Outcome, str]] = {
     "timeout": (Outcome.TIMED_OUT, "ran longer than its timeout"),
@@ -49,7 +49,8 @@ _STOPPED: Mapping[str, tuple[Outcome, str]] = {
 class Context(dict[str, Any]):
     """What a function is given: the mapping that a plug-in gets, with a log and a look at whether it is to end.
 
-    Keys: `job`, `run`, `tick`, `attempt`, `with`, `params`, `env`. All methods may be called from any thread.
+    Keys: `job`, `run`, `tick`, `attempt`, `with`, `params`, `env`, `secrets`, and perhaps `event`. All methods may be
+    called from any thread.
     """
 
     def __init__(self, said: Mapping[str, Any], log: Log) -> None:
@@ -72,10 +73,10 @@ class Context(dict[str, Any]):
 
 
 class Log:
-    """An attempt's log; no file is there while nothing was written."""
+    """An attempt's log; no file is there while nothing was written. `mask`: its secrets, which never get there."""
 
-    def __init__(self, state_dir: Path, path: str) -> None:
-        self._file = state_dir / path
+    def __init__(self, state_dir: Path, path: str, mask: Mask | None = None) -> None:
+        self._file, self._mask = state_dir / path, mask
         self._lock = threading.Lock()
         self.path, self.size = "", 0
         self._name = path
@@ -83,6 +84,8 @@ class Log:
     def write(self, text: str) -> None:
         """Add text; what goes beyond 10 MB is dropped, and on a full disk all of it: a log stops no work."""
         data = text.encode(errors="backslashreplace")
+        if self._mask is not None:
+            data = self._mask.data(data)
         with self._lock, suppress(OSError):
             if self.size >= LOG_BYTES_MAX:
                 return
@@ -100,6 +103,7 @@ class Work:
     launch: Launch
     context: Context
     log: Log
+    mask: Mask | None = None
     cause: Cause = ""
     inner: asyncio.Future[Any] | None = None
     timer: asyncio.TimerHandle | None = None
@@ -168,9 +172,11 @@ class InProcess(Executor):
         return self._functions.get(launch.argv[3])
 
     def _begin(self, launch: Launch, function: Function) -> None:
-        log = Log(self._state_dir, launch.log)
+        secrets = {name: launch.env[name] for name in launch.secrets}
+        mask = Mask(secrets.values()) if secrets else None
+        log = Log(self._state_dir, launch.log, mask)
         assert launch.stdin is not None, "handlers have a context"
-        work = Work(launch, Context(json.loads(launch.stdin), log), log)
+        work = Work(launch, Context({**json.loads(launch.stdin), "secrets": secrets}, log), log, mask)
         key = (launch.run, launch.attempt)
         self._working[key] = work
         work.task = asyncio.get_running_loop().create_task(self._see_through(key, work, function))
@@ -218,7 +224,12 @@ class InProcess(Executor):
         if work.launch.timeout_s is not None:
             loop = asyncio.get_running_loop()
             timer = loop.call_later(work.launch.timeout_s, self._end, work, "timeout")
-        outcome, reason, outputs = await self._outcome(work, function)
+        if work.launch.user is not None:
+            outcome, reason, outputs = Outcome.SPAWN_ERROR, _NO_USER, EMPTY
+        else:
+            outcome, reason, outputs = await self._outcome(work, function)
+        if work.mask is not None:
+            reason, outputs = work.mask.text(reason), {name: work.mask.text(text) for name, text in outputs.items()}
         for each in (timer, work.timer):
             if each is not None:
                 each.cancel()
@@ -312,7 +323,10 @@ def _outputs(found: Any) -> Mapping[str, str]:
     if found is None:
         return EMPTY
     items = found if isinstance(found, Mapping) else {"result": found}
-    outputs = {str(name): as_text(value) for name, value in items.items()}
+    outputs = {
+        str(name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in items.items()
+    }
     render(outputs)  # raises UnreadableOutputs for what cannot be a name
     return outputs
 

@@ -19,6 +19,7 @@ from dagsched.engine.commands import (
     SaveAttempt,
     SaveConfig,
     SaveDefinition,
+    SaveEmission,
     SaveMark,
     SaveRun,
     SplitRow,
@@ -30,10 +31,13 @@ from dagsched.engine.ledger import Key, Ledger
 from dagsched.engine.lifecycle import Change, LeftOut, Started, step
 from dagsched.graph import Graph
 from dagsched.model import (
+    EMISSIONS_MAX,
     EMPTY,
     Attempt,
+    Calendar,
     Config,
     ConfigVersion,
+    Emission,
     EventRow,
     Job,
     JobMark,
@@ -83,10 +87,12 @@ class Book:
         self.graph = Graph({})
         self.pools: Mapping[str, int] = {}
         self.pool_rates: Mapping[str, RateLimit] = {}
+        self.calendars: Mapping[str, Calendar] = {}
         self.config_number = 0
         self.ledger = Ledger()
         self.marks: dict[str, JobMark] = {}
         self.open_attempts: dict[Key, Attempt] = {}
+        self.emissions: dict[tuple[str, str], datetime] = {}
         self.last_event = 0
         self.last_seen: datetime | None = None
         self.now = datetime.min
@@ -111,6 +117,7 @@ class Book:
         kept += [SaveAttempt(attempt, key in self._new_attempts) for key, attempt in self._attempts.items()]
         kept += [SaveMark(mark) for mark in self._marks.values()]
         kept += [SaveConfig(version) for version in self._configs]
+        kept += [SaveEmission(emission) for emission in self._emissions]
         kept += [RecordEvent(self._numbered(draft)) for draft in self._drafts]
         return kept + self._acts
 
@@ -122,6 +129,7 @@ class Book:
         self._new_attempts: set[tuple[str, datetime, int]] = set()
         self._marks: dict[str, JobMark] = {}
         self._configs: list[ConfigVersion] = []
+        self._emissions: list[Emission] = []
         self._definitions: list[tuple[str, Mapping[str, Any]]] = []
         self._acts: list[Command] = []
         self._fresh: set[Key] = set()
@@ -182,6 +190,7 @@ class Book:
         origin: Origin = Origin.SCHEDULE,
         stand_in: datetime | None = None,
         until: datetime | None = None,
+        params: Mapping[str, Any] = EMPTY,
     ) -> Run:
         """Account for a tick that does not run: a new row, or more of the row before it.
 
@@ -194,7 +203,8 @@ class Book:
             return row
         row = Run(
             job, tick, state, until, reason, origin, stand_in=stand_in,
-            created=self.now, ended=self.now, attempt_limit=0, config=self.config_number,
+            created=self.now, ended=self.now, attempt_limit=0, params=params,
+            config=self.config_number,
         )  # fmt: skip
         self._keep(row)
         self._unsaved.add(row.key)
@@ -221,8 +231,9 @@ class Book:
         self._dirty.pop(run.key, None)
         self._drafts = [draft for draft in self._drafts if draft.run is None or draft.run.key != run.key]
         row = self.leave_out(
-            run.job, run.tick, RunState.SKIPPED, change.reason, origin=run.origin, stand_in=change.stand_in
-        )
+            run.job, run.tick, RunState.SKIPPED, change.reason, origin=run.origin, stand_in=change.stand_in,
+            params=run.params,
+        )  # fmt: skip
         if row.tick != run.tick:
             # Those who watch the tick itself must hear of it under its own key.
             self.on_change(row._replace(tick=run.tick, until=None))
@@ -243,7 +254,7 @@ class Book:
         self.open_attempts[run.key] = attempt
         self.save_attempt(attempt, new=True)
         self._acts.append(StartAttempt(job, run, self.outputs_for(run)))
-        if run.attempts == 1 and run.origin in (Origin.SCHEDULE, Origin.CATCHUP):
+        if run.attempts == 1 and run.origin in (Origin.SCHEDULE, Origin.CATCHUP, Origin.EVENT):
             mark = self.marks[run.job]
             self.save_mark(mark._replace(started_runs=mark.started_runs + 1))
         return run
@@ -279,6 +290,13 @@ class Book:
         self.marks[mark.job] = mark
         self._marks[mark.job] = mark
 
+    def save_emission(self, emission: Emission) -> None:
+        """Remember the id of an emitted event, and forget the oldest beyond EMISSIONS_MAX."""
+        self.emissions[emission.event, emission.id] = emission.tick
+        self._emissions.append(emission)
+        while len(self.emissions) > EMISSIONS_MAX:
+            del self.emissions[next(iter(self.emissions))]
+
     def note(self, type: str, *, job: str = "", reason: str = "", detail: Mapping[str, Any] = EMPTY) -> None:
         """Add a line to the event log that belongs to no run."""
         self._drafts.append(_Draft(type, None, job, reason=reason, detail=detail))
@@ -287,6 +305,7 @@ class Book:
         """Make `config` the one in force, without judging anything by it; `edit`: what leads to it, if known."""
         before, self.jobs = self.jobs, config.jobs
         self.pools, self.pool_rates, self.config_number = config.pools, config.pool_rates, number
+        self.calendars = config.calendars
         fresh, removed = edit or edit_of(before, config.jobs)
         for id in fresh:
             self._digests.pop(id, None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from dagsched.model import Attempt, ConfigVersion, EventRow, Job, JobMark, Run
+from dagsched.model import Attempt, ConfigVersion, Emission, EventRow, Job, JobMark, Run
 
 
 class SaveRun(NamedTuple):
@@ -48,6 +48,12 @@ class SaveConfig(NamedTuple):
     version: ConfigVersion
 
 
+class SaveEmission(NamedTuple):
+    """Keep the id of an emitted event."""
+
+    emission: Emission
+
+
 class RecordEvent(NamedTuple):
     """Keep one line of the event log."""
 
@@ -71,5 +77,14 @@ class StopAttempt(NamedTuple):
 
 
 Command = (
-    SaveRun | SplitRow | SaveAttempt | SaveMark | SaveDefinition | SaveConfig | RecordEvent | StartAttempt | StopAttempt
+    SaveRun
+    | SplitRow
+    | SaveAttempt
+    | SaveMark
+    | SaveDefinition
+    | SaveConfig
+    | SaveEmission
+    | RecordEvent
+    | StartAttempt
+    | StopAttempt
 )

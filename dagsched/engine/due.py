@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from heapq import merge
 
 from dagsched.model import Catchup, Job, JobMark, Origin, RunState, format_instant
 from dagsched.triggers import Trigger, trigger_of
+from dagsched.triggers.calendars import DaysOff, Working
 
 ON_TIME = timedelta(seconds=60)
 MILLISECOND = timedelta(milliseconds=1)
@@ -45,15 +47,22 @@ class Due:
 
 
 def dues(
-    job: Job, heir: Job | None, mark: JobMark, runs_left: int | None, now: datetime, downtime: str
+    job: Job,
+    heir: Job | None,
+    mark: JobMark,
+    runs_left: int | None,
+    now: datetime,
+    downtime: str,
+    off: DaysOff | None = None,
 ) -> Iterator[Due]:
     """Yield what becomes of every tick of `job` after its cursor, up to now, oldest first.
 
     `heir`: the job as the next configuration has it (None: no more); its catch-up decides. `runs_left`: how many
     more runs `max_runs` allows, None for no limit; after the last one the schedule has no tick. `downtime`
-    names the time in which nobody watched.
+    names the time in which nobody watched. `off`: the job's days off, None without a calendar; ticks on them are
+    skipped, whoever watched, and the others are judged as if those were none.
     """
-    for due in _Reading(job, heir, now, downtime).all(mark):
+    for due in _Reading(job, heir, now, downtime, off).all(mark):
         if runs_left is not None and runs_left <= 0:
             return
         if runs_left is not None and due.state is None:
@@ -69,22 +78,41 @@ class _Reading:
     heir: Job | None
     now: datetime
     downtime: str
+    off: DaysOff | None = None
+    every: Trigger = field(init=False)
     trigger: Trigger = field(init=False)
 
     def __post_init__(self) -> None:
         assert self.job.schedule is not None
-        self.trigger = trigger_of(self.job.schedule)
+        self.every = self.trigger = trigger_of(self.job.schedule)
 
     def all(self, mark: JobMark) -> Iterator[Due]:
         if not self.job.enabled:
             yield from self._left_out(mark.cursor, self.now, RunState.SKIPPED, "disabled")
             return
-        if mark.paused is None:
-            yield from self._watched_or_missed(mark.cursor, self.now)
-            return
-        before = max(mark.cursor, min(self.now, mark.paused - MILLISECOND))
-        yield from self._watched_or_missed(mark.cursor, before)
-        yield from self._left_out(before, self.now, RunState.SKIPPED, "paused")
+        before = self.now
+        if mark.paused is not None:
+            before = max(mark.cursor, min(self.now, mark.paused - MILLISECOND))
+        if self.off is None:
+            yield from self._watched_or_missed(mark.cursor, before)
+        else:
+            yield from self._on_and_off(self.off, mark.cursor, before)
+        yield from self._range(before, self.now, RunState.SKIPPED, "paused", None)
+
+    def _on_and_off(self, off: DaysOff, after: datetime, until: datetime) -> Iterator[Due]:
+        """Yield what becomes of the ticks on days off, and of the others as if those were none."""
+        self.trigger = Working(self.every, off)
+        found = merge(self._watched_or_missed(after, until), self._on_days_off(off, after, until), key=_tick_of)
+        yield from found
+        self.trigger = self.every
+
+    def _on_days_off(self, off: DaysOff, after: datetime, until: datetime) -> Iterator[Due]:
+        tick = self.every.next(after)
+        while tick is not None and tick <= until:
+            reason, end = off.reason(tick), min(off.end_of_day(tick), until)
+            if reason:
+                yield from self._range(tick - MILLISECOND, end, RunState.SKIPPED, reason, None)
+            tick = self.every.next(end)
 
     def _watched_or_missed(self, after: datetime, until: datetime) -> Iterator[Due]:
         first = self.trigger.next(after)
@@ -158,12 +186,26 @@ class _Reading:
     def _left_out(
         self, after: datetime, until: datetime, state: RunState, reason: str, stand_in: datetime | None = None
     ) -> Iterator[Due]:
-        last = newest_tick(self.trigger, after, until)
+        if self.trigger is not self.every and self.off is not None:
+            # A day off in between has rows of its own.
+            for day in self._on_days_off(self.off, after, until):
+                yield from self._range(after, day.tick - MILLISECOND, state, reason, stand_in)
+                after = day.until or day.tick
+        yield from self._range(after, until, state, reason, stand_in)
+
+    def _range(
+        self, after: datetime, until: datetime, state: RunState, reason: str, stand_in: datetime | None
+    ) -> Iterator[Due]:
+        last = newest_tick(self.every, after, until)
         if last is None:
             return
-        first = self.trigger.next(after)
+        first = self.every.next(after)
         assert first is not None, "there is a last one"
         yield Due(first, last if last > first else None, Origin.SCHEDULE, state, reason, stand_in)
+
+
+def _tick_of(due: Due) -> datetime:
+    return due.tick
 
 
 def is_on_time(first: datetime, following: datetime | None, now: datetime) -> bool:

@@ -85,11 +85,40 @@ class TriggerRequested(NamedTuple):
     only: bool = False
 
 
+class EventEmitted(NamedTuple):
+    """Something outside has happened that jobs may be scheduled on.
+
+    `data` is JSON-able; `params`: by job, what of it the job takes as parameters, checked. `id` "": none was given;
+    else a second emission of `event` with the same id makes nothing.
+    """
+
+    now: datetime
+    event: str
+    data: Mapping[str, Any] = EMPTY
+    id: str = ""
+    params: Mapping[str, Mapping[str, Any]] = EMPTY
+
+
+class RunCalled(NamedTuple):
+    """The run `caller`, a workflow under way, wants a run of `job` as one step; `params` are checked.
+
+    `waits`: the caller's result will be that run's. `rows`: what the ledger holds of the runs it has called before.
+    """
+
+    now: datetime
+    job: str
+    caller: str
+    params: Mapping[str, Any] = EMPTY
+    waits: bool = True
+    rows: tuple[Run, ...] = ()
+
+
 class OnceRequested(NamedTuple):
-    """One tick for exactly `jobs` (`run --once`)."""
+    """One tick for exactly `jobs` (`run --once`), with checked `params` by job."""
 
     now: datetime
     jobs: tuple[str, ...]
+    params: Mapping[str, Mapping[str, Any]] = EMPTY
 
 
 class CancelRequested(NamedTuple):

@@ -17,13 +17,16 @@ from typing import Any
 
 from dagsched.engine import events
 from dagsched.engine.book import Book, Edit
+from dagsched.engine.calls import Calls
 from dagsched.engine.commands import Command
+from dagsched.engine.emissions import emit
+from dagsched.engine.forgetting import forget_what_nothing_needs
 from dagsched.engine.lateness import Deadlines
 from dagsched.engine.ledger import Key
-from dagsched.engine.lifecycle import Cancelled, Change, Failed, LeftOut, Retried, Succeeded
+from dagsched.engine.lifecycle import Cancelled, LeftOut
 from dagsched.engine.rates import Start
 from dagsched.engine.reopen import reopen
-from dagsched.engine.retries import is_worth_retrying, reason_of, wait_after
+from dagsched.engine.retries import change_after, reason_of
 from dagsched.engine.seats import Seats
 from dagsched.engine.swap import swap
 from dagsched.engine.ticks import Ticks
@@ -34,6 +37,7 @@ from dagsched.model import (
     LIVE,
     Attempt,
     Config,
+    Emission,
     Exit,
     Job,
     JobMark,
@@ -71,6 +75,7 @@ class Plan:
         self._foreign: set[Key] = set()
         self._ended: set[str] = set()
         self._readers = 0
+        self.calls = Calls(self.book)
         self._holds: set[str] = set()
         self._hold(_NO_CONFIG, True)
 
@@ -88,12 +93,14 @@ class Plan:
         config_number: int,
         definitions: Mapping[str, Job] = EMPTY,
         starts: Iterable[Start] = (),
+        emissions: Iterable[Emission] = (),
     ) -> None:
         """Take up what the store holds; call once, on a new plan, before any event.
 
         `definitions`: hash → job of the open `attempts`, so that they go on holding the slots they started with,
         also if their job was changed or removed since; those left out are taken to be as the configuration says.
         `starts`: those that rate limits still count.
+        `emissions`: oldest first.
         """
         book = self.book
         if config is not None:
@@ -102,6 +109,7 @@ class Plan:
             book.ledger.put(run)
         book.marks = {mark.job: mark for mark in marks}
         book.open_attempts = {(attempt.job, attempt.tick): attempt for attempt in attempts}
+        book.emissions = {(each.event, each.id): each.tick for each in emissions}
         book.last_event, book.last_seen = last_event, last_seen
         if last_seen is not None:
             book.now = last_seen
@@ -110,6 +118,7 @@ class Plan:
         if self.once:
             self._foreign = {run.key for run in book.ledger.all_live()}
         self.seats.gates.rates.learn(starts)
+        self.calls.restore(book.ledger.all_live())
         for key, attempt in book.open_attempts.items():
             row = book.ledger.get(key)
             if row is not None and row.state is RunState.RUNNING and attempt.definition in definitions:
@@ -151,9 +160,17 @@ class Plan:
     def _settle(self) -> None:
         self._end_what_nothing_can_match()
         self._judge()
+        self._dispatch()
+        while self.calls.abandoned:
+            for run, caller in self.calls.take_abandoned():
+                self._cancel(run, f"cancelled with {caller}")
+            self._judge()
+            self._dispatch()
+        self.deadlines.tell()
+
+    def _dispatch(self) -> None:
         while self.seats.dispatch():
             self._judge()
-        self.deadlines.tell()
 
     def _judge(self) -> None:
         while True:
@@ -179,6 +196,8 @@ class Plan:
             self.waiting.upstream_changed(run)
             self._ended.add(run.job)
             self._recount(run)
+            if self.calls:
+                self.calls.ended(run)
             return
         job = self.book.jobs.get(run.job)
         if job is not None and job.deadline is not None and run.key not in self._foreign:
@@ -217,15 +236,7 @@ class Plan:
     def _prune(self, job: str) -> None:
         if self._readers or job not in self.book.jobs or not self.book.ledger.wants_pruning(job):
             return
-        keep: set[datetime] = set()
-        horizons: list[datetime] = []
-        for below in self.book.graph.downstream[job]:
-            for run in self.book.ledger.live(below):
-                keep.update(link.tick for link in run.links if link.job == job and link.tick is not None)
-            if any(edge.job == job and edge.match is Match.ALL for edge in self.book.jobs[below].depends_on):
-                opened = self.book.ledger.schedule_tick_before(below, self.book.now)
-                horizons.append(opened or datetime.min.replace(tzinfo=self.book.now.tzinfo))
-        self.book.ledger.forget(job, before=min(horizons, default=None), keep=keep)
+        forget_what_nothing_needs(self.book, job)
 
     # ------------------------------------------------------------ time
 
@@ -316,24 +327,9 @@ class Plan:
                 reason=reason_of(exit), log=exit.log, output_bytes=exit.output_bytes, pid=exit.pid or attempt.pid,
             )
         )  # fmt: skip
-        self.book.move(run, self._after(run, exit), run.attempts)
-
-    def _after(self, run: Run, exit: Exit) -> Change:
-        """Decide what an attempt's end means for its run."""
-        job, reason = self.book.jobs.get(run.job), reason_of(exit)
-        if exit.outcome is Outcome.SUCCESS:
-            return Succeeded(exit.ended, outputs=exit.outputs)
-        if run.stopping:
-            return Cancelled(exit.ended, run.stopping, run.stand_in, exit.exit_code)
-        if exit.outcome is Outcome.CANCELLED and exit.cause != "stop":
-            return Cancelled(exit.ended, reason, None, exit.exit_code)
-        if job is None:
-            return Failed(exit.ended, f"{reason}; the job was removed", exit.exit_code)
-        if not is_worth_retrying(job, run, exit):
-            return Failed(exit.ended, reason, exit.exit_code)
-        # After a stop the next start of the daemon is wait enough.
-        wait = self.book.now if exit.cause == "stop" else self.book.now + wait_after(job.retry, run.name, run.attempts)
-        return Retried(exit.ended, reason, wait, exit.exit_code)
+        if self.calls and exit.outcome is Outcome.TIMED_OUT:
+            self.calls.given_up(run.name)
+        self.book.move(run, change_after(self.book.jobs.get(run.job), run, exit, self.book.now), run.attempts)
 
     def _starts_held(self, event: events.StartsHeld) -> None:
         self._hold("the daemon is about to stop", event.held)
@@ -369,20 +365,30 @@ class Plan:
             patient=True, only=True, asked_for=True, params=event.params,
         )  # fmt: skip
 
+    def _event_emitted(self, event: events.EventEmitted) -> None:
+        emit(self.book, self.ticks, event)
+
     def _once_requested(self, event: events.OnceRequested) -> None:
         enabled = [id for id in event.jobs if self.book.jobs[id].enabled]
         disabled = [id for id in event.jobs if not self.book.jobs[id].enabled]
-        self.ticks.make_manual(enabled, disabled, Origin.ONCE, {})
+        self.ticks.make_manual(enabled, disabled, Origin.ONCE, event.params)
 
     def _cancel_requested(self, event: events.CancelRequested) -> None:
         run = self._run(event.run)
         if run.state.is_terminal:
             raise Refused(f"{run.name} is {run.state} already")
-        if run.state is RunState.RUNNING:
-            self.book.amend(run, "run.stopping", "cancelled by request", stopping="cancelled by request")
+        self._cancel(run, "cancelled by request")
+
+    def _cancel(self, run: Run, reason: str) -> None:
+        if run.state is not RunState.RUNNING:
+            self.book.move(run, Cancelled(self.book.now, reason))
+        elif not run.stopping or reason == "cancelled by request":
+            self.book.amend(run, "run.stopping", reason, stopping=reason)
             self.book.stop(run.name, run.attempts, "cancel")
-        else:
-            self.book.move(run, Cancelled(event.now, "cancelled by request"))
+
+    def _run_called(self, event: events.RunCalled) -> None:
+        self._remember(event.rows)
+        self.calls.call(self._run(event.caller), self._job(event.job), event, self.ticks)
 
     def _rerun_requested(self, event: events.RerunRequested) -> None:
         self._remember(event.rows)
@@ -454,7 +460,8 @@ class Plan:
 
     def wake_at(self) -> datetime | None:
         """Return the next instant at which time alone changes something, None if nothing is to come."""
-        wakes = (self.ticks.wake_at(), self.seats.wake_at(), self.deadlines.wake_at())
+        ends = self.ticks.deaf_at() if self.waiting.unmatched() else None
+        wakes = (self.ticks.wake_at(), self.seats.wake_at(), self.deadlines.wake_at(), ends)
         return min((at for at in wakes if at is not None), default=None)
 
     def is_idle(self) -> bool:
@@ -477,6 +484,8 @@ _HANDLERS: dict[type[events.Event], Callable[[Plan, Any], None]] = {
     events.AttemptFinished: Plan._attempt_finished,
     events.TriggerRequested: Plan._trigger_requested,
     events.OnceRequested: Plan._once_requested,
+    events.EventEmitted: Plan._event_emitted,
+    events.RunCalled: Plan._run_called,
     events.CancelRequested: Plan._cancel_requested,
     events.RerunRequested: Plan._rerun_requested,
     events.PauseRequested: Plan._pause_requested,

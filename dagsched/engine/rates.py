@@ -43,6 +43,13 @@ class Rates:
             both = Counter(stamps) | Counter(self._starts.get(bucket, ()))
             self._starts[bucket] = sorted(both.elements())
 
+    def known(self) -> list[Start]:
+        """Return all that is remembered, for a plan that takes this one's place without a store."""
+        found = []
+        for (kind, name), stamps in self._starts.items():
+            found += [Start(name, "", at) if kind == "job" else Start("", name, at) for at in stamps]
+        return found
+
     def note(self, job: Job, pools: Mapping[str, RateLimit], now: datetime) -> None:
         """Count a start of `job`, at `now`, wherever it is limited."""
         if job.rate_limit is not None:

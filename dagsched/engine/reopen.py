@@ -19,6 +19,7 @@ from dagsched.engine.ticks import Ticks
 from dagsched.engine.waiting import WaitingRoom
 from dagsched.errors import Refused, Unknown
 from dagsched.model import (
+    CALLED,
     OK,
     Catchup,
     Job,
@@ -82,6 +83,9 @@ def _check_upstreams(book: Book, job: Job, name: str, links: tuple[Link, ...]) -
 def _reopen_one(book: Book, ticks: Ticks, row: Run, tick: datetime, links: tuple[Link, ...]) -> Run:
     if row.until is not None:
         row = _split(book, ticks, row, tick)
+    if CALLED in row.params:
+        # A workflow begins anew, also where its step had succeeded.
+        row = row._replace(params={**row.params, CALLED: [*row.params[CALLED], ""]})
     grant = book.jobs[row.job].retry.max_attempts
     return book.move(row, Reopened(book.now, "run again by request", grant, links))
 
@@ -143,7 +147,8 @@ def _reopen_below(book: Book, waiting: WaitingRoom, ticks: Ticks, first: Run, *,
 
 
 def _is_newest_only(job: Job) -> bool:
-    return job.schedule is not None and job.catchup is not Catchup.ALL
+    # Each event has its own data, and no later one stands for it.
+    return job.schedule is not None and job.catchup is not Catchup.ALL and not job.schedule.event
 
 
 def _stopped(
@@ -173,7 +178,7 @@ def _stopped(
 def _was_stopped(row: Run) -> bool:
     """Whether an upstream stopped it, and not its own overlap, pause or queue; inherited rows are looked at closer."""
     if row.state is RunState.SKIPPED:
-        return row.reason.startswith((*STOPPED_BY, "paused", "disabled"))
+        return row.reason.startswith((*STOPPED_BY, "paused", "disabled", "calendar "))
     return row.state in (RunState.UPSTREAM_FAILED, RunState.MISSED)
 
 

@@ -1,11 +1,30 @@
-"""Whether an attempt that did not succeed is worth another one, and when."""
+"""What an attempt's end means for its run: whether one that did not succeed is worth another one, and when."""
 
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from dagsched.engine.lifecycle import Cancelled, Change, Failed, Retried, Succeeded
 from dagsched.model import Backoff, Exit, Job, OnCrash, Outcome, RetryPolicy, Run
+
+
+def change_after(job: Job | None, run: Run, exit: Exit, now: datetime) -> Change:
+    """Return what the end of `run`'s newest attempt makes of it; `job`: as it is now, None when it was removed."""
+    reason = reason_of(exit)
+    if exit.outcome is Outcome.SUCCESS:
+        return Succeeded(exit.ended, outputs=exit.outputs)
+    if run.stopping:
+        return Cancelled(exit.ended, run.stopping, run.stand_in, exit.exit_code)
+    if exit.outcome is Outcome.CANCELLED and exit.cause != "stop":
+        return Cancelled(exit.ended, reason, None, exit.exit_code)
+    if job is None:
+        return Failed(exit.ended, f"{reason}; the job was removed", exit.exit_code)
+    if not is_worth_retrying(job, run, exit):
+        return Failed(exit.ended, reason, exit.exit_code)
+    # After a stop the next start of the daemon is wait enough.
+    wait = now if exit.cause == "stop" else now + wait_after(job.retry, run.name, run.attempts)
+    return Retried(exit.ended, reason, wait, exit.exit_code)
 
 
 def wait_after(policy: RetryPolicy, run_name: str, attempt: int) -> timedelta:

@@ -27,6 +27,7 @@ from dagsched.model import (
     is_schedule_tick,
 )
 from dagsched.triggers import jitter, trigger_of
+from dagsched.triggers.calendars import days_off
 
 MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
@@ -91,9 +92,26 @@ class Ticks:
         """Whether a schedule will give the job another tick: its own, or for want of one any upstream's."""
         if self.frozen:
             return False
-        if self._book.jobs[id].schedule is not None:
-            return id in self._next
+        job = self._book.jobs[id]
+        if job.schedule is not None:
+            return self._hears(job) if job.schedule.event else id in self._next
         return any(self.can_ever_tick(above) for above in self._book.graph.upstream[id])
+
+    def _hears(self, job: Job) -> bool:
+        """Whether an event that the job is scheduled on makes a tick of it, now or later."""
+        assert job.schedule is not None
+        end = job.schedule.end
+        return (end is None or self._book.now <= end) and not self._is_used_up(job)
+
+    def _has_begun(self, job: Job) -> bool:
+        assert job.schedule is not None
+        return job.schedule.start is None or job.schedule.start <= self._book.now
+
+    def deaf_at(self) -> datetime | None:
+        """Return the next instant at which some schedule on events ends, just after it; None if none does."""
+        schedules = (job.schedule for job in self._book.jobs.values())
+        ends = (each.end + MILLISECOND for each in schedules if each is not None and each.event and each.end)
+        return min((end for end in ends if end > self._book.now), default=None)
 
     def _next_of(self, job: Job) -> datetime | None:
         if job.schedule is None or self._is_used_up(job):
@@ -109,7 +127,7 @@ class Ticks:
         """Runs the schedule has started, and those it is about to start."""
         mark = self._book.marks[job.id]
         coming = sum(
-            run.attempts == 0 and run.origin in (Origin.SCHEDULE, Origin.CATCHUP)
+            run.attempts == 0 and run.origin in (Origin.SCHEDULE, Origin.CATCHUP, Origin.EVENT)
             for run in self._book.ledger.live(job.id)
         )
         return mark.started_runs + coming
@@ -177,7 +195,7 @@ class Ticks:
     def _is_plain(self, job: Job, mark: JobMark) -> bool:
         """Whether nothing but the time decides about the job's ticks."""
         assert job.schedule is not None
-        return job.enabled and mark.paused is None and job.schedule.max_runs is None
+        return job.enabled and mark.paused is None and job.schedule.max_runs is None and not job.calendar
 
     def _following(self, job: Job, tick: datetime) -> datetime | None:
         """Return the schedule's next tick after `tick`; jobs that share a schedule are due together."""
@@ -192,7 +210,7 @@ class Ticks:
         left = None if job.schedule.max_runs is None else job.schedule.max_runs - self._counted(job)
         since = self._book.last_seen
         downtime = f"down from {format_instant(since)} to {format_instant(now)}" if since else "down"
-        found = dues(job, heir, self._book.marks[job.id], left, now, downtime)
+        found = dues(job, heir, self._book.marks[job.id], left, now, downtime, days_off(job, self._book.calendars))
         if self._is_alone(job.id):
             return found
         trigger = trigger_of(job.schedule)
@@ -208,8 +226,16 @@ class Ticks:
 
     # ------------------------------------------------------------ making rows
 
-    def _make(self, found: list[tuple[datetime, int, str, Due | None]]) -> None:
-        """Make rows in the order (tick, rank), spreading each tick to unscheduled jobs on the way."""
+    def _make(
+        self,
+        found: list[tuple[datetime, int, str, Due | None]],
+        params: Mapping[str, Mapping[str, object]] = EMPTY,
+        told: Mapping[str, object] = EMPTY,
+    ) -> None:
+        """Make rows in the order (tick, rank), spreading each tick to unscheduled jobs on the way.
+
+        `params` of runs by job; `told`: what every other run gets in their place.
+        """
         heapify(found)
         made: dict[str, Run] = {}
         reached: set[str] = set()
@@ -222,7 +248,8 @@ class Ticks:
             if due is not None and due.until is not None:
                 self._make_range(job, due)
                 continue
-            made[id] = self._make_due(job, due) if due is not None else self._inherit(job, tick, made)
+            given = params.get(id, told)
+            made[id] = self._make_due(job, due, given) if due is not None else self._inherit(job, tick, made, given)
             for below in self._book.graph.downstream[id]:
                 if self._book.jobs[below].schedule is None and below not in reached:
                     reached.add(below)
@@ -238,15 +265,15 @@ class Ticks:
                 id, due.tick, due.state, due.reason, origin=origin, stand_in=due.stand_in, until=due.until
             )
 
-    def _make_due(self, job: Job, due: Due) -> Run:
+    def _make_due(self, job: Job, due: Due, params: Mapping[str, object]) -> Run:
         if due.state is not None:
             self._waiting.supersede(job.id, due.tick)
             return self._book.leave_out(
                 job.id, due.tick, due.state, due.reason, origin=due.origin, stand_in=due.stand_in
             )
-        return self.make_run(job, due.tick, due.origin, patient=due.origin is Origin.CATCHUP)
+        return self.make_run(job, due.tick, due.origin, patient=due.origin is Origin.CATCHUP, params=params)
 
-    def _inherit(self, job: Job, tick: datetime, made: Mapping[str, Run]) -> Run:
+    def _inherit(self, job: Job, tick: datetime, made: Mapping[str, Run], params: Mapping[str, object]) -> Run:
         """Make the row of an unscheduled job at a tick that at least one of its upstreams has."""
         there = self._book.ledger.covering(job.id, tick)
         if there is not None:
@@ -259,7 +286,7 @@ class Ticks:
             return self._book.leave_out(
                 job.id, tick, inherited.state, inherited.reason, origin=Origin.UPSTREAM, stand_in=chosen
             )
-        return self.make_run(job, tick, Origin.UPSTREAM, patient=any(row.patient for row in rows))
+        return self.make_run(job, tick, Origin.UPSTREAM, patient=any(row.patient for row in rows), params=params)
 
     def make_run(
         self,
@@ -276,10 +303,10 @@ class Ticks:
 
         `asked_for`: a person named this very job, so that its pause does not count.
         """
-        left_out = self._left_out_at_birth(job, asked_for)
+        left_out = self._left_out_at_birth(job, tick, asked_for)
         if left_out is not None:
             self._waiting.supersede(job.id, tick)
-            return self._book.leave_out(job.id, tick, RunState.SKIPPED, left_out, origin=origin)
+            return self._book.leave_out(job.id, tick, RunState.SKIPPED, left_out, origin=origin, params=params)
         links = () if only else links_of(job, tick, self._book.ledger)
         state = RunState.WAITING if job.depends_on and not only else RunState.QUEUED
         run = Run(
@@ -295,9 +322,12 @@ class Ticks:
         self._waiting.supersede(job.id, tick)
         return run
 
-    def _left_out_at_birth(self, job: Job, asked_for: bool) -> str | None:
+    def _left_out_at_birth(self, job: Job, tick: datetime, asked_for: bool) -> str | None:
         if not job.enabled:
             return "disabled"
+        off = days_off(job, self._book.calendars) if job.calendar and is_schedule_tick(tick) else None
+        if off is not None and not asked_for and (reason := off.reason(tick)):
+            return reason
         mark = self._book.marks.get(job.id)
         if mark is not None and mark.paused is not None and not asked_for:
             return "paused"
@@ -328,9 +358,18 @@ class Ticks:
         return sorted(found, key=graph.rank.__getitem__)
 
     def make_manual(
-        self, asked: list[str], reached: list[str], origin: Origin, params: Mapping[str, Mapping[str, object]]
+        self,
+        asked: list[str],
+        reached: list[str],
+        origin: Origin,
+        params: Mapping[str, Mapping[str, object]],
+        *,
+        is_person: bool = True,
     ) -> datetime:
-        """Make one tick "now" for the jobs asked for and those it reaches; return it."""
+        """Make one tick "now" for the jobs asked for and those it reaches; return it.
+
+        `is_person`: who asks may run what is paused.
+        """
         rank = self._book.graph.rank.__getitem__
         everyone = sorted({*asked, *reached}, key=rank)
         tick = self.free_tick(everyone)
@@ -338,8 +377,31 @@ class Ticks:
             named = id in asked
             self.make_run(
                 self._book.jobs[id], tick, origin if named else Origin.UPSTREAM,
-                patient=True, asked_for=named, params=params.get(id, EMPTY),
+                patient=True, asked_for=named and is_person, params=params.get(id, EMPTY),
             )  # fmt: skip
+        return tick
+
+    def listeners(self, event: str) -> list[str]:
+        """Return the jobs for which this event makes a tick now, in topological order."""
+        named = (job for job in self._book.jobs.values() if job.schedule is not None and event in job.schedule.event)
+        found = [job.id for job in named if self._hears(job) and self._has_begun(job)]
+        return sorted(found, key=self._book.graph.rank.__getitem__)
+
+    def make_event(
+        self, listeners: list[str], params: Mapping[str, Mapping[str, object]], told: Mapping[str, object]
+    ) -> datetime:
+        """Make one tick "now" for the jobs that listen and for those it reaches; return it.
+
+        A job may be left out of it, paused, disabled, or not patient when another run of it is active: as at a tick of
+        a schedule. Without listeners the tick is made for nobody.
+        """
+        reached = [id for one in listeners for id in self.spread(one)]
+        tick = self.free_tick([*listeners, *reached])
+        rank = self._book.graph.rank
+        found: list[tuple[datetime, int, str, Due | None]] = [
+            (tick, rank[id], id, Due(tick, origin=Origin.EVENT)) for id in listeners
+        ]
+        self._make(found, {id: {**told, **params.get(id, EMPTY)} for id in listeners}, told)
         return tick
 
     def ticks_between(self, id: str, after: datetime, until: datetime) -> list[datetime]:
@@ -361,4 +423,6 @@ def start_of(job: Job, tick: datetime) -> datetime | None:
 def _is_inherited(row: Run) -> bool:
     if row.state in LIVE:
         return False
-    return row.state is RunState.MISSED or (row.state is RunState.SKIPPED and row.reason in ("paused", "disabled"))
+    if row.state is RunState.SKIPPED:
+        return row.reason in ("paused", "disabled") or row.reason.startswith("calendar ")
+    return row.state is RunState.MISSED

@@ -11,6 +11,8 @@ from dagsched.engine.joins import Verdict, resolve, verdict_of
 from dagsched.engine.plan import Plan
 from dagsched.model import LIVE, Attempt, Job, Match, Origin, Run, RunState, format_instant, run_name
 from dagsched.triggers import dst_note, local, trigger_of
+from dagsched.triggers.calendars import days_off
+from dagsched.triggers.windows import opening
 
 SECOND = timedelta(seconds=1)
 
@@ -20,6 +22,8 @@ _MADE_BY = {
     Origin.UPSTREAM: "an upstream's tick",
     Origin.MANUAL: "a person's trigger",
     Origin.ONCE: "run --once",
+    Origin.EVENT: "an event",
+    Origin.WORKFLOW: "a workflow",
     Origin.BACKFILL: "a backfill",
 }
 
@@ -75,6 +79,11 @@ def explain_no_row(plan: Plan, job: Job, tick: datetime, now: datetime) -> Answe
         lines.append(f"{job.id}{position} has no schedule; it runs when {above or 'a person'} makes it")
         lines.append(f"none of them has made a tick at {format_instant(tick)}")
         answer.json["reason"] = "no schedule"
+        return answer
+    if job.schedule.event:
+        names = " or ".join(job.schedule.event)
+        lines.append(f"{job.id}{position} runs on event {names}; none was emitted at {format_instant(tick)}")
+        answer.json["reason"] = f"on event {names}"
         return answer
     is_tick = trigger_of(job.schedule).next(tick - SECOND) == tick
     if not is_tick:
@@ -172,8 +181,26 @@ def _say_coming(plan: Plan, job: Job, tick: datetime, now: datetime, lines: list
         lines.append(f"as it stands it will be skipped: {job.id} is disabled ({job.position})")
     elif mark is not None and mark.paused is not None:
         lines.append(f"as it stands it will be skipped: {job.id} is paused since {format_instant(mark.paused)}")
-    elif job.depends_on:
+    elif (off := days_off(job, plan.book.calendars)) is not None and (reason := off.reason(tick)):
+        lines.append(f"as it stands it will be skipped: {reason}")
+    else:
+        _say_gates(job, tick, lines)
+
+
+def _say_gates(job: Job, tick: datetime, lines: list[str]) -> None:
+    """Say what a coming tick will have to pass."""
+    if job.depends_on:
         lines.append("it will wait for " + ", ".join(f"{edge.job} ({edge.match})" for edge in job.depends_on))
+    if job.when:
+        lines.append(f"it will run only when {' '.join(job.when.split())}")
+    found = opening(job.window, job.timezone, tick) if job.window else None
+    if found is not None and found.opens > tick:
+        hours = ", ".join(map(str, job.window))
+        skips = job.window[0].outside == "skip"
+        lines.append(
+            f"its window {hours} is closed then: "
+            + ("it will be skipped if it is ready then" if skips else f"it starts at {format_instant(found.opens)}")
+        )
 
 
 def _note(job: Job, tick: datetime) -> str:

@@ -10,6 +10,7 @@ was never started.
 
 from dagsched.executor.executor import LOG_BYTES_MAX, PROTOCOL, Executor
 from dagsched.executor.reports import Exited, Inventory, Living, Remark, Report, SpawnerGone, Started
+from dagsched.spawner.masking import Mask
 
 __all__ = [
     "LOG_BYTES_MAX",
@@ -18,6 +19,7 @@ __all__ = [
     "Exited",
     "Inventory",
     "Living",
+    "Mask",
     "Remark",
     "Report",
     "SpawnerGone",

@@ -67,7 +67,8 @@ class Executor:
         self._state_dir = state_dir.absolute()
         self._on_report = on_report
         base = os.environ if env is None else env
-        self._env = {name: value for name, value in base.items() if not _NOT_PASSED_ON.fullmatch(name)}
+        self._base = {name: value for name, value in base.items() if not _NOT_PASSED_ON.fullmatch(name)}
+        self._env = self._base
         self._cwd = (cwd or Path.cwd()).absolute()
         self._log_bytes_max, self._protocol, self._patience_s = log_bytes_max, protocol, patience_s
         self._own: Peer | None = None
@@ -85,6 +86,17 @@ class Executor:
     def spawner_pid(self) -> int | None:
         """The spawner's process id, None while there is none."""
         return self._own.pid if self._own is not None else None
+
+    def hide(self, names: frozenset[str]) -> None:
+        """Give attempts that start from now on the environment without these variables."""
+        env = {name: value for name, value in self._base.items() if name not in names}
+        if env == self._env:
+            return
+        self._env = env
+        if self._own is not None:
+            # Behind the starts that were ordered before. A spawner takes what a second greeting says as what holds now.
+            self._orders.append(self._hello())
+            self._send_soon()
 
     # ---------------------------------------------------------------- connecting
 
@@ -177,15 +189,7 @@ class Executor:
         loop = asyncio.get_running_loop()
         sock.setblocking(False)
         _, peer = await loop.create_connection(lambda: Peer(self._take, self._lost), sock=sock)
-        peer.send(
-            {
-                "do": "hello",
-                "version": self._protocol,
-                "cwd": str(self._cwd),
-                "env": self._env,
-                "log_bytes_max": self._log_bytes_max,
-            }
-        )
+        peer.send(self._hello())
         peer.flush()
         try:
             await asyncio.wait([peer.ready])
@@ -193,6 +197,15 @@ class Executor:
             peer.abort()
             raise
         return None if peer.ready.cancelled() else peer
+
+    def _hello(self) -> dict[str, Any]:
+        return {
+            "do": "hello",
+            "version": self._protocol,
+            "cwd": str(self._cwd),
+            "env": self._env,
+            "log_bytes_max": self._log_bytes_max,
+        }
 
     def _inventory(self, peers: Iterable[Peer], survived: bool) -> Inventory:
         living, exits, recorded, rebooted = [], [], set(), False
@@ -401,6 +414,7 @@ def _order(launch: Launch) -> dict[str, Any]:
         "log": launch.log,
         "output": launch.output,
         "fork": launch.fork and launch.fork._asdict(),
+        "secrets": launch.secrets,
     }
 
 

@@ -5,7 +5,8 @@ a child process of its own (`child.py`), so that timeout, kill, adoption and log
 A plug-in is an entry point of the group `dagsched.handlers`: see docs/handlers.md.
 """
 
-from dagsched.handlers.launch import GRACE_S, Launch, as_text, launch, log_path, params_of, traceparent
+from dagsched.handlers.launch import GRACE_S, Launch, launch, log_path, traceparent
+from dagsched.handlers.params import as_text, params_of
 from dagsched.handlers.table import GROUP, Handler, find, names, schema_of
 
 __all__ = [

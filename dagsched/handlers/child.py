@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagsched.errors import HandlerError
-from dagsched.handlers.launch import as_text
 from dagsched.handlers.outputs import render
+from dagsched.handlers.params import as_text
 from dagsched.handlers.table import find
 
 
@@ -36,6 +36,8 @@ def work(name: str, context: dict[str, Any]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     context["outputs"] = os.environ.get("DAGSCHED_OUTPUT", "")
+    # Only their names come with the context: a value stands in this process's environment and nowhere else.
+    context["secrets"] = {name: os.environ[name] for name in context.get("secrets", ()) if name in os.environ}
     try:
         handler = find(name)
     except HandlerError as error:

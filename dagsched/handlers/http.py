@@ -28,7 +28,12 @@ TIMEOUT = "60s"
 _STATUS = {"type": "integer", "minimum": 100, "maximum": 599}
 _LENGTH = r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+"
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_TEXTS = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
+_SECRET: Mapping[str, Any] = {
+    "required": ["secret"],
+    "properties": {"secret": {"type": "string"}, "prefix": {"type": "string"}},
+    "additionalProperties": False,
+}
+_TEXTS = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "object"], **_SECRET}}
 
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -41,7 +46,7 @@ SCHEMA: Mapping[str, Any] = {
             "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             "default": "GET",
         },
-        "url": {"description": "Where to.", "type": "string", "pattern": "^https?://"},
+        "url": {"description": "Where to.", "type": ["string", "object"], "pattern": "^https?://", **_SECRET},
         "params": {"description": "Added to the URL's query.", **_TEXTS},
         "headers": {"description": "Added to the request's headers.", **_TEXTS},
         "json": {"description": "Sent as JSON."},
@@ -68,22 +73,57 @@ class HttpHandler:
 
     def run(self, context: Mapping[str, Any]) -> dict[str, str]:
         """Return `status` and perhaps `body`; raises HandlerError when the answer is not the expected one."""
-        asked = context["with"]
+        asked = filled(context["with"], context.get("secrets", {}))
+        where = context["with"]["url"]
         options: dict[str, Any] = {
             "timeout": seconds(asked.get("timeout", TIMEOUT)),
             "follow_redirects": asked.get("follow_redirects", False),
         }
         try:
-            with httpx.Client(**options) as client, client.stream(**_request(context)) as response:
+            with httpx.Client(**options) as client, client.stream(**_request(context["run"], asked)) as response:
                 body, size = _read(response)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise HandlerError(
-                f"{asked.get('method', 'GET')} {asked['url']}: {type(error).__name__}: {error}"
+                f"{asked.get('method', 'GET')} {where if isinstance(where, str) else 'a secret address'}: "
+                f"{type(error).__name__}: {error}"
             ) from error
         _show(response, body, size)
         if not is_expected(response.status_code, asked.get("expect")):
             raise HandlerError(f"status {response.status_code} is not {_expectation(asked.get('expect'))}")
         return {"status": str(response.status_code), **_body_output(response, body, size)}
+
+
+def filled(asked: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings with `{secret: NAME}` replaced by that secret's value; raises HandlerError for unknown names.
+
+    Inside `json` a mapping of that form may as well be meant as it stands: it is when the job has no such secret.
+    """
+    found = dict(asked)
+    found["url"] = _filled_text(asked["url"], secrets)
+    for key in ("headers", "params"):
+        if key in asked:
+            found[key] = {name: _filled_text(value, secrets) for name, value in asked[key].items()}
+    if "json" in asked:
+        found["json"] = _filled_json(asked["json"], secrets)
+    return found
+
+
+def _filled_text(value: Any, secrets: Mapping[str, str]) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if value["secret"] not in secrets:
+        raise HandlerError(f"http handler: the job has no secret {value['secret']!r}")
+    return value.get("prefix", "") + secrets[value["secret"]]
+
+
+def _filled_json(value: Any, secrets: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_filled_json(each, secrets) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    if value.keys() <= {"secret", "prefix"} and value.get("secret") in secrets:
+        return _filled_text(value, secrets)
+    return {name: _filled_json(each, secrets) for name, each in value.items()}
 
 
 def seconds(length: str) -> float:
@@ -107,9 +147,8 @@ def _expectation(expect: int | list[int] | None) -> str:
     return "one of " + ", ".join(map(str, expect)) if isinstance(expect, list) else str(expect)
 
 
-def _request(context: Mapping[str, Any]) -> dict[str, Any]:
-    asked = context["with"]
-    headers = httpx.Headers({"Idempotency-Key": context["run"]})
+def _request(run: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    headers = httpx.Headers({"Idempotency-Key": run})
     if "TRACEPARENT" in os.environ:
         headers["traceparent"] = os.environ["TRACEPARENT"]
     headers.update({name: _header(value) for name, value in asked.get("headers", {}).items()})

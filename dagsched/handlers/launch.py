@@ -7,15 +7,16 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from dagsched.errors import HandlerError
 from dagsched.handlers import shell
+from dagsched.handlers.params import event_of, params_env, params_of
 from dagsched.handlers.table import BUILT_IN
-from dagsched.model import Job, Run, format_instant
+from dagsched.model import EMPTY, Job, Run, format_instant
 
 GRACE_S = 10.0
 
@@ -42,13 +43,14 @@ class Launch:
     `env` is what is added to the daemon's own environment. `cwd` None or relative: from the daemon's folder.
     `stdin` None: /dev/null. `timeout_s` None: no limit. After `timeout_s` everything of the attempt gets
     TERM, and KILL `grace_s` later. `log` and `output` are paths below the state directory. `fork`: what may be done
-    instead of executing `argv`, with the same result.
+    instead of executing `argv`, with the same result. `secrets`: variables of `env` whose values are masked in what the
+    attempt leaves.
     """
 
     run: str
     attempt: int
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     cwd: str | None
     user: str | None
     stdin: str | None
@@ -57,20 +59,29 @@ class Launch:
     log: str
     output: str
     fork: Fork | None = None
+    secrets: tuple[str, ...] = ()
 
 
-def launch(job: Job, run: Run, attempt: int, *, env: Mapping[str, str], grace_s: float = GRACE_S) -> Launch:
+def launch(
+    job: Job,
+    run: Run,
+    attempt: int,
+    *,
+    env: Mapping[str, str],
+    secrets: Mapping[str, str] = EMPTY,
+    grace_s: float = GRACE_S,
+) -> Launch:
     """Return the start order for an attempt.
 
-    `env`: the job's own `env` with outputs of upstreams already filled in; it has the last word. Raises
-    HandlerError when the job has neither a command nor a handler that could run.
+    `env`: the job's own `env` with outputs of upstreams already filled in; it has the last word. `secrets`: values by
+    variable. Raises HandlerError when the job has neither a command nor a handler that could run.
     """
     stdin = None if job.handler == "shell" else _context(job, run, attempt, env)
     return Launch(
         run=run.name,
         attempt=attempt,
         argv=_argv(job),
-        env={**_told(job, run, attempt), **params_env(job, run), **env},
+        env={**_told(job, run, attempt), **params_env(job, run), **env, **secrets},
         cwd=job.cwd,
         user=job.user,
         stdin=stdin,
@@ -78,7 +89,8 @@ def launch(job: Job, run: Run, attempt: int, *, env: Mapping[str, str], grace_s:
         grace_s=grace_s,
         log=log_path(run, attempt),
         output=f"outputs/{_digest(f'{run.name}/{attempt}', 24)}",
-        fork=_fork(job, env),
+        fork=None if secrets else _fork(job, env),
+        secrets=tuple(secrets),
     )
 
 
@@ -95,25 +107,6 @@ def traceparent(run: str, attempt: int) -> str:
     return f"00-{_digest(run, 32)}-{_digest(f'{run}/{attempt}', 16)}-01"
 
 
-def params_of(job: Job, run: Run) -> dict[str, Any]:
-    """Return the run's parameters, defaults filled in."""
-    defaults = {name: param.default for name, param in job.params.items() if param.default is not None}
-    return {**defaults, **run.params}
-
-
-def params_env(job: Job, run: Run) -> dict[str, str]:
-    """Return the parameters as DAGSCHED_PARAM_…: text as it is, anything else as JSON."""
-    return {
-        "DAGSCHED_PARAM_" + re.sub(r"[^A-Z0-9]", "_", name.upper()): as_text(value)
-        for name, value in params_of(job, run).items()
-    }
-
-
-def as_text(value: Any) -> str:
-    """Return text as it is and any other value as JSON; raises TypeError on what JSON cannot say."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _argv(job: Job) -> tuple[str, ...]:
     if job.handler != "shell":
         return (sys.executable, "-m", "dagsched.handlers.child", job.handler)
@@ -126,6 +119,7 @@ def _fork(job: Job, env: Mapping[str, str]) -> Fork | None:
     """Return how the attempt may be forked, None when only a Python of its own does what the job says.
 
     A plug-in may be replaced at any time, so it is loaded anew; some variables are read once, when a process starts.
+    One with secrets is never forked: neither server nor any later attempt may have them in its memory.
     """
     if job.handler not in BUILT_IN or any(map(_READ_AT_START.match, env)):
         return None
@@ -158,6 +152,8 @@ def _context(job: Job, run: Run, attempt: int, env: Mapping[str, str]) -> str:
             "with": job.with_,
             "params": params_of(job, run),
             "env": dict(env),
+            **({"secrets": list(job.secrets)} if job.secrets else {}),
+            **({"event": event} if (event := event_of(run)) else {}),
         },
         default=_plain,
     )

@@ -19,6 +19,7 @@ BUILT_IN = {
     "agent": "dagsched.handlers.agent:handler",
     "http": "dagsched.handlers.http:handler",
     "python": "dagsched.handlers.python:handler",
+    "workflow": "dagsched.handlers.workflow:handler",
 }
 
 

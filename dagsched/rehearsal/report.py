@@ -268,7 +268,7 @@ def assumptions(rehearsed: Rehearsed, habits: Mapping[str, Habit], zone: str) ->
         yield f"attempts of {_jobs_word(failures[Source.ASSUMED])} without a record never fail"
     yield "a failed attempt takes as long as one that succeeds, and one length does not depend on another"
     yield from _about_the_start(rehearsed)
-    yield "the daemon runs all the time, starts at once what may start, and nobody triggers, edits or pauses anything"
+    yield "the daemon is always there, starts at once what may start; nobody triggers, emits, edits or pauses anything"
     limit = f"{rehearsed.slots} attempts at a time" if rehearsed.slots else "no limit on attempts at a time"
     yield f"{limit}, and a machine that is never too slow for them"
     yield f"days are those of {zone}; a day is finished when the last job that is due once that day has ended"

@@ -9,12 +9,15 @@ as it is, an exit after it is `timeout`, `cancel`, `stop` or `lease` whatever it
 
 from __future__ import annotations
 
+from .masking import mask_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from .journal import Key
     from .logs import Log
+    from .masking import Mask
     from .timers import Timer
 
 RUNNING, ENDING, KILLING = range(3)
@@ -34,6 +37,7 @@ class Attempt:
         "key",
         "leftovers",
         "log",
+        "mask",
         "order",
         "output",
         "phase",
@@ -54,6 +58,7 @@ class Attempt:
         self.is_lost = False  # nobody saw how its main process ended
         self.is_forked = False  # by a fork server, whose child it is while that lives
         self.log: Log | None = None
+        self.mask: Mask | None = mask_of(order)
         self.output = ""  # absolute path of the file for outputs
         self.started = self.ended = 0.0  # wall seconds
         self.start_ticks = (0, 0)

@@ -45,7 +45,7 @@ class Log:
         self._dropped = self._holed = 0
         self.linked = False
         try:
-            self.fd = spare.pop() if spare else _open_unnamed(state_fd)
+            self.fd = spare.pop() if spare else open_unnamed(state_fd)
         except (OSError, AttributeError):
             self.fd = self._open_named()
 
@@ -79,6 +79,10 @@ class Log:
             return "", 0
         return self.path, written
 
+    def leave_out(self, length: int) -> None:
+        """Count bytes that were written by the attempt and are not in the file."""
+        self._dropped += length
+
     def _is_reusable(self) -> bool:
         """Whether another attempt can have this empty file: it never had a name, and nobody changed its mode."""
         untouched = fcntl.fcntl(self.fd, fcntl.F_GETFL) & os.O_APPEND
@@ -88,7 +92,7 @@ class Log:
         head, tail = self._halves()
         start = -(-head // _PAGE) * _PAGE
         end = (self.size - tail) // _PAGE * _PAGE
-        if _punch(self.fd, start, end - start):
+        if punch(self.fd, start, end - start):
             self._holed = end - head
             return
         os.ftruncate(self.fd, head)
@@ -145,14 +149,15 @@ def make_folders(state_fd: int, path: str) -> None:
         os.mkdir(path, 0o700, dir_fd=state_fd)
 
 
-def _open_unnamed(state_fd: int) -> int:
+def open_unnamed(state_fd: int) -> int:
+    """Open a file without a name, which everybody appends to; raises OSError or AttributeError where there is none."""
     if not HAS_PROC:
         raise AttributeError("a file without a name gets one through /proc")
     flags = os.O_TMPFILE | os.O_RDWR | os.O_APPEND
     return os.open(FOLDER, flags, 0o600, dir_fd=state_fd)
 
 
-def _punch(fd: int, start: int, length: int) -> bool:
+def punch(fd: int, start: int, length: int) -> bool:
     """Give the blocks of a range back to the disk; the rest of the file stays where it is."""
     libc = _libc()
     if libc is None or length <= 0:

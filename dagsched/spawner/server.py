@@ -16,7 +16,7 @@ import select
 import signal
 import socket
 
-from . import logs, processes
+from . import logs, processes, spawning
 from .book import Book
 from .link import Link
 from .timers import Timers
@@ -71,6 +71,8 @@ class Server:
         for folder in (logs.FOLDER, "outputs"):
             logs.make_folders(self.state_fd, folder)
         self.book.open()
+        if self.book.ghosts:
+            spawning.drop_outputs(self.state_dir, self.book.ghosts)
         self._watch_signals()
         self._listen()
         self._accept(socket.socket(fileno=first))

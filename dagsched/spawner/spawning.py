@@ -11,12 +11,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 
 from . import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pwd
+    from collections.abc import Iterable
     from typing import Any
 
 OUTPUT_BYTES_MAX = 65536
@@ -148,6 +150,16 @@ class Starter:
         # Whoever reaps it is not `process`, which would otherwise wait for it at its own leisure.
         process.returncode = 0
         return process.pid
+
+
+def drop_outputs(state_dir: str, attempts: Iterable[tuple[str, int]]) -> None:
+    """Remove the outputs of attempts whose end nobody saw: nobody will ask for them, and they are not masked."""
+    import hashlib
+
+    for run, attempt in attempts:
+        name = hashlib.sha256(f"{run}/{attempt}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        with suppress(OSError):
+            os.unlink(os.path.join(state_dir, "outputs", name))  # where the daemon's `launch` has them written
 
 
 def collect_output(path: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from . import logs, processes, spawning
 from .attempt import ENDING, KILLING, RUNNING, Attempt
 from .family import Family
 from .forks import Forks
+from .masking import MaskedLog
 from .say import say
 
 TYPE_CHECKING = False
@@ -119,7 +120,7 @@ class Work:
 
     def _refuse(self, attempt: Attempt, reason: str) -> None:
         attempt.ended = time.time()
-        self.book.add_exit(attempt, error=reason)
+        self.book.add_exit(attempt, error=reason if attempt.mask is None else attempt.mask.text(reason))
 
     def start_some(self) -> None:
         """Start some of what is queued; the rest waits for the next turn, so that ends are seen meanwhile."""
@@ -138,7 +139,7 @@ class Work:
             self._fail(attempt, f"{self.attempts_max} attempts run, and the limit of open files has no room for more")
             return
         try:
-            attempt.log = logs.Log(self.state_fd, order["log"], self.log_bytes_max, self.spare)
+            attempt.log = self._log_of(attempt)
             attempt.output = self.starter.output_path(order)
             attempt.start_ticks = (processes.ticks_now(), 0)
             if by_fork and self._ask_for(attempt, attempt.log.fd):
@@ -151,12 +152,20 @@ class Work:
         else:
             self._has_started(attempt)
 
+    def _log_of(self, attempt: Attempt) -> logs.Log:
+        path = attempt.order["log"]
+        if attempt.mask is None:
+            return logs.Log(self.state_fd, path, self.log_bytes_max, self.spare)
+        return MaskedLog(self.state_fd, path, self.log_bytes_max, self.spare, attempt.mask)
+
     def _has_started(self, attempt: Attempt) -> None:
         order = attempt.order
         processes.limit_files(attempt.pid, self.file_limits)
         attempt.started = time.time()
         attempt.start_ticks = (attempt.start_ticks[0], processes.ticks_now())
         order.pop("stdin", None)  # it may be large, and the process has it
+        if attempt.mask is not None:
+            order.pop("env")
         self.family.add(attempt)
         self.started.append(attempt)
         if order["timeout_s"] is not None:
@@ -294,6 +303,8 @@ class Work:
             attempt.timer.cancel()
         attempt.ended = time.time()
         output, complaint = spawning.collect_output(attempt.output)
+        if attempt.mask is not None:
+            output, complaint = attempt.mask.text(output), attempt.mask.text(complaint)
         path, size = self._collect(attempt)
         parts: dict[str, Any] = {"output": output, "output_error": complaint, "log": path, "bytes": size}
         if attempt.is_forked and not attempt.has_begun and not attempt.cause:

@@ -21,6 +21,7 @@ from dagsched.model import (
     EMPTY,
     Attempt,
     ConfigVersion,
+    Emission,
     EventRow,
     JobMark,
     Link,
@@ -233,6 +234,15 @@ def config_of(row: Row, text_of: Callable[[str], str]) -> ConfigVersion:
 def request_of(row: Row) -> Request:
     number, time, verb, body = row
     return Request(number, instant(time), verb, mapping_of(body))
+
+
+def emission_columns(emission: Emission) -> Row:
+    return (storable(emission.event), storable(emission.id), ms_of(emission.tick))
+
+
+def emission_of(row: Row) -> Emission:
+    event, id, tick = row
+    return Emission(event, id, instant(tick))
 
 
 def json_of(mapping: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Request, Run, RunState
+from dagsched.model import Attempt, ConfigVersion, Emission, EventRow, JobMark, Request, Run, RunState
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class Batch:
     must not exist yet: a second insert of one is `IntegrityBroken`. `events` must continue the stored
     sequence without a gap, else `IntegrityBroken`. `definitions`: hash → JSON-able job, kept once.
     `config`: its number must be new, else `IntegrityBroken`. `done_requests`: ids to remove from the inbox;
-    one that is gone already is no error.
+    one that is gone already is no error. `emissions`: put behind those stored, of which the newest EMISSIONS_MAX stay.
     """
 
     split: list[tuple[str, datetime]] = field(default_factory=list)
@@ -36,11 +36,12 @@ class Batch:
     definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     config: ConfigVersion | None = None
     done_requests: list[int] = field(default_factory=list)
+    emissions: list[Emission] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(
             self.split or self.runs or self.new_attempts or self.attempts or self.marks or self.events
-            or self.definitions or self.config or self.done_requests
+            or self.definitions or self.config or self.done_requests or self.emissions
         )  # fmt: skip
 
 
@@ -51,7 +52,8 @@ class Snapshot:
     `runs`: every live run, each job's newest row, the rows whose last tick lies after the `horizon` given
     for their job, each row that a live one is linked to, and the run that stands in for any of these; in
     order of tick, then job. `attempts`: the open attempts (not ended) of those runs. `last_event`: number
-    of the newest event ever, 0 if none; `last_seen`: its time. `requests`: the inbox, oldest first.
+    of the newest event ever, 0 if none; `last_seen`: its time. `requests`: the inbox, oldest first. `emissions`:
+    oldest first.
     """
 
     runs: Sequence[Run]
@@ -61,6 +63,7 @@ class Snapshot:
     last_seen: datetime | None
     config: ConfigVersion | None
     requests: Sequence[Request]
+    emissions: Sequence[Emission] = ()
 
 
 class Store(Protocol):

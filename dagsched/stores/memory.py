@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Request, Run, RunState
+from dagsched.model import EMISSIONS_MAX, Attempt, ConfigVersion, Emission, EventRow, JobMark, Request, Run, RunState
 from dagsched.stores.contract import Batch, Snapshot
 from dagsched.stores.needed import Key, by_start, last_tick, with_needed
 from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
@@ -40,6 +40,7 @@ class MemoryState:
     definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     requests: dict[int, Request] = field(default_factory=dict)
     last_request: int = 0
+    emissions: dict[tuple[str, str], Emission] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -92,6 +93,11 @@ class MemoryStore:
             self.state.configs[batch.config.number] = batch.config
         for number in batch.done_requests:
             self.state.requests.pop(number, None)
+        for emission in batch.emissions:
+            self.state.emissions.pop((emission.event, emission.id), None)
+            self.state.emissions[emission.event, emission.id] = emission
+        for key in list(self.state.emissions)[:-EMISSIONS_MAX]:
+            del self.state.emissions[key]
 
     async def post(self, verb: str, body: Mapping[str, Any], time: datetime) -> int:
         self._require_open()
@@ -158,6 +164,7 @@ class MemoryStore:
             last_seen=self.state.last_seen,
             config=self.state.configs[max(self.state.configs)] if self.state.configs else None,
             requests=[self.state.requests[number] for number in sorted(self.state.requests)],
+            emissions=list(self.state.emissions.values()),
         )
 
     async def run(self, job: str, tick: datetime) -> Run | None:

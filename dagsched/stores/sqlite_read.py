@@ -35,6 +35,7 @@ def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapsh
         last_seen=codec.instant_or_none(last_seen),
         config=next(iter(configs(connection, {"at": EVER_MS, "limit": 1})), None),
         requests=decoded(codec.request_of, connection.ask("requests")),
+        emissions=decoded(codec.emission_of, connection.ask("emissions")),
     )
 
 

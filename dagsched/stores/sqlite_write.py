@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagsched.errors import FencedOut, IntegrityBroken
-from dagsched.model import ConfigVersion, EventRow, RunState
+from dagsched.model import EMISSIONS_MAX, ConfigVersion, EventRow, RunState
 from dagsched.stores import codec
 from dagsched.stores.contract import Batch
 from dagsched.stores.needed import Key
@@ -45,6 +45,9 @@ def write(connection: Procedures, batch: Batch, epoch: int) -> None:
     connection.change("put_definition", bodies)
     if batch.config is not None:
         _new_config(connection, batch.config)
+    if batch.emissions:
+        connection.change("put_emission", [codec.emission_columns(emission) for emission in batch.emissions])
+        connection.change("trim_emissions", [(EMISSIONS_MAX,)])
     connection.change("done_request", [(number,) for number in batch.done_requests])
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dagsched.config.files import SUFFIXES
-from dagsched.control import checked_params
 from dagsched.engine.why import explain_no_row, explain_run
 from dagsched.errors import Unknown
+from dagsched.handlers.params import checked_params, params_from_event
 from dagsched.loading import Paths, load, load_text
 from dagsched.model import Attempt, Config, EventRow, Job, Outcome, Run, RunState, format_instant, is_schedule_tick
 from dagsched.testing.script import Failure, Rule, Script, When
@@ -203,6 +203,11 @@ class World:
         """Have a person ask for a run now, and return it as it then is; raises Refused."""
         known = self.config.jobs[self._known(job)]
         return self.virtual.trigger(job, checked_params(known, params), with_upstream=with_upstream, only=only)
+
+    def emit(self, event: str, *, id: str = "", **data: Any) -> list[Run]:
+        """Have an event happen, and return the runs of the jobs that listen as they then are; raises Refused."""
+        params = {each: params_from_event(self.config.jobs[each], data) for each in self.virtual.listeners(event)}
+        return self.virtual.emit(event, data, id=id, params=params)
 
     def pause(self, job: str) -> None:
         """Have a person pause a job."""

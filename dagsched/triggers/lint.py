@@ -51,6 +51,8 @@ def lint(schedule: Schedule, now: datetime, months: int = 24) -> tuple[Remark, .
     trigger = trigger_of(schedule)
     impossible = tuple(_impossible(schedule))
     remarks = [*_timezone_remarks(schedule.timezone), *_length_remarks(schedule), *impossible]
+    if schedule.event:
+        return (*remarks, *((_over(schedule),) if schedule.end is not None and schedule.end <= now else ()))
     has_ticks = not schedule.cron or len(impossible) < len(schedule.cron)
     if has_ticks and (schedule.end or schedule.at) and trigger.next(now) is None:
         remarks.append(_over(schedule))
@@ -205,8 +207,7 @@ def _uneven(expression: Expression, field: Field, text: str, offset: int, step: 
         f"the step of '{text}' does not divide the {kind.name} field of '{expression.text}'",
         f"it fires at {kind.name} {shown} and then starts again at {values[0]}"
         + (", so the intervals are uneven" if len(values) > 1 else ", so the step does nothing"),
-        "list the values that are meant"
-        + (f", or use every: {step}{unit} for even intervals" if unit else ""),
+        "list the values that are meant" + (f", or use every: {step}{unit} for even intervals" if unit else ""),
         offset,
     )
 
@@ -287,9 +288,7 @@ def _impossible(schedule: Schedule) -> Iterator[Remark]:
     """Warn of each expression that no date fits."""
     for text in schedule.cron:
         if not parse(text, schedule.days).rule.is_possible:
-            yield Remark(
-                "W304", never_fires(text), "no year has such a date", "check day, month and weekday"
-            )
+            yield Remark("W304", never_fires(text), "no year has such a date", "check day, month and weekday")
 
 
 def _over(schedule: Schedule) -> Remark:

@@ -11,6 +11,7 @@ from dagsched.errors import InvalidSchedule, NeverFires
 from dagsched.triggers.at import At
 from dagsched.triggers.base import Trigger, Union, Window
 from dagsched.triggers.cron import Cron
+from dagsched.triggers.event import OnEvent
 from dagsched.triggers.every import Every
 from dagsched.triggers.zones import zone
 
@@ -49,10 +50,7 @@ def crons_of(schedule: Schedule) -> tuple[Cron, ...]:
 
     Expressions that never fire are left out.
     """
-    found = (
-        shared_cron(text, schedule.timezone, schedule.gap, schedule.fold, schedule.days)
-        for text in schedule.cron
-    )
+    found = (shared_cron(text, schedule.timezone, schedule.gap, schedule.fold, schedule.days) for text in schedule.cron)
     return tuple(cron for cron in found if cron is not None)
 
 
@@ -86,4 +84,8 @@ def _at(schedule: Schedule) -> Trigger:
     return At(schedule.at, schedule.timezone)
 
 
-KINDS: dict[str, Callable[[Schedule], Trigger]] = {"cron": _cron, "every": _every, "at": _at}
+def _event(schedule: Schedule) -> Trigger:
+    return OnEvent(schedule.event)
+
+
+KINDS: dict[str, Callable[[Schedule], Trigger]] = {"cron": _cron, "every": _every, "at": _at, "event": _event}

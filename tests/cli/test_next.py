@@ -112,3 +112,28 @@ def test_what_the_state_knows_is_remarked(call, home, jobs_file):
     """`tidy` is paused; `max_runs: 3` and no start so far leave three ticks."""
     rows = ticks(call("next", "tidy", "--json"))
     assert rows == [("tidy", f"2026-11-23T{hour}:00", "paused") for hour in (15, 16, 17)]
+
+
+GATED = """\
+timezone: America/New_York
+calendars: {bank: {weekdays: [sat, sun]}}
+jobs:
+  daily: {schedule: "0 12 * * *", run: x, calendar: bank}
+  after: {depends_on: [daily], run: x}
+  night: {schedule: "0 12 * * *", run: x, window: {from: "22:00", to: "06:00"}}
+  never: {schedule: "0 12 * * *", run: x, window: {from: "22:00", to: "06:00", outside: skip}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("job", "note"),
+    [
+        ("daily", "left out: calendar bank: sat"),
+        ("after", "from daily; left out: calendar bank: sat"),
+        ("night", "starts when its window opens, 2026-11-28 22:00"),
+        ("never", "left out: window: closed outside 22:00-06:00"),
+    ],
+)
+def test_what_a_gate_will_do_to_a_tick_is_noted(call, here, job, note):
+    (here / "jobs.yaml").write_text(GATED)
+    assert ticks(call("next", job, "-n", "1", "--from", "2026-11-28", "--json"))[0][2] == note

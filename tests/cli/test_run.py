@@ -28,8 +28,8 @@ class ScriptedDaemon:
     async def run(self, *, until_idle: bool) -> int:
         return self._tell("run", until_idle)
 
-    async def run_once(self, jobs: list[str]) -> int:
-        return self._tell("once", jobs)
+    async def run_once(self, jobs: list[str], params: dict[str, str]) -> int:
+        return self._tell("once", [*jobs, *params])
 
     def _tell(self, verb: str, argument: Any) -> int:
         self.called = (verb, argument)
@@ -144,3 +144,11 @@ def test_json_is_event_rows_and_nothing_else(call, daemon):
 def test_the_daemon_shows_a_line_per_event_and_no_table(call, daemon):
     daemon(("a", "running"))
     assert len(call("run").lines) == 1
+
+
+def test_params_go_with_once_only(call, daemon):
+    scripted = daemon()
+    assert call("run", "--once", "load", "--param", "n=1").code == 0
+    assert scripted.called == ("once", ["load", "n"])
+    result = call("run", "--param", "n=1")
+    assert (result.code, "--param goes with --once" in result.err) == (2, True)

@@ -104,3 +104,13 @@ def test_without_a_daemon_the_files_decide_what_comes_next(call, in_force, here)
     rows = jobs(call("status", "--json"))
     assert rows["extract"]["next"]["tick"] == "2026-11-23T20:00:00Z"
     assert (rows["tidy"]["removed"], rows["tidy"]["state"]) == (True, "removed")
+
+
+def test_what_a_run_waits_for_is_told_if_a_daemon_knows(call, in_force, monkeypatch):
+    blocked = {jobs(call("status", "--json"))["load"]["last"]["run"]: "it waits for upstream extract"}
+    answer = {"pid": 1, "health": "ok", "stopping": False, "running": [], "problems": [], "blocked": blocked}
+    answer_with(monkeypatch, answer)
+    rows = jobs(call("status", "--json"))
+    assert (rows["load"]["blocked"], rows["extract"]["blocked"]) == ("it waits for upstream extract", None)
+    (line,) = [line for line in call("status").lines if line.startswith("load")]
+    assert line.endswith("it waits for upstream extract")

@@ -8,6 +8,7 @@ A hang is more than HANG_S of this thread's own processor time, so that a busy m
 from __future__ import annotations
 
 import gc
+import json
 import os
 import time
 from collections.abc import Callable
@@ -121,3 +122,27 @@ def test_lengths_outlive_any_text(text: str):
 @given(st.builds("".join, st.lists(st.sampled_from(["1", "0", "9" * 30, "/", "m", "1m", " "]), max_size=8)) | st.text())
 def test_rate_limits_outlive_any_text(text: str):
     outlives(parse_rate, text, BadRate)
+
+
+CLOCKS = st.sampled_from(["22:00", "06:00", "24:00", "00:00", "02:30", "7:00", "25:00", "", "x"]) | st.text(max_size=6)
+WINDOWS = st.fixed_dictionaries(
+    {"from": CLOCKS, "to": CLOCKS},
+    optional={
+        "days": st.lists(st.sampled_from(["mon", "sat", "sun", "day"]), max_size=3),
+        "outside": st.sampled_from(["wait", "skip", "run"]),
+    },
+)
+DATES = st.sampled_from(["2026-12-24", "2027-02-29", "0000-00-00", "9999-12-31", "x"]) | st.text(max_size=12)
+CALENDARS = st.lists(DATES, max_size=4) | st.fixed_dictionaries(
+    {}, optional={"days": st.lists(DATES, max_size=3), "weekdays": st.lists(st.sampled_from(["mon", "sun", "no"]))}
+)
+ZONES = st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia", "Australia/Lord_Howe"])
+
+
+@FUZZ
+@given(WINDOWS | st.lists(WINDOWS, max_size=3), CALENDARS, CRON | st.just("0 12 * * *"), ZONES)
+def test_windows_and_calendars_outlive_any_text(window, calendar, cron, zone):
+    job = {"run": "x", "schedule": cron, "window": window, "calendar": "c", "timezone": zone}
+    text = json.dumps({"calendars": {"c": calendar}, "jobs": {"a": job}})
+    loaded = quick(lambda: load_texts({"/jobs.yaml": text}, NOW))
+    assert (loaded.config is None) == any(problem.is_error for problem in loaded.problems)

@@ -42,6 +42,11 @@ LINES = st.sampled_from(
         "timeout: 5",
         "handler: nothing",
         "notify: [{on: [failure], to: [ops]}]",
+        "calendar: c",
+        "calendar: [c, d]",
+        "window: {from: '22:00', to: '06:00', outside: skip}",
+        "when: local.hour < 3",
+        "rate_limit: 0/1m",
     ]
 )
 OPS = "notifiers: {ops: {type: command, run: [tell]}}\n"
@@ -55,6 +60,10 @@ HEADS = st.sampled_from(
         "pools: {db: 1}\n",
         "timezone: America/New_York\n",
         "pools: 5\n",
+        "calendars: {c: {weekdays: [mon]}}\n",
+        "calendars: {c: [2026-12-24], d: [2026-12-25]}\n",
+        "pools: {db: {slots: 2, rate_limit: 1/1m}}\n",
+        "calendars: {c: 5}\n",
         OPS,
         OPS + "defaults: {notify: [{on: [config_rejected], to: [ops, dev]}]}\n",
     ]

@@ -21,7 +21,7 @@ JOB_PROBLEMS = {
     "http timing out at once": ("handler: http\nwith: {url: http://h/, timeout: 0s}", ["E304 4:37-39"]),
     "python without a function": ("handler: python\nwith: {function: build}", ["E105 4:22-27"]),
     "an unknown handler": ("handler: htp", ["E110 3:14-17"]),
-    "a handler of later days": ("handler: workflow\nwith: {}", ["E110 3:14-22"]),
+    "a handler of later days": ("handler: agent\nwith: {}", ["E110 3:14-19"]),
     "a list for text": ("run: x\ndescription: [a]", ["E103 4:18-21"]),
     "text for a list": ("run: x\ntags: nightly", ["E103 4:11-18"]),
     "nothing for a mapping": ("run: x\nenv:", ["E103 4:9-10"]),
@@ -62,7 +62,52 @@ JOB_PROBLEMS = {
     "a schedule that is a number": ("run: x\nschedule: 5", ["E103 4:15-16"]),
     "an empty schedule": ("run: x\nschedule: {}", ["E109 4:5-13"]),
     "a schedule that says two things": ("run: x\nschedule: {every: 5m, at: 2027-01-01}", ["E109 4:5-13"]),
-    "an event schedule": ("run: x\nschedule: {event: x}", ["E109 4:5-13", "E101 4:16-21"]),
+    "secrets by reference": (
+        "run: x\nsecrets: {A: 'env:B', C: 'file:/run/x', D: 'credential:k.y'}",
+        [],
+    ),
+    "secrets that are none": (
+        "run: x\nsecrets: {A: hunter2, B: 'file:relative', C: 'vault:x', D: 5, 1E: 'env:B'}",
+        ["E140 4:18-25", "E140 4:30-45", "E140 4:50-59", "E140 4:64-65", "E105 4:67-69"],
+    ),
+    "a secret that is a variable of env": ("run: x\nenv: {A: b}\nsecrets: {A: 'env:B'}", ["E141 5:15-16"]),
+    "a secret with a reserved name": ("run: x\nsecrets: {DAGSCHED_X: 'env:B'}", ["E111 4:15-25"]),
+    "a setting that names no secret of the job": (
+        "handler: http\nsecrets: {TOKEN: 'env:B'}\nwith: {url: 'http://x', headers: {A: {secret: TOKN}}}",
+        ["E142 5:51-55"],
+    ),
+    "a process used again that has secrets": (
+        "handler: python\nsecrets: {A: 'env:B'}\nwith: {function: 'm:f', reuse: true}",
+        ["W232 5:29-34"],
+    ),
+    "a workflow of neither": ("handler: workflow\nwith: {params: {}}", ["E143 4:5-9"]),
+    "a file that is not waited for": ("handler: workflow\nwith: {file: /etc/hosts, wait: false}", ["E102 4:5-9"]),
+    "a workflow of both": ("handler: workflow\nwith: {job: a, file: b.yaml}", ["E143 4:5-9"]),
+    "a workflow without settings": ("handler: workflow", ["E102 2:3-4"]),
+    "a workflow of itself": ("handler: workflow\nwith: {job: a}", ["E241 4:17-18"]),
+    "a workflow of an unknown job": ("handler: workflow\nwith: {job: b}", ["E240 4:17-18"]),
+    "a workflow of a file that is not there": ("handler: workflow\nwith: {file: no.yaml}", ["E245 4:18-25"]),
+    "a workflow as another user": (
+        "handler: workflow\nuser: etl\nwith: {job: b}",
+        ["E244 4:11-14", "E240 5:17-18"],
+    ),
+    "an event beside a cron expression": ("run: x\nschedule: {event: x, cron: '@daily'}", ["E109 4:5-13"]),
+    "an event whose name has a space": ("run: x\nschedule: {event: a b}", ["E105 4:23-26"]),
+    "one of several events without a name": ("run: x\nschedule: {event: [a, '']}", ["E105 4:27-29"]),
+    "no events": ("run: x\nschedule: {event: []}", ["E107 4:23-25"]),
+    "an event schedule that ends before it starts": (
+        "run: x\nschedule: {event: x, start: 2027-01-02, end: 2027-01-01}",
+        ["E306 4:50-60"],
+    ),
+    "an event schedule that is over": ("run: x\nschedule: {event: x, end: 2020-01-01}", ["W304 4:23-24"]),
+    "keys of a clock beside an event": (
+        "run: x\nschedule: {event: x, days: all}\ncatchup: all\njitter: 5s\ndst: {gap: run}",
+        ["W230 4:26-30", "W230 5:5-12", "W230 6:5-11", "W230 7:5-8"],
+    ),
+    "a required parameter that an event can give": (
+        "run: x\nschedule: {event: x}\nparams: {n: {type: integer}}",
+        [],
+    ),
     "every nothing": ("run: x\nschedule: {every: 0s}", ["E304 4:23-25"]),
     "every half second": ("run: x\nschedule: {every: 500ms}", ["E304 4:23-28"]),
     "a day that does not exist": ("run: x\nschedule: {at: 2027-02-30}", ["E305 4:20-30"]),
@@ -128,6 +173,8 @@ JOB_PROBLEMS = {
         "handler: agent\nwith: {agent: gpu, poll: 0s}",
         ["E503 4:19-22", "E304 4:30-32"],
     ),
+    "an unknown calendar": ("run: x\ncalendar: bank", ["E231 4:15-19"]),
+    "an unknown calendar of two": ("run: x\ncalendar: [bank]", ["E231 4:16-20"]),
     "three mistakes": (
         "retries: 1\ntimeout: 5\npool: x",
         ["E108 2:3-4", "E101 3:5-12", "E303 4:14-15", "E205 5:11-12"],
@@ -141,6 +188,73 @@ def test_problem_of_a_job_stands_at_its_place(lines, expected):
 
 
 FILE_PROBLEMS = {
+    "a workflow that its step brings about again": (
+        """\
+        jobs:
+          a: {depends_on: [c], handler: workflow, with: {job: b}}
+          b: {run: x}
+          c: {depends_on: [b], run: x}
+        """,
+        ["E241 2:55-56"],
+    ),
+    "workflows of each other": (
+        """\
+        jobs:
+          a: {handler: workflow, with: {job: b}}
+          b: {handler: workflow, with: {job: a}}
+        """,
+        ["E241 2:38-39", "E241 3:38-39"],
+    ),
+    "a step that waits for its workflow": (
+        """\
+        jobs:
+          a: {handler: workflow, with: {job: b}}
+          b: {schedule: '@daily', depends_on: [c], run: x}
+          c: {depends_on: [a], run: x}
+        """,
+        ["E242 2:38-39"],
+    ),
+    "a step that waits for a workflow that does not wait": (
+        """\
+        jobs:
+          a: {handler: workflow, with: {job: b, wait: false}}
+          b: {schedule: '@daily', depends_on: [a], run: x}
+        """,
+        [],
+    ),
+    "a workflow below its own step, with a schedule of its own": (
+        """\
+        jobs:
+          a: {schedule: '@daily', depends_on: [b], handler: workflow, with: {job: b}}
+          b: {run: x}
+        """,
+        [],
+    ),
+    "parameters that the step does not take": (
+        """\
+        jobs:
+          a: {handler: workflow, with: {job: b, params: {n: x, m: 1}}}
+          b: {params: {n: {type: integer}, o: {type: string}}, run: x}
+        """,
+        ["E243 2:38-39", "E243 2:53-54", "E243 2:56-57"],
+    ),
+    "a workflow in the pool of its step": (
+        """\
+        pools: {p: 2}
+        jobs:
+          a: {pool: p, handler: workflow, with: {job: b}}
+          b: {pool: p, slots: 2, run: x}
+        """,
+        ["W233 3:13-14"],
+    ),
+    "a step that is disabled": (
+        """\
+        jobs:
+          a: {handler: workflow, with: {job: b}}
+          b: {enabled: false, run: x}
+        """,
+        ["W234 2:38-39"],
+    ),
     "no jobs": ("version: 1\n", ["E102 1:1-2"]),
     "a notifier of no type": ("notifiers: {ops: {url: http://h/}}\njobs: {}\n", ["E102 1:13-16"]),
     "a notifier of an odd type": ("notifiers: {ops: {type: pigeon}}\njobs: {}\n", ["E104 1:25-31"]),
@@ -199,6 +313,21 @@ FILE_PROBLEMS = {
     "a pool of nothing": ("pools: {db: {}}\njobs: {}\n", ["E107 1:13-15"]),
     "a pool with an odd key": ("pools: {db: {size: 2}}\njobs: {}\n", ["E101 1:14-18"]),
     "a pool with a rate of zero": ("pools: {db: {rate_limit: 0/1m}}\njobs: {}\n", ["E321 1:26-30"]),
+    "a calendar of nothing": ("calendars: {c: []}\njobs: {}\n", ["E107 1:16-18"]),
+    "a calendar that is a word": ("calendars: {c: weekend}\njobs: {}\n", ["E103 1:16-23"]),
+    "a calendar on an odd weekday": ("calendars: {c: {weekdays: [so]}}\njobs: {}\n", ["E104 1:28-30"]),
+    "a calendar with no day": ("calendars: {c: [2026-02-30]}\njobs: {}\n", ["E305 1:17-27"]),
+    "a calendar with half a day": ("calendars: {c: {days: [2026-02]}}\njobs: {}\n", ["E105 1:24-31"]),
+    "a part of no country": ("calendars: {c: {subdivision: BY}}\njobs: {}\n", ["E102 1:13-14"]),
+    "a country in words": ("calendars: {c: {country: Germany}}\njobs: {}\n", ["E105 1:26-33"]),
+    "a refused calendar is still a calendar": (
+        "calendars: {c: 5}\njobs: {a: {run: x, calendar: c}}\n",
+        ["E103 1:16-17"],
+    ),
+    "a calendar that leaves no tick": (
+        "calendars: {c: {weekdays: [mon]}}\njobs: {a: {run: x, schedule: 0 9 * * mon, calendar: c}}\n",
+        ["W322 2:53-54"],
+    ),
     "a bad zone that no job uses": ("timezone: Nowhere\njobs: {}\n", ["E302 1:11-18"]),
     "a schedule in defaults": ("defaults: {schedule: '@daily'}\njobs: {}\n", ["E101 1:12-20"]),
     "a bad default": ("defaults: {timeout: 5}\njobs: {a: {run: x}}\n", ["E303 1:21-22"]),
@@ -352,7 +481,7 @@ def test_hints_name_keys_that_exist():
 
     defs = schema()["$defs"]
     known = {*schema()["properties"]}
-    for part in ("job", "retry", "withHttp", "withPython", "notifyRule", "notifierEmail"):
+    for part in ("job", "retry", "withHttp", "withPython", "withWorkflow", "notifyRule", "notifierEmail"):
         known |= defs[part]["properties"].keys()
     assert {meant.partition(":")[0] for meant in PEER_WORDS.values()} <= known
 
@@ -363,8 +492,18 @@ def test_message_never_repeats_what_is_long():
         assert len(problem.message + problem.why + problem.fix + problem.excerpt) < 1500
 
 
+def _is_complete(problem):
+    return problem.why and problem.fix and (problem.excerpt or problem.code == "E140")
+
+
 def test_every_problem_in_these_tables_has_a_reason_and_a_fix():
     texts = [file_of(lines) for lines, _ in JOB_PROBLEMS.values()] + [text for text, _ in FILE_PROBLEMS.values()]
     problems = [problem for text in texts for problem in load_text(text).problems]
-    assert [problem.message for problem in problems if not (problem.why and problem.fix and problem.excerpt)] == []
+    assert [problem.message for problem in problems if not _is_complete(problem)] == []
     assert {problem.code for problem in problems} <= CODES.keys()
+
+
+def test_a_secret_that_was_written_down_is_not_shown_again():
+    (problem,) = load_text(file_of("run: x\nsecrets: {A: hunter2}")).problems
+    assert problem.code == "E140"
+    assert "hunter2" not in "".join(map(str, problem))

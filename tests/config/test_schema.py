@@ -15,8 +15,6 @@ LATER = {
     "matrix",
     "template",
     "extends",
-    "calendar",
-    "secrets",
 }
 
 

@@ -18,7 +18,8 @@ import dagsched
 from dagsched import ConfigInvalid, Scheduler
 from dagsched.embedding import Context
 from dagsched.errors import NoDaemon, Refused, StoreHeld, Unknown
-from dagsched.model import Outcome, Run, RunState
+from dagsched.model import Outcome, Run, RunState, utc
+from dagsched.stores import open_store
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 30
@@ -87,7 +88,7 @@ def test_a_function_gets_the_context_of_a_plugin_and_its_mapping_becomes_outputs
 
     lives(tmp_path, body, handlers={"greet": greet})
     [context] = seen
-    assert set(context) == {"job", "run", "tick", "attempt", "with", "params", "env"}
+    assert set(context) == {"job", "run", "tick", "attempt", "with", "params", "env", "secrets"}
     assert (context["job"], context["attempt"], context["env"]) == ("greet", 1, {"LANGUAGE": "en"})
 
 
@@ -154,6 +155,30 @@ def test_a_failed_function_is_retried_as_the_job_says(tmp_path: Path) -> None:
     lives(tmp_path, body, text, handlers={"greet": greet})
 
 
+def test_a_function_gets_its_secrets_and_what_it_leaves_of_them_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROD_PW", "hunter2-zebra")
+
+    def greet(context: Context) -> dict[str, object]:
+        context.log("pw", context["secrets"]["PW"])
+        if context["attempt"] == 1:
+            raise ValueError(f"no luck with {context['secrets']['PW']}")
+        return {"text": f"got {context['secrets']['PW']}"}
+
+    async def body(scheduler: Scheduler) -> None:
+        run = await scheduler.wait(await scheduler.trigger("greet"))
+        assert run.outputs == {"text": "got ***"}
+        first, second = await attempts(scheduler, run)
+        assert first.reason == "ValueError: no luck with ***"
+        assert log_of(tmp_path, second) == "pw ***\n"
+
+    secret = '    secrets: {PW: "env:PROD_PW"}\n    retry: {max_attempts: 2, delay: 1ms}\n'
+    lives(tmp_path, body, JOBS.replace("    env: {LANG", secret + "    env: {LANG"), handlers={"greet": greet})
+    files = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert not [path for path in files if b"hunter2" in path.read_bytes()]
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_timeout_ends_an_async_function_and_is_told_to_a_thread(tmp_path: Path, is_async: bool) -> None:
     ended = []
@@ -203,6 +228,15 @@ def test_a_person_cancels_a_function(tmp_path: Path, is_async: bool) -> None:
     handlers: dict[str, Any] = {}
     # What a plain function returns is awaited too.
     lives(tmp_path, body, handlers={"greet": lambda context: handlers["greet"](context)})
+
+
+def test_a_function_cannot_be_another_user(tmp_path: Path) -> None:
+    async def body(scheduler: Scheduler) -> None:
+        run = await scheduler.wait(await scheduler.trigger("greet"))
+        assert run.state is RunState.FAILED
+        assert run.reason == "a function of this program runs as this program's user; leave `user` out"
+
+    lives(tmp_path, body, JOBS.replace("    handler: greet\n", "    handler: greet\n    user: nobody\n"))
 
 
 # ---------------------------------------------------------------- verbs and events
@@ -474,6 +508,32 @@ def test_commands_of_a_killed_program_go_on_and_are_adopted(tmp_path: Path) -> N
         assert (run.state, run.attempts) == (RunState.SUCCESS, 1)
 
     lives(tmp_path, body, text)
+
+
+def test_what_was_left_for_the_next_daemon_is_done_also_without_a_door_for_commands(tmp_path: Path) -> None:
+    async def body(scheduler: Scheduler) -> None:
+        await scheduler.resume("greet")
+
+    async def begin() -> None:
+        store = open_store(tmp_path / "state")
+        await store.open(write=False)
+        await store.post("pause", {"job": "greet"}, utc(2026, 11, 23))
+        await store.close()
+
+    async def look(scheduler: Scheduler) -> None:
+        assert [event.type async for event in _first(scheduler.events(since=0), "job.paused")]
+        assert not (tmp_path / "state" / "control.sock").exists()
+
+    lives(tmp_path, body)
+    asyncio.run(begin())
+    lives(tmp_path, look, control=False)
+
+
+async def _first(events: Any, type: str) -> Any:
+    async for event in events:
+        if event.type == type:
+            yield event
+            return
 
 
 def test_the_command_line_reaches_an_embedded_scheduler(tmp_path: Path) -> None:

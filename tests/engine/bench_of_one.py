@@ -15,8 +15,10 @@ from dagsched.definition import from_json
 from dagsched.engine import Plan, commands, events
 from dagsched.engine.rates import Start
 from dagsched.model import (
+    Calendar,
     Config,
     Dependency,
+    Emission,
     EventRow,
     Exit,
     Job,
@@ -68,6 +70,7 @@ class Bench:
         now: datetime = START,
         pools: dict[str, int] | None = None,
         rates: dict[str, RateLimit] | None = None,
+        calendars: dict[str, Calendar] | None = None,
         **options: Any,
     ) -> None:
         self.now = now
@@ -75,11 +78,12 @@ class Bench:
         self.kept: dict[tuple[str, datetime], Run] = {}
         self.log: list[EventRow] = []
         self.definitions: dict[str, Any] = {}
+        self.emissions: list[Emission] = []
         self.starts: list[tuple[str, int]] = []
         self.start_commands: list[commands.StartAttempt] = []
         self.stops: list[tuple[str, int, str]] = []
         self.number = 0
-        self.configure(*jobs, pools=pools, rates=rates)
+        self.configure(*jobs, pools=pools, rates=rates, calendars=calendars)
 
     # -- what happens
 
@@ -89,11 +93,15 @@ class Bench:
         pools: dict[str, int] | None = None,
         rates: dict[str, RateLimit] | None = None,
         starts: tuple[Start, ...] = (),
+        calendars: dict[str, Calendar] | None = None,
     ) -> None:
         """Put these jobs in force."""
         self.number += 1
         made = [item if isinstance(item, Job) else job(item) for item in jobs]
-        config = Config({item.id: item for item in made}, pools or {}, digest=str(self.number), pool_rates=rates or {})
+        config = Config(
+            {item.id: item for item in made}, pools or {}, digest=str(self.number), pool_rates=rates or {},
+            calendars=calendars or {},
+        )  # fmt: skip
         self.apply(events.ConfigApplied(self.now, config, self.number, starts=starts))
 
     def apply(self, event: events.Event) -> None:
@@ -108,6 +116,8 @@ class Bench:
             self.kept[command.run.key] = command.run
         elif isinstance(command, commands.SaveDefinition):
             self.definitions[command.digest] = command.definition
+        elif isinstance(command, commands.SaveEmission):
+            self.emissions.append(command.emission)
         elif isinstance(command, commands.RecordEvent):
             self.log.append(command.row)
         elif isinstance(command, commands.StartAttempt):
@@ -178,12 +188,16 @@ class Bench:
                 pools: dict[str, int] | None = None) -> None:  # fmt: skip
         """Throw the plan away, let time pass, and restore from what was kept."""
         old = self.plan
-        config = Config(old.book.jobs, old.book.pools, digest=str(self.number))
+        book = old.book
+        config = Config(
+            book.jobs, book.pools, digest=str(self.number), pool_rates=book.pool_rates, calendars=book.calendars
+        )
         plan = Plan(old.seats.slots_max)
         plan.restore(
             runs=list(self.kept.values()), attempts=list(old.book.open_attempts.values()),
             marks=list(old.book.marks.values()), last_event=len(self.log), last_seen=self.now,
             config=config, config_number=self.number,
+            emissions=self.emissions,
             definitions={d: from_json(data) for d, data in self.definitions.items()},
         )  # fmt: skip
         self.plan = plan

@@ -228,6 +228,25 @@ def test_on_crash_retry_uses_the_attempts_that_remain():
     assert bench.state("a") == "failed"
 
 
+def test_outputs_are_those_of_the_attempt_that_succeeded():
+    bench = plan_of(job("a", retry=2), "b after a")
+    bench.trigger("a")
+    bench.finish("a", "failed", exit_code=1, outputs={"rows": "1", "half": "x"})
+    bench.to(timedelta(seconds=10))
+    bench.finish("a", outputs={"rows": "2"})
+    assert bench.start_commands[-1].outputs == {"a": {"rows": "2"}}
+
+
+def test_outputs_of_a_run_that_stands_in_are_handed_on():
+    bench = plan_of("a at */5 * * * *", "b after a at 1-59/5 * * * *")
+    bench.to("00:05")
+    bench.to("00:10")
+    bench.to("00:11")
+    assert "overlap" in bench.reasons("a")[1], "the second tick is left out, the run before stands in for it"
+    bench.finish("a", outputs={"rows": "5"})
+    assert bench.start_commands[-1].outputs == {"a": {"rows": "5"}}
+
+
 def test_outputs_of_upstream_runs_reach_the_attempt():
     bench = plan_of("a at 0 1 * * *", "b after a")
     bench.to("01:00")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from dagsched.clock import ManualClock
 from dagsched.daemon.loop import Loop
-from dagsched.daemon.service import Observers
+from dagsched.daemon.observers import Observers
 from dagsched.engine import Plan, events
 from dagsched.executor import Exited, Started
 from dagsched.handlers import Launch

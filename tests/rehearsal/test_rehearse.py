@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from dagsched.declaration import Window
 from dagsched.engine import events
-from dagsched.model import Config, Job, Outcome, Run, RunState, format_instant, utc
+from dagsched.model import Config, Job, Outcome, RateLimit, Run, RunState, format_instant, utc
 from dagsched.rehearsal import Habit, Rehearsed, rehearse, report
 from dagsched.rehearsal.habits import habit_of
 from dagsched.rehearsal.waits import Cause, cause_of
@@ -120,6 +121,62 @@ def test_a_wait_for_ones_own_turn_and_then_for_a_pool_are_told_apart() -> None:
     # 08:05 to 08:10 for the one before it, then until 08:20 or 08:10 as the pool's line has it.
     assert spent[Cause.TURN] == 5 * MINUTE
     assert sum(rehearsed.waits.spent[("other", utc(2026, 3, 2, 8, 7))].values(), timedelta(0)) == 13 * MINUTE
+
+
+def test_a_rate_and_a_window_are_told_from_a_pool() -> None:
+    limited = job("limited at 0 8 * * *", rate_limit=RateLimit(1, timedelta(hours=2)), overlap="queue")
+    often = job("often at 0,1 8 * * *", rate_limit=RateLimit(1, timedelta(minutes=10)), max_active_runs=2)
+    nightly = job("nightly at 0 8 * * *", window=(Window(opens="22:00", closes="23:00"),), pool="p")
+    other = job("other at 55 21 * * *", pool="p")
+    rehearsed = days(config_of(limited, often, nightly, other, p=1), taking(other=10))
+    eight = utc(2026, 3, 2, 8)
+    assert ("limited", eight) not in rehearsed.waits.spent
+    assert rehearsed.waits.spent["often", eight + MINUTE] == {Cause.RATE: 9 * MINUTE}
+    # It waits for its window first, and finds the pool full when that opens.
+    assert rehearsed.waits.spent["nightly", eight] == {Cause.WINDOW: timedelta(hours=14), Cause.POOL: 5 * MINUTE}
+
+
+def test_runs_that_are_late_are_told_with_their_deadline() -> None:
+    slow = job("slow at 0 8,9 * * *", deadline=timedelta(minutes=30))
+
+    def behave(job: Job, run: Run, attempt: int) -> End:
+        return End((31 if run.tick.hour == 8 else 30) * MINUTE)
+
+    document = told(days(config_of(slow), behave))
+    assert document["deadlines"]["declared"] == 1
+    [late] = document["deadlines"]["late"]
+    assert late == {
+        "run": "job:slow:2026-03-02T08:00:00Z", "job": "slow", "deadline": "2026-03-02T08:30:00Z",
+        "ended": "2026-03-02T08:31:00Z", "late_s": 60.0,
+    }  # fmt: skip
+    assert document["jobs"][0]["late"] == 1
+
+
+def flooded(**priorities: int) -> dict[str, Any]:
+    """Return what a day of a pool that is asked for more than it has tells: three urgent jobs, and one that is not."""
+    urgent = [job(f"urgent{n} at */10 * * * *", pool="p", priority=priorities["urgent"]) for n in range(3)]
+    low = job("low at 0 * * * *", pool="p", priority=priorities["low"])
+    elsewhere = job("elsewhere at */10 * * * *", pool="q", priority=-100)
+    config = config_of(*urgent, low, elsewhere, p=1, q=1)
+    return told(days(config, taking(urgent0=5, urgent1=5, urgent2=5, low=5, elsewhere=5), 3))
+
+
+def test_a_flood_of_urgent_runs_delays_lower_ones_by_no_more_than_their_priorities_are_apart() -> None:
+    document = flooded(urgent=10, low=-10)
+    waits = document["priorities"]
+    assert list(waits) == ["10", "-10", "-100"]
+    assert waits["-10"]["p50_s"] > waits["10"]["p50_s"]
+    # A point of priority is worth a minute of waiting: after twenty of them nobody who comes later goes first.
+    assert 20 * 60 <= waits["-10"]["max_s"] <= (20 + 20) * 60
+    assert {row["job"]: row["states"].get("skipped", 0) for row in document["jobs"]}["low"] == 0
+
+
+def test_a_full_pool_delays_nobody_in_another_one() -> None:
+    document = flooded(urgent=100, low=-100)
+    assert document["pools"]["p"]["waited"] > 0
+    assert document["pools"]["q"] == {
+        "runs": 3 * 144, "p50_s": 0.0, "p95_s": 0.0, "max_s": 0.0, "waited": 0, "slots": 1
+    }  # fmt: skip
 
 
 def test_jitter_is_no_wait_for_others() -> None:

@@ -37,7 +37,7 @@ from dagsched.model import (
 from dagsched.stores.contract import Batch
 from dagsched.stores.memory import MemoryState
 from tests.simulation import joins
-from tests.simulation.clocks import shows_open
+from tests.simulation.clocks import is_day_off, shows_open
 from tests.simulation.files import WHENS
 from tests.simulation.journal import ACTIVE, STARTED, TERMINAL, Broken, Key, Life, Seen, Version
 
@@ -72,6 +72,7 @@ class Auditor:
         self._judged: dict[Key, int] = {}
         self._budget: dict[Key, int] = {}
         self._fresh: set[Key] = set()
+        self._emissions: set[tuple[str, str]] = set()
         self._reruns: set[str] = set()
         self._reopened: set[Key] = set()
         self._span = 1
@@ -220,10 +221,32 @@ class Auditor:
                 raise Broken("P14", event.job, f"event {event.seq} follows {self._last_event - 1}")
             if event.tick is not None:
                 self._check_event(event, is_part=event.job in parts)
+            elif event.type == "event.emitted":
+                self._check_emission(event, batch)
         for run in batch.runs:
             if self._states.get(run.key) != run.state:
                 words = f"is {run.state}, and by its events {self._states.get(run.key, 'nothing')}"
                 raise Broken("P14", run.name, words)
+
+    def _check_emission(self, event: EventRow, batch: Batch) -> None:
+        """An event makes one row, now, of each job that listens and is not done with; one id only once."""
+        name, id = event.detail["event"], event.detail["id"]
+        if id and (name, id) in self._emissions:
+            raise Broken("P1", name, f"was emitted twice with the id {id}")
+        self._emissions.add((name, id))
+        wanted = self.seen.versions[-1 if self._span == 1 else -2].config.jobs
+        sure = {
+            job.id
+            for job in wanted.values()
+            if job.schedule is not None and name in job.schedule.event and job.schedule.max_runs is None
+            and (job.schedule.end is None or event.time <= job.schedule.end)
+        }  # fmt: skip
+        if self._span == 1 and not sure <= set(event.detail["jobs"]):
+            raise Broken("P4", name, f"{sure - set(event.detail['jobs'])} listen and were passed over")
+        for job in event.detail["jobs"]:
+            rows = [run for run in batch.runs if run.job == job and run.origin == "event"]
+            if not any(run.created == event.time for run in rows):
+                raise Broken("P4", name, f"made no row of {job}")
 
     def _check_event(self, event: EventRow, *, is_part: bool) -> None:
         assert event.tick is not None
@@ -297,7 +320,7 @@ class Auditor:
 
     def _check_on_schedule(self, run: Run, tick: datetime) -> None:
         if not is_schedule_tick(tick):
-            if run.origin not in ("manual", "upstream"):
+            if run.origin not in ("manual", "upstream", "event", "workflow"):
                 raise Broken("P12", run.name, f"a tick between two seconds was made by {run.origin}")
             return
         highs = [version.high for version in self.seen.versions[1:]] + [self._high]
@@ -353,6 +376,7 @@ class Auditor:
                 self._check_join(run)
                 self._check_active(run)
                 self._check_window(run)
+                self._check_calendar(run)
                 self._check_when(run)
             self._check_pool(attempt)
             self._check_rates(attempt)
@@ -374,6 +398,16 @@ class Auditor:
         hour = run.tick.astimezone(ZoneInfo(job.timezone)).hour
         text = re.sub(r'"\w+"\)', '"u")', job.when)
         return any(WHENS[text](hour, state) for state in states or {None})
+
+    def _check_calendar(self, run: Run) -> None:
+        """What starts is no schedule tick on a day off, under any configuration since its tick."""
+        if run.attempts != 1 or not is_schedule_tick(run.tick) or run.key in self._reopened:
+            return
+        for version in self.seen.versions:
+            job = version.config.jobs.get(run.job)
+            if job is None or not is_day_off(job, version.config.calendars, run.tick):
+                return
+        raise Broken("calendar", run.name, "started on a day off")
 
     def _check_window(self, run: Run) -> None:
         """A first attempt starts inside a window, as the wall clock of the job's zone shows it."""

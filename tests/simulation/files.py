@@ -17,6 +17,7 @@ CRONS = (
     "0 * * * *", "*/30 * * * *", "15 */2 * * *", "0 */4 * * *", "30 */6 * * *", "0 2 * * *", "30 2 * * *",
     "0 9 * * mon-fri", "0 0,12 * * *", "45 23 * * *", "*/10 9-10 * * *", "0 6-9 * * *", "5 1,3 * * *",
 )  # fmt: skip
+EVENTS = ("arrived", "left")
 EVERY = ("1h", "90m", "3h", "7h", "45m")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
 RULES = ("all_done", "all_failed", "one_success", "one_failed", "none_failed", "none_skipped", "always")
@@ -47,13 +48,16 @@ class Files:
         self.pools: dict[str, Any] = {"p": rng.randint(1, 3), "q": rng.randint(2, 4)}
         if rng.random() < 0.3:
             self.pools["q"] = {"slots": self.pools["q"], "rate_limit": rng.choice(("30/1h", "4/5m"))}
+        # Days off in the middle of the life, so that some of each are seen.
+        day = (start + timedelta(days=1)).date()
+        self.calendars: dict[str, Any] = {"off": [str(day), str(day + timedelta(days=2))], "w": {"weekdays": ["sun"]}}
         self.jobs: dict[str, Sheet] = {}
         for name in NAMES[: rng.randint(3, 12)]:
             self.jobs[name] = self._sheet(list(self.jobs))
 
     def read(self) -> Config:
         """Return the configuration that the file stands for."""
-        document = {"version": 1, "pools": self.pools, "jobs": self.jobs}
+        document = {"version": 1, "pools": self.pools, "calendars": self.calendars, "jobs": self.jobs}
         return _load(json.dumps(document))
 
     def edit(self) -> None:
@@ -93,6 +97,7 @@ class Files:
         fresh = self._sheet(names[:place])
         if self._rng.random() < 0.2:
             self.pools["p"] = self._rng.randint(1, 3)
+            self.calendars["w"] = {"weekdays": [self._rng.choice(("fri", "sat", "sun", "mon"))]}
         sheet = self.jobs[names[place]]
         for key in self._rng.sample(sorted({*fresh, *sheet}), 3):
             if key in fresh:
@@ -117,6 +122,7 @@ class Files:
         self._maybe(sheet, "slots", 0.5, (1, 2))
         self._maybe(sheet, "priority", 0.3, (-100, -3, 1, 20, 100))
         self._maybe(sheet, "rate_limit", 0.15, ("2/10m", "1/2m", "6/1h"))
+        self._maybe(sheet, "calendar", 0.15, ("off", ["w", "off"]))
         self._maybe(sheet, "deadline", 0.2, ("1m", "30m", "5h"))
         self._maybe(sheet, "window", 0.15, WINDOWS)
         self._maybe(sheet, "timezone", 0.2, ZONES)
@@ -145,7 +151,11 @@ class Files:
             hours = rng.randint(1, int((self._end - self._start) / timedelta(hours=1)))
             return {"at": format_instant(self._start + timedelta(hours=hours))}
         made: Sheet = {"end": format_instant(self._end)}
-        if kind < 0.2:
+        if kind < 0.14:
+            made["event"] = rng.sample(EVENTS, rng.choice((1, 1, 2)))
+            self._maybe(made, "max_runs", 0.06, (1, 3, 10))
+            return made
+        if kind < 0.26:
             made["every"] = rng.choice(EVERY)
         else:
             made["cron"], made["timezone"] = rng.choice(CRONS), rng.choice(ZONES)
@@ -157,7 +167,7 @@ def _mend(sheet: Sheet) -> None:
     """Make a sheet valid again that had parts of two others put together."""
     if not sheet["depends_on"]:
         sheet.pop("trigger_rule", None)
-    if "schedule" not in sheet:
+    if "event" in sheet.get("schedule", {"event": ""}):
         for edge in sheet["depends_on"]:
             edge["match"] = "latest" if edge["match"] == "all" else edge["match"]
     about = re.search(r'state\("(\w+)"\)', sheet.get("when", ""))

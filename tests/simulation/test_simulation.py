@@ -146,9 +146,11 @@ def test_a_broken_promise_is_found(
 ) -> None:
     sabotage(monkeypatch)
     found: set[str] = set()
-    for seed in range(12):
+    for seed in range(60):
         try:
             World(seed, 3).live()
         except Broken as broken:
             found.add(broken.promise)
-    assert found & promises, f"found {found or 'nothing'}, expected one of {promises}"
+        if found & promises:
+            return
+    pytest.fail(f"found {found or 'nothing'}, expected one of {promises}")

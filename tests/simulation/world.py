@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from dagsched.clock import ManualClock
-from dagsched.control import rows_for_rerun
+from dagsched.control import called_by, rows_for_rerun
 from dagsched.daemon.loop import Ask, Loop, recovered
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.engine import events
@@ -27,7 +27,7 @@ from dagsched.stores import MemoryStore
 from dagsched.stores.contract import Batch
 from dagsched.stores.memory import MemoryState
 from tests.simulation.auditor import Auditor, Broken
-from tests.simulation.files import Files
+from tests.simulation.files import EVENTS, Files
 from tests.simulation.machine import Machine
 
 STARTS = (utc(2026, 3, 6), utc(2026, 3, 27), utc(2026, 4, 3), utc(2026, 10, 23), utc(2026, 10, 30))
@@ -337,8 +337,9 @@ class World:
     def be_asked(self) -> None:
         """Have a person do something."""
         self.after(self._soon(1.2), self.be_asked)
-        verbs = (self._trigger, self._trigger, self._cancel, self._rerun, self._rerun, self._pause, self._resume,
-                 self._resume, self._ack, self._edit, self._edit)  # fmt: skip
+        verbs = (self._trigger, self._trigger, self._emit, self._emit, self._call, self._cancel, self._rerun,
+                 self._rerun,
+                 self._pause, self._resume, self._resume, self._ack, self._edit, self._edit)  # fmt: skip
         self.rng.choice(verbs)()
 
     def _trigger(self) -> None:
@@ -350,6 +351,21 @@ class World:
         self.ask("trigger", partial(
             events.TriggerRequested, job=job, with_upstream=how == "with_upstream", only=how == "only"
         ))  # fmt: skip
+
+    def _emit(self) -> None:
+        event, id = self.rng.choice(EVENTS), self.rng.choice(("", "1", "2", "3"))
+        self.note("verb", f"emit {event} {id}")
+        self.ask("emit", partial(events.EventEmitted, event=event, id=id, data={"n": self.rng.randint(1, 9)}))
+
+    def _call(self) -> None:
+        """Have a run that has a process make one of another job, as a workflow does."""
+        job, callers = self._some_job(), self.loop.plan.running() if self.loop is not None else []
+        if job is not None and callers:
+            caller = self.rng.choice(callers).name
+            waits = self.rng.random() < 0.8
+            self.note("verb", f"{caller} calls {job}{' and waits' if waits else ''}")
+            rows = _run(called_by(self.store, caller))
+            self.ask("call", partial(events.RunCalled, job=job, caller=caller, waits=waits, rows=rows))
 
     def _cancel(self) -> None:
         run = self._some_run(live=True)

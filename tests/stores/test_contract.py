@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
-from dagsched.model import EMPTY, ConfigVersion, JobMark
+from dagsched.model import EMPTY, ConfigVersion, Emission, JobMark
 from dagsched.stores import Batch
 from tests.stores.helpers import S, check, everything, names
 from tests.stores.make import (
@@ -257,6 +257,25 @@ def test_a_reader_cannot_commit(engine):
         async with daemon(engine.handle()), reader(engine.handle()) as watcher:
             with pytest.raises(StoreError):
                 await watcher.commit(Batch(runs=[row("a", 1)]))
+
+    asyncio.run(main())
+
+
+# ---------------------------------------------------------------- events that were emitted
+
+
+def test_ids_of_emitted_events_are_remembered_and_only_the_newest(engine, monkeypatch):
+    for module in ("memory", "sqlite_write"):
+        monkeypatch.setattr(f"dagsched.stores.{module}.EMISSIONS_MAX", 2)
+
+    async def main():
+        async with daemon(engine.handle()) as store:
+            first, second, third = (Emission("arrived", id, at(number)) for number, id in enumerate("abc"))
+            await store.commit(Batch(emissions=[first, second]))
+            assert (await store.snapshot({})).emissions == [first, second]
+            await store.commit(Batch(emissions=[third]))
+        async with daemon(engine.handle()) as store:
+            assert (await store.snapshot({})).emissions == [second, third]
 
     asyncio.run(main())
 

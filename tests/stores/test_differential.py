@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagsched.errors import StoreError
-from dagsched.model import Attempt, ConfigVersion, EventRow, JobMark, Link, Match, Origin, Run, RunState
+from dagsched.model import Attempt, ConfigVersion, Emission, EventRow, JobMark, Link, Match, Origin, Run, RunState
 from dagsched.stores import Batch
 from tests.stores.conftest import MemoryEngine, SqliteEngine
 from tests.stores.make import at
@@ -47,6 +47,7 @@ def runs(draw: st.DrawFn) -> Run:
 # Not `builds`, which would fill the other fields of a named tuple too, with values no store is asked to keep.
 ATTEMPTS = st.tuples(JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE).map(lambda parts: Attempt(*parts))
 MARKS = st.tuples(JOBS, MOMENTS, MAYBE, st.integers(0, 9)).map(lambda parts: JobMark(*parts))
+EMISSIONS = st.tuples(TEXTS, TEXTS, TICKS).map(lambda parts: Emission(*parts))
 CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}))
 # A number is its distance from the one that is due: mostly right, sometimes a gap or a repetition.
 EVENTS = st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1, -1]), JOBS | st.just(""), MOMENTS, st.none() | TICKS)
@@ -63,6 +64,7 @@ def commits(draw: st.DrawFn):
         definitions=draw(st.dictionaries(st.sampled_from("de"), st.just({"k": 1}), max_size=1)),
         config=draw(CONFIGS),
         done_requests=draw(st.lists(st.integers(1, 4), max_size=1)),
+        emissions=draw(st.lists(EMISSIONS, max_size=2, unique_by=lambda each: each[:2])),
     )
     return ("commit", batch, draw(st.lists(EVENTS, max_size=3)))
 

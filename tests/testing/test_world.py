@@ -241,3 +241,23 @@ def test_slots_bound_how_many_attempts_run_at_a_time() -> None:
     world = world_of(text, slots=1)
     world.run_until("2026-11-24")
     assert world.run("y").started == utc(2026, 11, 23, 2, 1)
+
+
+def test_an_event_makes_runs_with_its_data_and_survives_a_downtime_by_its_id() -> None:
+    world = world_of(
+        """\
+version: 1
+jobs:
+  load: {schedule: {event: arrived}, params: {n: {type: integer}}, run: x, overlap: queue}
+  below: {depends_on: [load], run: x}
+"""
+    )
+    [run] = world.emit("arrived", id="1", n="3")
+    assert (run.origin, run.params["n"]) == ("event", 3)
+    assert world.emit("arrived", id="1", n=3) == []
+    with pytest.raises(Refused, match="the data have no 'n'"):
+        world.emit("arrived")
+    world.down("2026-11-23T01:00", "2026-11-23T02:00")
+    assert world.emit("arrived", id="1", n=3) == []
+    world.run_until("2026-11-24")
+    assert (world.count("load", "success"), world.count("below", "success")) == (1, 1)

@@ -367,6 +367,28 @@ def test_an_edge_bound_anew_to_a_job_that_lost_its_schedule_takes_the_very_tick(
     assert "P3" in broken(story.evidence())
 
 
+def test_more_starts_than_a_rate_allows_are_found():
+    jobs = {id: body | {"rate_limit": "1/10s"} for id, body in BOTH.items()}
+    assert audit(honest(jobs).evidence()) == []
+    jobs["extract"] = EXTRACT | {"rate_limit": "2/21s"}
+    assert broken(honest(jobs).evidence()) == {"rate"}
+
+
+def test_lateness_is_told_once_and_after_the_deadline():
+    jobs = BOTH | {"extract": EXTRACT | {"deadline": "300ms"}}
+    story = honest(jobs)
+    _tell_late(story, 10.3, run_of("extract", 10))
+    assert audit(story.evidence()) == []
+    _tell_late(story, 20.2, run_of("extract", 20))
+    assert broken(story.evidence()) == {"late"}
+
+
+def _tell_late(story: Story, second: float, run: str) -> None:
+    story.event(second, "run.late", run, to="running")
+    story.events[-1]["from"] = "running"
+    story.rows[run]["state"] = "success"
+
+
 def test_work_done_again_after_a_good_end_is_counted():
     story = honest()
     story.write(33, "start", run_of("load", 30), 2)

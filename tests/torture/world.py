@@ -47,6 +47,8 @@ class Declared:
     pool: str = ""
     slots: int = 1
     on_crash: str = "retry"
+    rate: tuple[int, float] | None = None
+    deadline_s: float = inf
     enabled: bool = True
     edit: str = "-"
 
@@ -123,9 +125,21 @@ def read_job(id: str, body: Mapping[str, Any]) -> Declared:
         pool=body.get("pool", ""),
         slots=body.get("slots", 1),
         on_crash=body.get("on_crash", "retry"),
+        rate=_rate(body["rate_limit"]) if "rate_limit" in body else None,
+        deadline_s=_seconds(body["deadline"]) if "deadline" in body else inf,
         enabled=body.get("enabled", True),
         edit=body.get("env", {}).get("EDIT", "-"),
     )
+
+
+def _rate(text: str) -> tuple[int, float]:
+    """Return how many starts there may be in how many seconds."""
+    starts, _, length = text.partition("/")
+    return int(starts), _seconds(length)
+
+
+def _seconds(length: str) -> float:
+    return float(length[:-2]) / 1000 if length.endswith("ms") else float(length.removesuffix("s"))
 
 
 def _minutes(expression: str) -> frozenset[int]:
@@ -270,7 +284,22 @@ class Maker:
         if dice.random() < 0.35:
             body["pool"] = dice.choice(("narrow", "wide"))
             body["slots"] = dice.choice((1, 1, 2)) if body["pool"] == "wide" else 1
-        return body | self._policies()
+        return body | self._policies() | self._gates(id)
+
+    def _gates(self, id: str) -> dict[str, Any]:
+        """Return gates that let a round come to its end; from dice of their own, so that the rest stays as it was."""
+        dice = random.Random(f"{id} {self._edits} {self.journal.parent.name}")
+        body: dict[str, Any] = {}
+        if dice.random() < 0.3:
+            body["priority"] = dice.choice((-100, -1, 2, 50))
+        if dice.random() < 0.2:
+            body["rate_limit"] = dice.choice(("3/1s", "8/2s"))
+        if dice.random() < 0.2:
+            body["deadline"] = dice.choice(("500ms", "3s"))
+        if dice.random() < 0.1:
+            # Open at all times, so that nothing is held up for hours, and asked about at each start.
+            body["window"] = [{"from": "00:00", "to": "12:00"}, {"from": "12:00", "to": "24:00"}]
+        return body
 
     def _policies(self) -> dict[str, Any]:
         dice = self.random

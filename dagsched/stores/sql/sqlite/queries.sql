@@ -165,6 +165,18 @@ INSERT INTO requests (time, verb, body) VALUES (?, ?, ?)
 -- The inbox, oldest first.
 SELECT id, time, verb, body FROM requests ORDER BY id
 
+-- name: put_emission
+-- Remember the id of an emitted event.
+INSERT OR REPLACE INTO emissions (event, id, tick) VALUES (?, ?, ?)
+
+-- name: trim_emissions
+-- Forget all but the newest so many.
+DELETE FROM emissions WHERE number <= (SELECT max(number) FROM emissions) - ?
+
+-- name: emissions
+-- Ids of emitted events, oldest first.
+SELECT event, id, tick FROM emissions ORDER BY number
+
 -- name: live_runs
 -- Runs that are not over.
 SELECT {run_columns} FROM runs WHERE live = 1

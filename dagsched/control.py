@@ -243,7 +243,7 @@ class Control:
             "commits": daemon.loop.commits.as_json(),
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
-            "blocked": _blocked_runs(plan),
+            "blocked": _waited_for(plan),
         }
 
     def _problems(self) -> list[dict[str, Any]]:
@@ -279,7 +279,7 @@ _VERBS: Mapping[str, Verb] = {
 _REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "pause", "resume", "ack"})
 
 
-def _blocked_runs(plan: Plan) -> dict[str, str]:
+def _waited_for(plan: Plan) -> dict[str, str]:
     """Return what keeps each job's oldest run that is not under way from going on, of BLOCKED_MAX jobs at most."""
     found: dict[str, str] = {}
     seen: set[str] = set()

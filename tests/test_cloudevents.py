@@ -70,7 +70,7 @@ def test_attributes_are_text_that_is_not_empty(attribute):
 def recorded() -> set[str]:
     """Return every type of event that the program's text names."""
     found = set()
-    kinds = r'"((?:run|attempt|job|config|daemon|clock|executor|request)\.[a-z_]+)"'
+    kinds = r'"((?:run|attempt|job|config|daemon|clock|executor|request|event)\.[a-z_]+)"'
     for path in [*(ROOT / "dagsched" / "engine").glob("*.py"), *(ROOT / "dagsched" / "daemon").glob("*.py")]:
         found |= set(re.findall(kinds, path.read_text()))
     found |= set(re.findall(kinds, (ROOT / "dagsched" / "control.py").read_text()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from dagsched.cli.remote import ask
 from dagsched.cli.rows import reason_of, run_row
 from dagsched.cli.times import distance, instant_or_none
 from dagsched.clock import SystemClock
+from dagsched.errors import StoreError
 from dagsched.model import (
     ACTIVE,
     Config,
@@ -69,7 +71,7 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All that `status` shows. `daemon`: its own answer, None when none runs; `requests`: left for the next one."""
+    """All that `status` shows. `undelivered`: messages that nobody got. `daemon`: its own answer, None when none runs; `requests`: left for the next one."""
 
     home: Path
     now: datetime
@@ -77,6 +79,7 @@ class Status:
     version: ConfigVersion | None
     jobs: Sequence[JobLine]
     requests: Sequence[Request] = ()
+    undelivered: int = 0
 
 
 def arguments(parser: Parser) -> None:
@@ -111,7 +114,20 @@ async def _read(args: argparse.Namespace) -> Status:
         replace(line, blocked=blocked.get(line.job, "") if line.state in _WAITING else "")
         for line in _job_lines(config, marks, snapshot.runs, counts, now)
     ]
-    return Status(home, now, daemon, in_force[0] if in_force else None, jobs, snapshot.requests)
+    version = in_force[0] if in_force else None
+    return Status(home, now, daemon, version, jobs, snapshot.requests, _undelivered(home))
+
+
+def _undelivered(home: Path) -> int:
+    """Return how many messages are dead letters; 0 when there is no queue, or none that can be read."""
+    from dagsched.stores.notices import Notices
+
+    try:
+        with closing(Notices(home, write=False)) as notices:
+            counts = notices.counts()
+    except StoreError:
+        return 0  # `doctor` says what is wrong with it
+    return counts.get("failed", 0) + counts.get("dropped", 0)
 
 
 def _by_job(blocked: Mapping[str, str]) -> dict[str, str]:
@@ -166,6 +182,7 @@ def _as_json(status: Status) -> dict[str, Any]:
         "daemon": _daemon_row(status.daemon),
         "config": _config_row(status.version),
         "requests": [_request_row(request) for request in status.requests],
+        "undelivered": status.undelivered,
         "jobs": [_job_row(line) for line in status.jobs],
     }
 
@@ -234,6 +251,8 @@ def _headlines(status: Status) -> Iterable[str]:
         yield f"config    {version.number}, in force since {format_instant(version.applied)} ({files})"
     if daemon is not None:
         yield from _troubles(daemon)
+    if status.undelivered:
+        yield f"told      {status.undelivered} not delivered, see `dagsched notifications --failed`"
     for request in status.requests:
         subject = request.body.get("job") or request.body.get("run") or request.body.get("event") or ""
         yield f"to do     {request.verb} {subject} at the next start"

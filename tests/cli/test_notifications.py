@@ -72,3 +72,9 @@ def test_a_notifier_that_is_not_declared_is_named_with_the_nearest(call, here):
     result = call("notify", "test", "skript")
     assert result.code == 2
     assert "did you mean 'script'" in result.err
+
+
+def test_status_tells_of_what_nobody_got(call, queue, no_daemon):
+    status = call("status", "--json").json
+    assert status["undelivered"] == 1
+    assert "told      1 not delivered, see `dagsched notifications --failed`" in call("status").lines

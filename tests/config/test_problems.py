@@ -21,7 +21,7 @@ JOB_PROBLEMS = {
     "http timing out at once": ("handler: http\nwith: {url: http://h/, timeout: 0s}", ["E304 4:37-39"]),
     "python without a function": ("handler: python\nwith: {function: build}", ["E105 4:22-27"]),
     "an unknown handler": ("handler: htp", ["E110 3:14-17"]),
-    "a handler of later days": ("handler: agent\nwith: {}", ["E110 3:14-19"]),
+    "an agent that is not named": ("handler: agent\nwith: {}", ["E102 4:5-9"]),
     "a list for text": ("run: x\ndescription: [a]", ["E103 4:18-21"]),
     "text for a list": ("run: x\ntags: nightly", ["E103 4:11-18"]),
     "nothing for a mapping": ("run: x\nenv:", ["E103 4:9-10"]),

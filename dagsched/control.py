@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagsched.engine import events
 from dagsched.engine.commands import Command, RecordEvent
-from dagsched.engine.why import Answer, blocking, explain_no_row, explain_run
+from dagsched.engine.verdicts import blocking
 from dagsched.errors import Refused, Unknown
 from dagsched.graph import Graph
 from dagsched.handlers.params import checked_params, missing_params, params_from_event
@@ -246,6 +246,24 @@ class Control:
             "blocked": _waited_for(plan),
         }
 
+    async def why(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Explain a run that is open, a job's newest without a tick. Answer: `lines` for people, `json` with the facts.
+
+        Of everything else no more is known here than is stored, and whoever asks can read that: both are empty then.
+        """
+        from dagsched.explaining import explain_open, held_for
+
+        daemon, given = self._daemon, body.get("tick")
+        try:
+            tick = parse_instant(given) if isinstance(given, str) else None
+        except ValueError as error:
+            raise Refused(f"'tick' is no instant: {error}") from None
+        held = held_for({"stopping": daemon.is_stopping, "health": daemon.loop.health.trouble or "ok"})
+        now = daemon.clock.now()
+        plan, config = daemon.loop.plan, daemon.config
+        found = await explain_open(daemon.store, plan, config, _text(body, "job"), tick, now, held=held)
+        return {"lines": found.lines, "json": found.json} if found is not None else {"lines": [], "json": {}}
+
     def _problems(self) -> list[dict[str, Any]]:
         files = self._daemon.job_files
         return files.problem_rows() if files is not None else []
@@ -273,6 +291,7 @@ _VERBS: Mapping[str, Verb] = {
     "reload": Control.reload,
     "prune": Control.prune,
     "status": Control.status,
+    "why": Control.why,
 }
 
 # The others answer about a running daemon, and nothing takes them out of the inbox.
@@ -338,7 +357,7 @@ def _emitted(daemon: Daemon, event: str, commands: Sequence[Command]) -> Mapping
         return {"event": event, "repeated": True, "jobs": [], "runs": [], "blocked": []}
     jobs = told.detail["jobs"]
     made = [row for row in rows if row.seq > told.seq and row.tick and row.type in _BIRTHS and row.tick.microsecond]
-    blocked = [words for row in made if row.job in jobs and row.tick for words in _blocked(daemon, row.job, row.tick)]
+    blocked = [words for row in made if row.job in jobs and row.tick for words in _held_back(daemon, row.job, row.tick)]
     runs = [run_name(row.job, row.tick) for row in made if row.tick]
     return {"event": event, "repeated": False, "jobs": jobs, "runs": runs, "blocked": blocked}
 
@@ -351,11 +370,11 @@ def _made(daemon: Daemon, job: str, commands: Sequence[Command]) -> Mapping[str,
     ]
     ticks = [row.tick for row in made if row.job == job and row.tick]
     names = [run_name(row.job, row.tick) for row in made if row.tick in ticks[-1:]]
-    blocked = [words for tick in ticks[-1:] for words in _blocked(daemon, job, tick)]
+    blocked = [words for tick in ticks[-1:] for words in _held_back(daemon, job, tick)]
     return {"runs": names, "blocked": blocked}
 
 
-def _blocked(daemon: Daemon, job: str, tick: datetime) -> list[str]:
+def _held_back(daemon: Daemon, job: str, tick: datetime) -> list[str]:
     """Return what keeps a run that was just made from starting, in at most one sentence."""
     run = daemon.loop.plan.book.ledger.get((job, tick))
     if run is None:
@@ -367,15 +386,6 @@ def _blocked(daemon: Daemon, job: str, tick: datetime) -> list[str]:
 
 
 _BIRTHS = frozenset({"run.created", "run.skipped", "run.missed"})
-
-
-def _held_for(daemon: Mapping[str, Any] | None) -> str:
-    """Return why nothing starts at present, whatever run it is; empty when there is no such reason."""
-    if daemon is None:
-        return "no daemon is running"
-    if daemon["stopping"]:
-        return "the daemon is stopping"
-    return "" if daemon["health"] == "ok" else f"the state cannot be written: {daemon['health']}"
 
 
 async def called_by(store: Store, caller: str) -> tuple[Run, ...]:
@@ -416,40 +426,3 @@ async def _add_upstreams(
         while upstream is not None and upstream.key not in found:
             found[upstream.key] = upstream
             upstream = await store.run(job, upstream.stand_in) if upstream.stand_in else None
-
-
-async def why(
-    store: Store,
-    config: Config | None,
-    job: str,
-    tick: datetime | None,
-    now: datetime,
-    *,
-    daemon: Mapping[str, Any] | None = None,
-) -> Answer:
-    """Explain a job's tick, its newest without one, from the store; `daemon` is a running one's `status`, None if none.
-
-    Raises Unknown when neither the configuration nor the state knows the job.
-    """
-    from dagsched.daemon.restoring import restored
-
-    plan, _ = await restored(store, config or Config({}), now, slots=daemon["slots"] if daemon else None)
-    # As a daemon's next turn would: what is queued takes its seat and its place in its pool's line.
-    plan.seats.admit()
-    plan.seats.held_for = _held_for(daemon)
-    known = plan.book.jobs.get(job) or (config.jobs.get(job) if config else None)
-    row = await store.run(job, tick) if tick else next(iter(await store.rows(job, limit=1)), None)
-    if row is not None:
-        at = tick or row.tick
-        return explain_run(plan, plan.book.ledger.get(row.key) or row, at, await store.attempts(row.job, row.tick))
-    if known is None:
-        raise Unknown("job", job)
-    if tick is None:
-        upcoming = plan.ticks.next_of(job)
-        if upcoming is None:
-            listens = known.schedule.event if known.schedule else ()
-            coming = f"the next comes on event {' or '.join(listens)}" if listens else "none is to come by a schedule"
-            words = f"{job} has never had a tick, and {coming}"
-            return Answer([words], {"job": job, "tick": None, "state": None, "reason": words})
-        tick = upcoming
-    return explain_no_row(plan, known, tick, now)

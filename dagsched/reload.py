@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,6 +39,7 @@ STABLE_READS_MAX = 5
 # Two writes within the precision of a file system's times (FAT: 2 s) can leave one stamp, so a stamp that is not older
 # than this when the file is read says nothing about it later. git calls such files racy.
 STAMP_RACY_NS = 2_000_000_000
+TRIED_MAX = 32  # so many suspects are tried one by one
 LINKS_MAX = 40  # as Linux: more on the way to a file are a loop
 
 
@@ -141,16 +142,48 @@ class Sources:
             changed = {file for file in (*texts, *self._last_good) if self._differs(file, texts)}
             if not changed:
                 break  # what was good is no longer: another version, a plug-in gone
-            named = {problem.file for problem in loaded.problems if problem.is_error} & changed
-            # An error in a file that did not change is the fault of one that did: an upstream removed, say.
-            for file in named or changed:
+            for file in self._guilty(changed, loaded, texts, now):
                 reverted.add(file)
-                if file in self._last_good:
-                    texts[file] = self._last_good[file]
-                else:
-                    del texts[file]
+                self._put_back(file, texts)
             loaded = self._loader.load(_ordered(texts), now)
         return loaded.config, reverted
+
+    def _guilty(
+        self, changed: set[str], loaded: Loaded, texts: dict[str, bytes | str], now: datetime
+    ) -> Collection[str]:
+        """Return those of the changed files to put back, so that the edits of the others count.
+
+        Errors name the file where they show, which may be another than the one to blame: that removed the upstream,
+        say. So each one named is tried, then each other one: to blame is a file without which there are fewer errors.
+        """
+        named = [file for file in _named(loaded) if file in changed]
+        if len(changed) > 1:
+            for suspects in (named, sorted(changed.difference(named))):
+                guilty = self._without_fewer(suspects, loaded, texts, now)
+                if guilty:
+                    return guilty
+        return named or changed
+
+    def _without_fewer(
+        self, suspects: Sequence[str], loaded: Loaded, texts: dict[str, bytes | str], now: datetime
+    ) -> list[str]:
+        """Return the files without each of which there are fewer errors; none of so many that it would take long."""
+        found: list[str] = []
+        left, without = _errors(loaded), dict(texts)
+        for file in suspects if len(suspects) <= TRIED_MAX else ():
+            trial = dict(without)
+            self._put_back(file, trial)
+            errors = _errors(self._loader.load(_ordered(trial), now))
+            if errors < left:
+                found.append(file)
+                left, without = errors, trial
+        return found
+
+    def _put_back(self, file: str, texts: dict[str, bytes | str]) -> None:
+        if file in self._last_good:
+            texts[file] = self._last_good[file]
+        else:
+            texts.pop(file, None)
 
     def _differs(self, file: str, texts: Mapping[str, bytes | str]) -> bool:
         content, good = texts.get(file), self._last_good.get(file)
@@ -164,6 +197,20 @@ class Sources:
             if file == str(path) or os.path.dirname(file) == str(path):
                 return path
         return None
+
+
+def _named(loaded: Loaded) -> list[str]:
+    """Return the files that errors are about: first those that use a template which is wrong for them, then the others.
+
+    Where either could be put back, it is better that one job stays as it was than that all of a template do.
+    """
+    errors = [problem for problem in loaded.problems if problem.is_error]
+    files = [*(problem.via for problem in errors if problem.via), *(problem.file for problem in errors)]
+    return list(dict.fromkeys(files))
+
+
+def _errors(loaded: Loaded) -> int:
+    return sum(problem.is_error for problem in loaded.problems)
 
 
 def _ordered(texts: Mapping[str, bytes | str]) -> dict[str, bytes | str]:

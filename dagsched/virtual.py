@@ -2,8 +2,8 @@
 
 What `plan`, `simulate` and users' tests look ahead with. Nothing is decided here: events go to a real `Plan`, its rows
 are kept as a store would keep them, and an attempt that it starts ends after the length and with the outcome that
-`behave` gives for it. There is no clock, no store and no process; the same configuration, start and `behave` give the
-same rows, for ever.
+`behave` gives for it. A workflow whose step is another job has that job run, and ends with it. There is no clock, no
+store and no process; the same configuration, start and `behave` give the same rows, for ever.
 
 At one instant things happen in one order: attempts that end then, in the order in which they were started; then delays
 that end and ticks that are due. So a run that ends at 02:00:00 has freed its seat and its slots for the tick of 02:00.
@@ -36,7 +36,9 @@ from dagsched.model import (
     is_schedule_tick,
     parse_run_name,
 )
+from dagsched.virtual_steps import Steps
 
+MILLISECOND = timedelta(milliseconds=1)
 NOTHING = timedelta(0)
 
 
@@ -123,6 +125,7 @@ class Virtual:
         self._attempts: dict[Key, dict[int, Attempt]] = {}
         self._definitions: dict[str, Job] = {}
         self._coming: list[_Coming] = []
+        self._steps = Steps(self)
         self._started = 0
         # What looks on: it is called with the commands of each event, after they were taken.
         self.on_commands: Callable[[Sequence[Command]], None] | None = None
@@ -137,7 +140,7 @@ class Virtual:
         for run in running:
             self._expect(plan.book.jobs.get(run.job) or Job(run.job), run, run.started or self.now)
         living = frozenset((run.name, run.attempts) for run in running)
-        self._give(events.Recovered(self.now, living, (), frozenset()))
+        self.give(events.Recovered(self.now, living, (), frozenset()))
         self._use(config)
 
     # ------------------------------------------------------------ time
@@ -187,12 +190,12 @@ class Virtual:
             at = max(self._coming[0].at, self.now)
             if at <= until and (wake is None or at <= wake or wake <= self.now == at):
                 self.now = at
-                self._give(events.AttemptFinished(at, heappop(self._coming).exit))
+                self.give(events.AttemptFinished(at, heappop(self._coming).exit))
                 return True
         if wake is None or wake > until:
             return False
         self.now = max(wake, self.now)
-        self._give(events.TimePassed(self.now))
+        self.give(events.TimePassed(self.now))
         return True
 
     # ------------------------------------------------------------ what happens to it
@@ -202,7 +205,7 @@ class Virtual:
 
         Raises Refused, before anything is changed, as the plan does.
         """
-        found = self._give(event)
+        found = self.give(event)
         self._let_happen()
         return found
 
@@ -286,9 +289,12 @@ class Virtual:
         self._coming = [] if rebooted else [coming for coming in self._coming if coming.at > until]
         heapify(self._coming)
         self.plan, self.now = plan, cut_to_ms(until)
-        living = frozenset((coming.exit.run, coming.exit.attempt) for coming in self._coming)
+        if rebooted:
+            self._steps = Steps(self)
+        under_way = ((coming.exit.run, coming.exit.attempt) for coming in self._coming)
+        living = frozenset({*under_way, *self._steps.callers()})
         exits = tuple(coming.exit for coming in ended)
-        self._give(events.Recovered(self.now, living, exits, frozenset(), rebooted))
+        self.give(events.Recovered(self.now, living, exits, frozenset(), rebooted))
         self._use(config or self.config)
 
     def _use(self, config: Config) -> None:
@@ -355,7 +361,8 @@ class Virtual:
 
     # ------------------------------------------------------------ commands
 
-    def _give(self, event: events.Event) -> Sequence[Command]:
+    def give(self, event: events.Event) -> Sequence[Command]:
+        """Have the plan take an event, and keep what comes of it; what follows at once is still to happen."""
         found = self.plan.apply(event)
         for command in found:
             take = _TAKERS.get(type(command))
@@ -363,6 +370,7 @@ class Virtual:
                 take(self, command)
         if self.on_commands is not None:
             self.on_commands(found)
+        self._steps.make()
         return found
 
     def _take_run(self, command: commands.SaveRun) -> None:
@@ -371,6 +379,8 @@ class Virtual:
         if rows is None:
             rows = self._rows[run.job] = {}
         rows[run.tick] = run
+        if self._steps.waiting and run.state.is_terminal:
+            self._steps.ended(run)
 
     def _take_split(self, command: commands.SplitRow) -> None:
         # Its parts are saved by the same event, and a row under the same tick is one of them.
@@ -391,6 +401,12 @@ class Virtual:
     def _expect(self, job: Job, run: Run, started: datetime) -> None:
         """Ask how an attempt goes, and keep when and how it ends."""
         end = self.behave(job, run, run.attempts)
+        if end.outcome is Outcome.SUCCESS and job.handler == "workflow" and "job" in job.with_:
+            self._steps.asked(job, run, started)
+            if job.timeout is None:
+                return
+            # It may take no longer than that; its end comes in the place of this one.
+            end = End(job.timeout + MILLISECOND)
         length, outcome = max(NOTHING, end.duration), end.outcome
         if job.timeout is not None and length > job.timeout:
             length, outcome = job.timeout, Outcome.TIMED_OUT
@@ -409,11 +425,34 @@ class Virtual:
         """End an attempt now instead of when it would have ended by itself; one that is over stays as it is."""
         for number, coming in enumerate(self._coming):
             exit = coming.exit
-            if (exit.run, exit.attempt) == (command.run, command.attempt) and coming.at > self.now:
-                stopped = Exit(exit.run, exit.attempt, Outcome.CANCELLED, self.now, exit.started, cause=_cause(command))
-                self._coming[number] = coming._replace(at=self.now, exit=stopped)
-                heapify(self._coming)
+            if (exit.run, exit.attempt) == (command.run, command.attempt):
+                if coming.at > self.now:
+                    self.end_now(_stopped(exit.run, exit.attempt, exit.started, command, self.now), number)
                 return
+        started = self._steps.stopped(command.run, command.attempt)
+        if started is not None:
+            self.end_now(_stopped(command.run, command.attempt, started, command, self.now))
+
+    def end_now(self, exit: Exit, number: int | None = None) -> None:
+        """Have an attempt end now, in the place of the end at `number` of those to come, if it has one."""
+        if number is not None:
+            del self._coming[number]
+            heapify(self._coming)
+        self._started += 1
+        heappush(self._coming, _Coming(self.now, self._started, exit))
+
+    def end_of(self, run: str, attempt: int) -> int | None:
+        """Return where the end of an attempt stands among those to come, None if it has none."""
+        found = (number for number, each in enumerate(self._coming) if each.exit[:2] == (run, attempt))
+        return next(found, None)
+
+    def is_over(self, number: int) -> bool:
+        """Whether the end at `number` of those to come has come."""
+        return self._coming[number].at <= self.now
+
+
+def _stopped(run: str, attempt: int, started: datetime | None, command: commands.StopAttempt, now: datetime) -> Exit:
+    return Exit(run, attempt, Outcome.CANCELLED, now, started, cause=_cause(command))
 
 
 def _cause(command: commands.StopAttempt) -> Literal["cancel", "stop"]:

@@ -213,7 +213,8 @@ def test_why_says_what_the_daemon_itself_would_say(daemon: Served) -> None:
 
 
 def test_why_names_the_jitter_that_delays_a_run(tmp_path: Path) -> None:
-    (tmp_path / "jobs.yaml").write_text("jobs:\n  late: {schedule: {every: 2s}, jitter: 1h, run: 'true'}\n")
+    text = "jobs:\n  late: {schedule: {every: 2s}, overlap: queue, jitter: 1h, run: 'true'}\n"
+    (tmp_path / "jobs.yaml").write_text(text)
     with Served(tmp_path) as served:
         served.until_type("run.created", "late")
         assert "its jitter ends at" in served.ask("why", "late")

@@ -19,11 +19,13 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("model",),
     ("definition", "graph", "triggers", "clock", "conditions", "logs"),
     ("config", "engine"),
-    ("handlers", "stores", "notifiers", "virtual"),
+    ("handlers", "stores", "notifiers", "virtual_steps"),
+    ("virtual",),
     ("rehearsal",),
     ("executor", "reload", "retention", "loading", "cloudevents", "tracing"),
     ("courier", "metrics"),
     ("daemon",),
+    ("explaining", "preview"),
     ("control",),
     ("api", "testing"),
     ("embedding",),
@@ -34,7 +36,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
 ROW_OF = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 
 QUIET = (
-    "declaration", "model", "graph", "definition", "triggers", "conditions", "config", "engine", "virtual", "rehearsal"
+    "declaration", "model", "graph", "definition", "triggers", "conditions", "config", "engine",
+    "virtual_steps", "virtual", "rehearsal",
 )  # fmt: skip
 LOUD = {"asyncio", "logging", "random", "socket", "subprocess", "threading", "time"}
 LOUD_CALLS = {"open", "read_text", "read_bytes", "stat", "environ", "getenv", "utcnow", "today"}

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 COMMANDS = {
     "init": "write a small jobs.yaml that runs",
     "validate": "check job files and report every problem",
+    "config": "print jobs as they are in effect, with who says what",
     "schema": "print the JSON Schema of job files",
     "run": "run the daemon, or everything once with --once",
+    "plan": "show what an edit would change, before it is applied",
     "next": "show coming ticks, in UTC and local time",
     "simulate": "let the coming days pass on a virtual clock",
     "graph": "show who waits for whom",

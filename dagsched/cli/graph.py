@@ -13,9 +13,9 @@ from dagsched.cli.names import known_job
 from dagsched.cli.output import print_json, printable
 from dagsched.cli.parser import Parser, add_file
 from dagsched.cli.places import load_config
-from dagsched.cli.schedules import schedule_text
 from dagsched.graph import Graph
 from dagsched.model import Job, Match, TriggerRule
+from dagsched.triggers.text import schedule_text
 
 FORMATS = ("text", "dot", "mermaid", "json")
 

@@ -71,7 +71,11 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All that `status` shows. `undelivered`: messages that nobody got. `daemon`: its own answer, None when none runs; `requests`: left for the next one."""
+    """All that `status` shows.
+
+    `daemon`: its own answer, None when none runs; `requests`: left for the next one; `undelivered`: messages that
+    nobody got.
+    """
 
     home: Path
     now: datetime

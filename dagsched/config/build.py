@@ -41,8 +41,12 @@ from dagsched.declaration import (
     Window,
 )
 
+Groups = Mapping[str, tuple[str, ...]]
+"""Id of a job with a matrix → the ids of its jobs."""
+
+GROUP_EDGES_MAX = 100_000
 CATCHUP_ALL_WINDOW = timedelta(hours=24)
-_MERGED = ("retry", "env", "secrets", "dst")
+MERGED = ("retry", "env", "secrets", "dst")
 _POSITIVE = frozenset({"timeout", "deadline", "catchup_window"})
 _COMMAND_HANDLER = "shell"
 
@@ -103,9 +107,12 @@ class Builder:
         dropped: Mapping[str, Dropped],
         defaults: dict[str, Any],
         timezone: str | None,
+        groups: Groups,
     ) -> None:
         self.document, self.folder, self.report, self.schedules = document, folder, report, schedules
-        self.dropped, self.defaults, self.timezone = dropped, defaults, timezone
+        self.dropped, self.defaults, self.timezone, self._groups = dropped, defaults, timezone, groups
+        self.named_groups: set[str] = set()
+        self._group_edges = 0
         self._retries: dict[str, RetryPolicy] = {}
         self._made: dict[tuple[str, str], Any] = {}
         self._places: dict[str, int] = {}
@@ -131,6 +138,8 @@ class Builder:
         if dropped.parts and "depends_on" in own:
             numbers = range(len(raw["depends_on"]))
             edges = tuple(each for each in numbers if ("depends_on", each) not in dropped.parts)
+        if self._groups and any(edge.job in self._groups for edge in values.get("depends_on", ())):
+            edges, values["depends_on"] = self._with_members(values["depends_on"], edges)
         values["timezone"], values["schedule"] = self._times(said)
         return Entry(Job(id=id, **values), self.document, dropped.keys, edges)
 
@@ -138,9 +147,9 @@ class Builder:
         if not self.defaults:
             return own
         said = {**self.defaults, **own}
-        for key in _MERGED:
+        for key in MERGED:
             if key in own and key in self.defaults:
-                said[key] = {**_mapping(key, self.defaults[key]), **_mapping(key, own[key])}
+                said[key] = {**in_long_form(key, self.defaults[key]), **in_long_form(key, own[key])}
         return said
 
     def _fill(self, values: dict[str, Any], said: Mapping[str, Any]) -> None:
@@ -203,6 +212,33 @@ class Builder:
             for each in value
         )
 
+    def _with_members(
+        self, dependencies: tuple[Dependency, ...], places: tuple[int, ...] | None
+    ) -> tuple[tuple[int, ...], tuple[Dependency, ...]]:
+        """Return the dependencies with a matrix replaced by all its jobs, and each one's place in the file's list."""
+        found: list[tuple[int, Dependency]] = []
+        for number, edge in zip(places or range(len(dependencies)), dependencies, strict=True):
+            members = self._groups.get(edge.job)
+            if members is None:
+                found.append((number, edge))
+                continue
+            self.named_groups.add(edge.job)
+            self._group_edges += len(members)
+            if self._group_edges > GROUP_EDGES_MAX:
+                self._too_many_edges(edge.job, number)
+                continue
+            found += [(number, edge._replace(job=member)) for member in members]
+        return tuple(number for number, _ in found), tuple(edge for _, edge in found)
+
+    def _too_many_edges(self, group: str, number: int) -> None:
+        self._say(
+            "E414",
+            ("jobs", self._id, "depends_on", number),
+            f"with all jobs of the matrix '{group}' this file has more than {GROUP_EDGES_MAX:,} such dependencies",
+            "when each job of one matrix waits for each of another, their numbers multiply",
+            f"let one job wait for '{group}', and the others for that one; or name the member that is meant",
+        )
+
     def _enum(self, key: str, value: str) -> Any:
         return _ENUMS[key](value)
 
@@ -245,7 +281,7 @@ class Builder:
             return None
 
     def _retry(self, key: str, value: Any) -> RetryPolicy:
-        said = _mapping(key, value)
+        said = in_long_form(key, value)
         known = self._retries.get(repr(said))
         if known is not None:
             return known
@@ -334,7 +370,7 @@ def rules_of(said: list[Mapping[str, Any]]) -> tuple[NotifyRule, ...]:
     return tuple(NotifyRule(tuple(rule["on"]), tuple(rule["to"])) for rule in said)
 
 
-def _mapping(key: str, value: Any) -> Mapping[str, Any]:
+def in_long_form(key: str, value: Any) -> Mapping[str, Any]:
     """Return the long form of `retry: 3`."""
     return {"max_attempts": value} if key == "retry" and isinstance(value, int) else value
 

@@ -330,8 +330,8 @@ def _tell_cycle(pairs: list[tuple[str, str]], view: View, report: Report) -> Non
     steps = []
     for downstream, upstream in pairs[:CYCLE_EDGES_MAX]:
         entry = view.entries[downstream]
-        line, column = entry.document.source.place(_edge_index(entry, upstream))
-        steps.append(f"'{downstream}' waits for '{upstream}' ({entry.document.source.name}:{line}:{column})")
+        place = entry.document.source.at(_edge_index(entry, upstream))
+        steps.append(f"'{downstream}' waits for '{upstream}' ({place})")
     names = [pairs[0][0], *(upstream for _, upstream in pairs[:CYCLE_EDGES_MAX])]
     more = len(pairs) - CYCLE_EDGES_MAX
     if more > 0:

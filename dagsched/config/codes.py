@@ -1,9 +1,9 @@
 """Every code a problem may have, with the rule it stands for.
 
 `E` codes make a configuration unusable, `W` codes do not. 0xx is about the file and its YAML, 1xx about
-keys and values, 2xx about jobs that name each other, 3xx about time, 5xx about
-who is told and who works elsewhere. A code never changes its meaning; one
-that is no longer used is not given out again. `docs/problems.md` tells why and how to fix each.
+keys and values, 2xx about jobs that name each other, 3xx about time, 4xx about templates and matrices, 5xx about
+who is told and who works elsewhere. A code never changes its meaning; one that is no longer used is not given out
+again. `docs/problems.md` tells why and how to fix each.
 """
 
 from __future__ import annotations
@@ -79,6 +79,20 @@ CODES: dict[str, str] = {
     "E306": "a schedule ends before it starts",
     "E321": "a rate limit cannot be used",
     "E322": "a window cannot be used",
+    "E401": "unknown template",
+    "E402": "templates extend each other in a circle",
+    "E403": "unknown placeholder",
+    "E404": "a placeholder where none may stand",
+    "E405": "a value for a parameter that is not declared",
+    "E406": "a parameter has no value",
+    "E407": "a value does not fit its parameter",
+    "E408": "a matrix leaves no job",
+    "E409": "a value of a matrix cannot be part of a job id",
+    "E410": "matrices make too many jobs",
+    "E411": "an exclude entry names no axis",
+    "E412": "templates and matrices grow too much",
+    "E413": "several files have a template of one name",
+    "E414": "matrices that wait for matrices make too many dependencies",
     "E501": "unknown notifier",
     "E502": "a notifier is declared twice",
     "E503": "unknown agent",
@@ -102,6 +116,9 @@ CODES: dict[str, str] = {
     "W309": "every of a day and more",
     "W321": "no tick ever meets the window",
     "W322": "a calendar leaves no tick",
+    "W401": "no job uses a template",
+    "W402": "an exclude entry excludes nothing",
+    "W403": "a placeholder in a job without template or matrix",
     "W501": "a notification rule can never match",
 }
 

@@ -132,12 +132,16 @@ def _syntax_error(source: Source, error: MarkedYAMLError) -> Problem:
 def _why(text: str, index: int, error: MarkedYAMLError) -> str:
     if text[index : index + 1] == "\t":
         return "YAML is not indented with tabs"
+    if text[index - 1 : index + 2] == "${{":
+        return "inside [ ] and { } a plain text cannot hold a placeholder: its braces would be a mapping"
     if "mapping values are not allowed" in (error.problem or ""):
         return "a ': ' inside a plain value starts a new key"
     return "the file must be YAML before anything in it can be read"
 
 
 def _fix(text: str, index: int) -> str:
+    if text[index - 1 : index + 2] == "${{":
+        return 'quote the text: "${{ name }}"'
     if text[index : index + 1] == "\t":
         return "replace the tab by spaces"
     if text[index : index + 1] in ("@", "`", "%"):

@@ -152,13 +152,19 @@ def _sentence(error: Any, path: Path) -> tuple[str, str]:
     if keyword in ("maxLength", "maxItems"):
         return "E107", f"{name} is longer than {value}"
     if keyword == "dependentRequired":
-        needing, needed = next((key, names[0]) for key, names in value.items() if key in error.instance)
-        return "E102", f"'{needing}' needs a '{needed}'"
+        key = _dependent(error)
+        return "E102", f"'{key}' needs {'an' if key == 'values' else 'a'} '{value[key][0]}'"
     if keyword == "oneOf" and _is_choice(error):
         return _choice(error)
     if keyword == "not" and "required" in value:
         return "E114", f"'{value['required'][0]}' and '{value['required'][1]}' exclude each other"
     return "E114", f"{name} is not allowed here ({keyword})"
+
+
+def _dependent(error: Any) -> str:
+    """Return the key that needs another one."""
+    pairs = error.validator_value.items()
+    return next(str(key) for key, needed in pairs if key in error.instance and needed[0] not in error.instance)
 
 
 def _choice(error: Any) -> tuple[str, str]:
@@ -191,6 +197,9 @@ def _fix(error: Any, code: str) -> str:
     if error.validator == "type":
         return _type_fix(value, error.validator_value, schema)
     if error.validator == "dependentRequired":
+        key = _dependent(error)
+        if key == "values":
+            return "name the template under extends:, or use params: for the job's own parameters"
         if "wait" in error.validator_value:
             return "remove it: a file is waited for"
         if "with" not in error.validator_value:

@@ -7,14 +7,16 @@ The compiled one (`jsonschema_rs`) says yes in a few microseconds a job. Only wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from jsonschema_rs import Draft202012Validator, RegexOptions
 
 from dagsched.config.explain import Complaint, complaints
 from dagsched.config.files import schema
+from dagsched.declaration import EMPTY
 
 # What each mapping of name → part is checked with, part by part, so that one bad job does not make
 # `jsonschema` walk all the good ones.
@@ -30,8 +32,11 @@ class Verdict(NamedTuple):
     unexplained: frozenset[str]
 
 
-def check(data: dict[str, Any]) -> Verdict:
-    """Return what the grammar says against a file's data; nothing when it has the right form."""
+def check(data: dict[str, Any], members: Mapping[str, str] = EMPTY) -> Verdict:
+    """Return what the grammar says against a file's data; nothing when it has the right form.
+
+    `members`: of jobs that a template or matrix made, id → the id of the job that asked for it.
+    """
     whole = _compiled("")
     if whole.is_valid(data):
         return Verdict([], frozenset())
@@ -42,12 +47,70 @@ def check(data: dict[str, Any]) -> Verdict:
         if not isinstance(inner, dict):
             continue
         wrong = [name for name, value in inner.items() if not _compiled(part).is_valid(value)]
-        for name in wrong[:EXPLAINED_MAX]:
-            found += complaints(_explainer(part), inner[name], (key, name))
+        found += _explained(key, part, {name: inner[name] for name in wrong[:EXPLAINED_MAX]}, members)
         if len(wrong) > EXPLAINED_MAX:
             unexplained.update(wrong[EXPLAINED_MAX:] if key == "jobs" else ())
             found.append(_more(key, wrong))
     return Verdict(found or [_unexplained(whole, data)], frozenset(unexplained))
+
+
+def is_pattern(job: Any) -> bool:
+    """Whether a job has to be written out."""
+    return isinstance(job, dict) and ("matrix" in job or "extends" in job)
+
+
+def is_template(value: Any) -> bool:
+    """Whether what a template says about itself has the right form, so that it can be laid below a job."""
+    return _compiled("template").is_valid(value)
+
+
+def has_patterns(data: Mapping[str, Any], text: str) -> bool:
+    """Whether a file, of that text, declares templates, or jobs that have to be written out."""
+    # Most do not, which their text shows sooner; with a backslash a key can be written in many ways.
+    if not any(word in text for word in ("extends", "matrix", "templates", "\\")):
+        return False
+    jobs = data.get("jobs")
+    return "templates" in data or (isinstance(jobs, dict) and any(map(is_pattern, jobs.values())))
+
+
+def check_patterns(data: dict[str, Any]) -> list[Complaint]:
+    """Return what is wrong with the form of templates, and of what jobs say about templates and matrices.
+
+    All else that they say is checked when it is written out.
+    """
+    found = []
+    for key, part in (("templates", "template"), ("jobs", "pattern")):
+        inner = data.get(key)
+        for name, value in inner.items() if isinstance(inner, dict) else ():
+            if (key == "templates" or is_pattern(value)) and not _compiled(part).is_valid(value):
+                found += complaints(_explainer(part), value, (key, name))
+                if len(found) > EXPLAINED_MAX:
+                    return found
+    templates = data.get("templates", {})
+    names = {name: {} for name in templates} if isinstance(templates, dict) else templates
+    outline = {"templates": names, "jobs": {}}
+    return found if _compiled("").is_valid(outline) else found + complaints(_explainer(""), outline, ())
+
+
+def _explained(key: str, part: str, wrong: Mapping[str, Any], members: Mapping[str, str]) -> list[Complaint]:
+    """Explain the wrong parts; of members of one job that are wrong in the same way, one stands for all."""
+    found: list[Complaint] = []
+    known: dict[tuple[Any, ...], list[Complaint]] = {}
+    for name, value in wrong.items():
+        if key != "jobs" or name not in members:
+            found += complaints(_explainer(part), value, (key, name))
+            continue
+        way = (members[name], *_way(part, value))
+        if way not in known:
+            known[way] = complaints(_explainer(part), value, (key, name))
+        found += [each._replace(path=(key, name, *each.path[2:])) for each in known[way]]
+    return found
+
+
+def _way(part: str, value: Any) -> list[tuple[Any, ...]]:
+    """Return in which way a value is wrong: where, and by which rules."""
+    errors = islice(_compiled(part).iter_errors(value), 20)
+    return [(*error.instance_path, None, *error.schema_path) for error in errors]
 
 
 def _more(key: str, wrong: list[str]) -> Complaint:
@@ -71,24 +134,29 @@ def _outline(data: dict[str, Any]) -> dict[str, Any]:
     return outline
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _compiled(part: str) -> Draft202012Validator:
     """Return the validator of a part, of the whole file for ""."""
     # Linear-time patterns, and no schema is ever looked for elsewhere.
-    return Draft202012Validator(_part(part) if part else schema(), offline=True, pattern_options=RegexOptions())
+    return Draft202012Validator(_part(part), offline=True, pattern_options=RegexOptions())
 
 
 def _part(name: str) -> dict[str, Any]:
+    if not name:
+        whole = schema()
+        # Those with templates and matrices are looked at before, and are written out here.
+        whole["properties"]["jobs"]["additionalProperties"] = {"$ref": "#/$defs/job"}
+        return whole
     return {"$schema": schema()["$schema"], "$ref": f"#/$defs/{name}", "$defs": schema()["$defs"]}
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _explainer(part: str) -> Any:
     from jsonschema import Draft202012Validator as Explainer
     from jsonschema.validators import extend
 
     strict: Any = extend(Explainer, {"pattern": _pattern})  # type: ignore[no-untyped-call]
-    return strict(_part(part) if part else schema())
+    return strict(_part(part))
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:

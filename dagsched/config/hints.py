@@ -13,7 +13,7 @@ PEER_WORDS: dict[str, str] = {
     "at": "schedule: {at: ...}", "start_date": "schedule: {start: ...}", "end_date": "schedule: {end: ...}",
     "start": "schedule: {start: ...}", "end": "schedule: {end: ...}", "max_runs": "schedule: {max_runs: ...}",
     "command": "run", "cmd": "run", "script": "run", "exec": "run", "bash_command": "run", "args": "run",
-    "entrypoint": "run", "executor": "handler", "operator": "handler", "type": "handler", "uses": "handler",
+    "entrypoint": "run", "executor": "handler", "operator": "handler", "type": "handler", "uses": "extends",
     "config": "with", "settings": "with", "retries": "retry", "max_retries": "retry", "maxRetries": "retry",
     "retryPolicy": "retry", "retry_policy": "retry", "coalesce": "catchup", "bash": "run",
     "retryStrategy": "retry", "retry_delay": "retry: {delay: ...}", "max_attempts": "retry: {max_attempts: ...}",
@@ -45,7 +45,13 @@ PEER_WORDS: dict[str, str] = {
     "sender": "from",
     "rate": "rate_limit", "rateLimit": "rate_limit",
     "ratelimit": "rate_limit", "throttle": "rate_limit", "priority_weight": "priority", "weight": "priority",
-    "nice": "priority", "status": "expect", "callable": "function", "python_callable": "function",
+    "nice": "priority",
+    "inherit": "extends", "inherits": "extends", "extend": "extends", "from": "extends", "template": "extends",
+    "base": "extends", "templateRef": "extends", "template_ref": "extends", "default_args": "defaults",
+    "strategy": "matrix", "with_items": "matrix", "withItems": "matrix", "with_param": "matrix", "withParam": "matrix",
+    "foreach": "matrix", "for_each": "matrix", "forEach": "matrix", "each": "matrix", "loop": "matrix",
+    "parallel": "matrix", "expand": "matrix", "fan_out": "matrix", "job_templates": "templates", "variables": "env",
+    "status": "expect", "callable": "function", "python_callable": "function",
 }  # fmt: skip
 
 

@@ -13,10 +13,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dagsched.config import telling
 from dagsched.config.build import Entry
@@ -25,9 +26,13 @@ from dagsched.config.explain import Complaint, short
 from dagsched.config.files import BUILT_IN_HANDLERS, installed_handlers, job_files, read_file, unreadable
 from dagsched.config.part import Part
 from dagsched.config.problem import Problem
+from dagsched.config.reader import Document
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
 from dagsched.declaration import EMPTY, Calendar, Config, RateLimit
+
+if TYPE_CHECKING:  # plain files do without it
+    from dagsched.config.shelf import Shelf
 
 
 class Loaded(NamedTuple):
@@ -43,6 +48,11 @@ def load(paths: Sequence[Path], now: datetime) -> Loaded:
     Never raises for what stands in the files, nor for files that cannot be read: those are problems. Problems
     name files as `paths` do.
     """
+    return load_with_entries(paths, now)[0]
+
+
+def load_with_entries(paths: Sequence[Path], now: datetime) -> tuple[Loaded, Mapping[str, Entry]]:
+    """Return what `load` does, and the jobs with where each part of them is said."""
     files, problems = job_files(paths)
     contents: dict[str, bytes | str] = {}
     names: dict[str, str] = {}
@@ -56,7 +66,9 @@ def load(paths: Sequence[Path], now: datetime) -> Loaded:
     if not files and not problems:
         for path in paths:
             problems.append(unreadable(path, OSError(0, "there is no *.yaml file in it")))
-    return Loader()._load(contents, now, names, problems)
+    loader = Loader()
+    loaded = loader._load(contents, now, names, problems)
+    return loaded, loader.entries()
 
 
 def load_texts(files: Mapping[str, bytes | str], now: datetime) -> Loaded:
@@ -72,10 +84,16 @@ class Loader:
 
     def __init__(self) -> None:
         self._good: _Good | None = None
+        # A bad file is read once, however often the others are tried with and without it.
+        self._latest: Mapping[str, Part] = {}
 
     def load(self, files: Mapping[str, bytes | str], now: datetime) -> Loaded:
         """Return what `load_texts` returns."""
         return self._load(files, now, EMPTY, ())
+
+    def entries(self) -> Mapping[str, Entry]:
+        """Return the jobs of the last good load by id."""
+        return self._good.entries if self._good else {}
 
     def _load(
         self,
@@ -85,8 +103,9 @@ class Loader:
         problems: Iterable[Problem],
     ) -> Loaded:
         with _collector_at_rest():
-            loading = _Loading(self._good, now, problems)
+            loading = _Loading(self._good, self._latest, now, problems)
             loaded = loading.run(files, names)
+            self._latest = loading.parts()
             if loaded.config is not None:
                 self._good = loading.kept()
             return loaded
@@ -122,8 +141,11 @@ _NOTHING = _Good(EMPTY, EMPTY, EMPTY, EMPTY, dict.fromkeys(telling.SECTIONS, EMP
 class _Loading:
     """One load: the files' parts, what they are together, and the report."""
 
-    def __init__(self, good: _Good | None, now: datetime, problems: Iterable[Problem]) -> None:
-        self._good = good or _NOTHING
+    def __init__(
+        self, good: _Good | None, latest: Mapping[str, Part], now: datetime, problems: Iterable[Problem]
+    ) -> None:
+        self._good, self._latest = good or _NOTHING, latest
+        self._schedules = Schedules()
         self._now = now
         self._report = Report()
         self._parts: dict[str, Part] = {}
@@ -139,26 +161,60 @@ class _Loading:
             self._report.take(problem)
 
     def run(self, files: Mapping[str, bytes | str], names: Mapping[str, str]) -> Loaded:
-        schedules = Schedules()
         for path, content in files.items():
-            known = self._good.parts.get(path)
-            if known is None or not known.is_of(content):
-                known = Part(path, names.get(path, path), content, schedules)
-            self._parts[path] = known
-            self._join(known)
+            self._parts[path] = self._known(path, content) or Part(path, names.get(path, path), content)
+        self._make()
+        for part in self._parts.values():
+            self._join(part)
+        self._join_groups()
         self._check()
-        problems = self._report.sorted()
+        self._check_templates()
+        problems = tuple(problem.told() for problem in self._report.sorted())
         for part in self._parts.values():
             part.let_go()
         if any(problem.is_error for problem in problems):
             return Loaded(None, problems)
         return Loaded(self._config(), problems)
 
+    def parts(self) -> Mapping[str, Part]:
+        """Return the files by path."""
+        return self._parts
+
     def kept(self) -> _Good:
         """Return what the next load can use; only after a load without errors."""
         return _Good(
             self._parts, self._entries, self._pools, self._calendars, self._named, self._remarks, day_of(self._now)
         )
+
+    def _known(self, path: str, content: bytes | str) -> Part | None:
+        known = (self._good.parts.get(path), self._latest.get(path))
+        return next((part for part in known if part is not None and part.is_of(content)), None)
+
+    def _make(self) -> None:
+        """Make of the files what is not made yet, or hangs on what other files say and they say otherwise now."""
+        for path, part in self._parts.items():
+            if part.has_patterns:
+                if not part.holds(self._shelf):
+                    self._parts[path] = part.again()
+                self._parts[path].write_out(self._shelf)
+        groups: dict[str, tuple[str, ...]] = {}
+        for part in self._parts.values():
+            groups.update(part.groups)
+        for path, part in self._parts.items():
+            if part.is_built and not part.is_built_with(groups):
+                part = self._parts[path] = part.again()
+                if part.has_patterns:
+                    part.write_out(self._shelf)
+            if not part.is_built:
+                part.build(groups, self._schedules)
+
+    @cached_property
+    def _shelf(self) -> Shelf:
+        """Return the templates of all files; made anew, a file still declares them with what it was read as."""
+        from dagsched.config.shelf import Shelf
+
+        documents = {part.raw: part.templates for part in self._parts.values() if part.raw is not None}
+        return Shelf(documents, self._is_whole and len(documents) == len(self._parts))
 
     # ------------------------------------------------------------ all files are one namespace
 
@@ -180,6 +236,16 @@ class _Loading:
                 self._twice(part, id)
             else:
                 self._entries[id] = entry
+
+    def _join_groups(self) -> None:
+        """Report ids that stand for all jobs of a matrix, and for something else as well."""
+        first: dict[str, Part] = {}
+        for part in self._parts.values():
+            for id in part.groups:
+                other = self._entries[id].document if id in self._entries else first.get(id, part).raw
+                if other is not part.raw:
+                    self._twice(part, id, other)
+                first.setdefault(id, part)
 
     def _join_pool(self, part: Part, name: str, slots: int | None) -> None:
         rate = part.pool_rates.get(name)
@@ -229,17 +295,18 @@ class _Loading:
             assert first.document is not None, "what declares something was understood"
             self._report.complain(part.document, telling.twice(part.document, section, name, first.document))
 
-    def _twice(self, part: Part, id: str) -> None:
-        assert part.document is not None, "what declares a job was understood"
+    def _twice(self, part: Part, id: str, other: Document | None = None) -> None:
+        document = part.raw if id in part.groups else part.document
+        assert document is not None, "what declares a job was understood"
         said = Complaint(
             "E203",
             ("jobs", id),
             f"the job '{short(id)}' is declared twice",
-            f"the other one is {where(self._entries[id].document, ('jobs', id))}",
+            f"the other one is {where(other or self._entries[id].document, ('jobs', id))}",
             "rename or remove one; all files together are one namespace",
             True,
         )
-        self._report.complain(part.document, said)
+        self._report.complain(document, said)
 
     # ------------------------------------------------------------ between jobs
 
@@ -263,6 +330,22 @@ class _Loading:
                 self._report.take(problem)
         if not self._good.entries or may_close_a_cycle(changed, self._good.entries, self._entries):
             check_cycles(view, self._report)
+
+    def _check_templates(self) -> None:
+        """Report templates that no job rests on, and what is wrong with those that nobody else speaks for."""
+        if not any(part.templates for part in self._parts.values()):
+            return
+        used: set[tuple[Document, str]] = set()
+        for part in self._parts.values():
+            used.update(part.expansion.used if part.expansion else ())
+        for part in self._parts.values():
+            for name in sorted(part.templates):
+                assert part.raw is not None, "a file that declares one was understood"
+                if (part.raw, name) in used or name in part.wrong_templates:
+                    continue
+                for problem in part.said_by(name, self._shelf, self._schedules):
+                    if self._is_whole or problem.code != "W401":  # a job that uses it may be lost
+                        self._report.take(problem)
 
     def _changed_ids(self) -> set[str]:
         """Return the ids that a file declares which is not, in both loads, the very same."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
-from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 from dagsched.config.build import Entry
 from dagsched.config.explain import Complaint, short, shown_value
+from dagsched.config.fitting import schema_validator
 from dagsched.config.report import Report
 from dagsched.declaration import Param
 
@@ -45,7 +45,7 @@ def check_params(entry: Entry, report: Report) -> None:
 def fits(param: Param, value: Any) -> bool:
     """Whether a value satisfies a parameter's schema; also when that schema cannot be used, which is told elsewhere."""
     try:
-        return bool(_compiled(repr(param.schema), _Schema(param.schema)).is_valid(value))
+        return bool(schema_validator(param.schema).is_valid(value))
     except (ValidationError, ValueError):
         return True
 
@@ -67,7 +67,7 @@ def _complain(
 def validator_of(entry: Entry, name: str, param: Param, report: Report) -> Draft202012Validator | None:
     """Return what checks values of a parameter; reports a schema that cannot be used, and returns None."""
     try:
-        return _compiled(repr(param.schema), _Schema(param.schema))
+        return schema_validator(param.schema)
     except (ValidationError, ValueError) as error:
         reason = short(str(getattr(error, "message", error)))
         _complain(
@@ -81,18 +81,3 @@ def validator_of(entry: Entry, name: str, param: Param, report: Report) -> Draft
             is_key=True,
         )
         return None
-
-
-class _Schema(dict[str, Any]):
-    """A schema as an argument of a cached function; the text beside it is its identity."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Schema)
-
-
-@lru_cache(maxsize=1024)
-def _compiled(identity: str, schema: _Schema) -> Draft202012Validator:
-    return Draft202012Validator(dict(schema), offline=True, pattern_options=RegexOptions())

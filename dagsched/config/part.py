@@ -1,7 +1,8 @@
 """What one file says by itself: its jobs and pools, and what is wrong with it whatever the others say.
 
-A part is a function of the file's path and text alone, so one whose text did not change is used again. What
-only all parts together can tell is in `checks.py`.
+A part is a function of the file's path and text, of the other files' templates that it uses, and of the members of the
+matrices it names; so one for which all that did not change is used again. What only all parts together can tell is in
+`checks.py`.
 """
 
 from __future__ import annotations
@@ -9,40 +10,59 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagsched.config import grammar, telling
-from dagsched.config.build import Builder, Dropped, Entry, checked_rate, rules_of
-from dagsched.config.explain import Complaint
-from dagsched.config.reader import Document, read
+from dagsched.config.build import Builder, Dropped, Entry, Groups, checked_rate, rules_of
+from dagsched.config.explain import Complaint, short
+from dagsched.config.problem import Problem
+from dagsched.config.reader import Document, Path, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import Calendar, NotifyRule, RateLimit
+from dagsched.declaration import EMPTY, Calendar, NotifyRule, RateLimit
+
+if TYPE_CHECKING:  # plain files do without all that
+    from dagsched.config.patterns import Expansion
+    from dagsched.config.shelf import Looked, Shelf
 
 SLOTS_MAX = 1_000_000  # what a pool has that limits the rate alone
 
 
 class Part:
-    """One file's share of a configuration.
+    """One file's share of a configuration, made in three steps that wait for those of the other files.
 
-    `entries`: its jobs as built. `broken`: ids of those that could not be. `pools`: capacity by name, None where it
-    was refused. `calendars`: the same of its days off. `pool_rates`: rate limits of those pools that have one.
-    `named`: notifiers and agents by section and name. `rules`: the file's default rules of notification.
-    `is_whole`: nothing of the file was lost. `is_timed`: an instant is named after which a schedule has no tick.
-    `calls`: it has workflows, which look at all jobs. `document`: None when the file cannot be understood. `name` is
-    what problems call the file.
+    Opened, it is read: `raw` is what stands there, None when it cannot be understood, and `templates` are the names of
+    those it declares. Written out, its `document` has plain jobs only, and `groups` says which of them a matrix made.
+    Built, `entries` are its jobs.
+
+    `broken`: ids of jobs that could not be built. `pools`: capacity by name, None where it was refused. `pool_rates`:
+    rate limits of those pools that have one. `calendars`: days off by name, None where they were refused. `named`:
+    notifiers and agents by section and name. `rules`: the file's default rules of notification. `is_whole`: nothing of
+    the file was lost. `has_patterns`: there is something to write out; `expansion` is what became of it.
+    `is_timed`: an instant is named after which a schedule has no tick. `calls`: it has workflows, which look at all
+    jobs. `name` is what problems call the file.
     """
 
     __slots__ = (
-        "_digest", "broken", "calendars", "calls", "document", "entries", "handlers", "is_timed", "is_whole", "name",
-        "named", "pool_rates", "pools", "problems", "rules", "text", "upstreams", "used_calendars", "used_names",
-        "used_pools",
+        "_digest", "_group_names", "_groups_then", "_opened", "_tried", "broken", "calendars", "calls", "document",
+        "entries", "expansion", "groups", "handlers", "has_patterns", "is_built", "is_timed", "is_whole", "name",
+        "named", "path", "pool_rates", "pools", "problems", "raw", "rules", "templates", "text", "upstreams",
+        "used_calendars", "used_names", "used_pools", "wrong_templates",
     )  # fmt: skip
 
-    def __init__(self, path: str, name: str, content: bytes | str, schedules: Schedules) -> None:
-        report = Report()
+    def __init__(self, path: str, name: str, content: bytes | str) -> None:
         document, source, unread = read(name, content)
-        self.name, self.text, self.document = name, source.text, document
+        self._open(path, name, source.text, document, tuple(unread))
+
+    def again(self) -> Part:
+        """Return the same file as opened, to be made anew with what other files say now."""
+        other = Part.__new__(Part)
+        other._open(self.path, self.name, self.text, self.raw, self._opened)
+        return other
+
+    def _open(self, path: str, name: str, text: str, document: Document | None, unread: tuple[Problem, ...]) -> None:
+        self.path, self.name, self.text, self.raw, self._opened = path, name, text, document, unread
+        self.document = document
         self.entries: dict[str, Entry] = {}
         self.broken: set[str] = set()
         self.pools: dict[str, int | None] = {}
@@ -50,14 +70,82 @@ class Part:
         self.calendars: dict[str, Calendar | None] = {}
         self.named: dict[str, telling.Declared] = {}
         self.rules: tuple[NotifyRule, ...] = ()
-        self.is_whole = document is not None
-        for problem in unread:
-            report.take(problem)
-        if document is not None:
-            self._declare(document, os.path.dirname(path) or os.sep, schedules, report)
-        self.problems = report.sorted()
+        self.groups: Groups = EMPTY
+        self.expansion: Expansion | None = None
+        self.wrong_templates: frozenset[str] = frozenset()
+        self.problems: tuple[Problem, ...] = unread
+        self.is_whole, self.is_built = document is not None, False
+        templates = document.data.get("templates") if document is not None else None
+        self.templates = frozenset(templates) if isinstance(templates, dict) else frozenset()
+        self.has_patterns = document is not None and grammar.has_patterns(document.data, text)
         self._digest = b""
+        self._tried: dict[str, tuple[tuple[Problem, ...], Looked]] = {}
+        self._groups_then: Groups = EMPTY
+
+    def write_out(self, shelf: Shelf) -> None:
+        """Replace templates and matrices by the jobs they mean, if the file has any."""
+        if self.raw is None or self.expansion is not None or not self.has_patterns:
+            return
+        from dagsched.config.patterns import write_out
+
+        report = Report()
+        refused = grammar.check_patterns(self.raw.data)
+        for complaint in refused:
+            report.complain(self.raw, complaint)
+        names = frozenset((str(each.path[0]), str(each.path[1])) for each in refused if len(each.path) > 1)
+        self.expansion = write_out(self.raw, shelf, names, report)
+        self.document, self.groups = self.expansion.document, self.expansion.groups
+        self.broken.update(self.expansion.broken)
+        self.wrong_templates = frozenset(name for section, name in names if section == "templates")
+        self.is_whole = self.is_whole and not self.expansion.broken and not self.wrong_templates
+        self.problems += report.sorted()
+
+    def build(self, groups: Groups, schedules: Schedules) -> None:
+        """Make the jobs; `groups`: those of all files."""
+        report = Report()
+        if self.document is not None:
+            self._declare(self.document, groups, schedules, report)
+        for problem in self.problems:
+            report.take(problem)
+        self.problems = report.sorted()
+        self.is_built = True
         self._outline()
+
+    def holds(self, shelf: Shelf) -> bool:
+        """Whether the templates that the file uses are what they were when it was written out."""
+        return self.expansion is None or shelf.still_finds(self.expansion.looked)
+
+    def is_built_with(self, groups: Groups) -> bool:
+        """Whether the matrices of which jobs of this file wait for all jobs are what they were when it was built."""
+        if not self.is_built:
+            return False
+        named = groups.keys() & self._group_names if groups else frozenset()
+        return {name: groups[name] for name in named} == self._groups_then
+
+    def said_by(self, template: str, shelf: Shelf, schedules: Schedules) -> tuple[Problem, ...]:
+        """Return what is to be said of a template that no job rests on: that, and what is wrong with it."""
+        assert self.raw is not None, "a file that declares one was understood"
+        known = self._tried.get(template)
+        if known is not None and shelf.still_finds(known[1]):
+            return known[0]
+        from dagsched.config.patterns import tried
+        from dagsched.config.shelf import Template
+
+        report = Report()
+        document, looked = tried(Template(self.raw, template), shelf, report)
+        if document is not None:
+            self.again()._declare(document, EMPTY, schedules, report)
+        unused = Complaint(
+            "W401",
+            ("templates", template),
+            f"no job uses the template '{short(template)}'",
+            "it changes nothing",
+            "remove it, or let a job say extends:",
+            True,
+        )
+        report.complain(self.raw, unused)
+        self._tried[template] = (report.sorted(), looked)
+        return self._tried[template][0]
 
     def is_of(self, content: bytes | str) -> bool:
         """Whether this is the part that the content makes."""
@@ -76,11 +164,13 @@ class Part:
 
     def let_go(self) -> None:
         """Free what is only needed to say where things stand; it is read again when somebody asks."""
-        if self.document is not None:
-            self.document.let_go()
+        for document in (self.raw, self.document):
+            if document is not None:
+                document.let_go()
 
-    def _declare(self, document: Document, folder: str, schedules: Schedules, report: Report) -> None:
-        refused, unexplained = grammar.check(document.data)
+    def _declare(self, document: Document, groups: Groups, schedules: Schedules, report: Report) -> None:
+        """Make the pools and jobs of a document without patterns, and report what is wrong with them."""
+        refused, unexplained = grammar.check(document.data, document.members)
         for complaint in refused:
             report.complain(document, complaint)
         top = {str(complaint.path[0]) for complaint in refused if len(complaint.path) == 1}
@@ -90,20 +180,24 @@ class Part:
             schedules.is_zone(timezone, document, ("timezone",), report)
         builder = Builder(
             document,
-            folder,
+            os.path.dirname(self.path) or os.sep,
             report,
             schedules,
             _dropped(refused),
             _without(defaults, _refused_names(refused, "defaults")) if isinstance(defaults, dict) else {},
             timezone,
+            groups,
         )
         self._declare_pools(document, _refused_names(refused, "pools"), report)
         if "calendars" in document.data:
             self._declare_calendars(document, _refused_names(refused, "calendars"), report)
         for section in telling.SECTIONS:
-            self._declare_named(document, section, folder, _refused_names(refused, section), report)
+            self._declare_named(document, section, _refused_names(refused, section), report)
         self.rules = rules_of(telling.rules_of_file(document, _refused_names(refused, "defaults")))
         self._declare_jobs(document.data, builder, unexplained)
+        if "${{" in self.text:
+            self._tell_strays(document, report)
+        self._groups_then = {name: groups[name] for name in builder.named_groups}
 
     def _declare_calendars(self, document: Document, refused: set[str], report: Report) -> None:
         from dagsched.config.calendars import calendar_of  # only who has calendars waits for it
@@ -129,9 +223,10 @@ class Part:
                 if rate is not None:
                     self.pool_rates[name] = rate
 
-    def _declare_named(self, document: Document, section: str, folder: str, refused: set[str], report: Report) -> None:
+    def _declare_named(self, document: Document, section: str, refused: set[str], report: Report) -> None:
         if section in document.data:
             self.is_whole = self.is_whole and isinstance(document.data[section], dict)
+            folder = os.path.dirname(self.path) or os.sep
             self.named[section] = telling.declared(document, section, folder, refused, report)
 
     def _declare_jobs(self, data: Mapping[str, Any], builder: Builder, unexplained: frozenset[str]) -> None:
@@ -145,10 +240,27 @@ class Part:
             else:
                 self.broken.add(id)
 
+    def _tell_strays(self, document: Document, report: Report) -> None:
+        """Report placeholders in jobs in which nothing replaces them."""
+        from dagsched.config.placeholders import strays
+
+        for id in self.entries.keys() - document.members.keys():
+            path: Path = ("jobs", id)
+            for where, offset, length in strays(document.value_at(path), path):
+                said = Complaint(
+                    "W403",
+                    where,
+                    f"nothing replaces the placeholder in the job '{id}'",
+                    "placeholders are for jobs with extends or matrix; here it is text as any other",
+                    "use $DAGSCHED_PARAM_NAME for a parameter, or extend a template",
+                )
+                report.complain_inside(document, said, offset, length)
+
     def _outline(self) -> None:
         """Note what the checks between jobs look at, so that a change elsewhere is known not to matter."""
         jobs = [entry.job for entry in self.entries.values()]
         self.upstreams = {edge.job for job in jobs for edge in job.depends_on}
+        self._group_names = self.upstreams | self._groups_then.keys()
         self.used_calendars = {name for job in jobs for name in job.calendar}
         self.used_pools = {job.pool for job in jobs if job.pool is not None}
         self.handlers = {job.handler for job in jobs}

@@ -11,7 +11,7 @@ the structure clear (a key twice, a tag, a merge key) are collected, and reading
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, NoReturn
 
 from yaml.events import (
@@ -30,6 +30,7 @@ from dagsched.config.events import Refusal, decoded, scan
 from dagsched.config.problem import Problem
 from dagsched.config.scalars import SPECIAL_FIRST, resolve
 from dagsched.config.source import Source
+from dagsched.declaration import EMPTY
 
 DEPTH_MAX = 40
 NODES_MAX = 2_000_000
@@ -49,21 +50,39 @@ class Document:
     `data` is made of dict, list, str, int, float, bool and None; keys are text. Aliases share one object,
     whose place is that of its anchor. Both weigh several times what the text does: after `let_go` the text alone
     is kept, and read again when somebody asks.
+
+    `members`: of jobs that a template or matrix made, id → the id of the job that asked for it. `again` returns an
+    equal document; None when reading the text does.
     """
 
-    def __init__(self, source: Source, data: dict[str, Any], marks: Mapping[int, array[int]]) -> None:
-        self.source = source
+    def __init__(
+        self,
+        source: Source,
+        data: dict[str, Any],
+        marks: MutableMapping[int, array[int]],
+        members: Mapping[str, str] = EMPTY,
+    ) -> None:
+        self.source, self.members = source, members
         self._data: dict[str, Any] | None = data
         self._marks = marks
+        self.again: Callable[[], Document] | None = None
         self._numbers: dict[int, dict[str, int]] = {}
 
     @property
     def data(self) -> dict[str, Any]:
         if self._data is None:
-            again, _, _ = read(self.source.name, self.source.text)
+            again = self.again() if self.again else read(self.source.name, self.source.text)[0]
             assert again is not None, "the same text was understood before"
             self._data, self._marks = again.data, again._marks
         return self._data
+
+    def marks(self) -> MutableMapping[int, array[int]]:
+        """Return by the id of each list and mapping the offsets of its items, or of its keys and values in turn."""
+        assert self._data is not None, "marks are read with the data"
+        return self._marks
+
+    def marks_of(self, container: Any) -> array[int]:
+        return self._marks[id(container)]
 
     def let_go(self) -> None:
         """Free everything but the text."""

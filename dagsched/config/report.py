@@ -10,6 +10,7 @@ from dagsched.config.problem import Problem
 from dagsched.config.reader import Document, Path
 
 GUESSED_NAMES_MAX = 200_000
+KINDS_MAX = 5
 
 
 class Guessed:
@@ -19,10 +20,15 @@ class Guessed:
 
 
 class Report:
-    """The problems found so far. The same complaint about the same place counts once."""
+    """The problems found so far. The same complaint about the same place counts once, of however many jobs.
+
+    Of jobs that a template or matrix made, at most KINDS_MAX complaints with one code stand at one place; what would be
+    further ones adds to the count of the last.
+    """
 
     def __init__(self) -> None:
         self._problems: dict[tuple[str, int, int, str, str], Problem] = {}
+        self._kinds: dict[tuple[str, int, int, str], list[tuple[str, int, int, str, str]]] = {}
         self._guessed = Guessed()
 
     def beside(self) -> Report:
@@ -32,7 +38,26 @@ class Report:
         return other
 
     def take(self, problem: Problem) -> None:
-        self._problems.setdefault(problem.order, problem)
+        if not problem.job:
+            self._problems.setdefault(problem.order, problem)
+            return
+        key = self._kind_of(problem)
+        known = self._problems.get(key)
+        if known is None:
+            self._problems[key] = problem
+        elif known.job and problem.job != known.job:
+            self._problems[key] = known._replace(jobs=known.jobs + problem.jobs)
+
+    def _kind_of(self, problem: Problem) -> tuple[str, int, int, str, str]:
+        """Return the key of the complaint that this one is, whatever the job."""
+        place = problem.order[:4]
+        kinds = self._kinds.setdefault(place, [])
+        key = (*place, problem.message.replace(f"'{problem.job}'", "''"))
+        if key not in kinds:
+            if len(kinds) == KINDS_MAX:
+                return kinds[-1]
+            kinds.append(key)
+        return key
 
     def guess(self, name: str, known: Collection[str]) -> str | None:
         """Return the nearest known name; None also once many of a large set have been asked for.
@@ -58,6 +83,10 @@ class Report:
 
     def _at(self, document: Document, span: tuple[int, int], said: Complaint) -> None:
         problem = document.source.problem(said.code, span, said.message, said.why, said.fix)
+        if document.members:
+            job = str(said.path[1]) if said.path[:1] == ("jobs",) and len(said.path) > 1 else ""
+            is_made = job in document.members
+            problem = problem._replace(job=job * is_made, jobs=int(is_made), via=document.source.name)
         # The line may hold the secret that was to be referred to.
         self.take(problem._replace(excerpt="") if said.code == "E140" else problem)
 
@@ -68,5 +97,4 @@ class Report:
 
 def where(document: Document, path: Path) -> str:
     """Return the place of a key as messages name it, `jobs.yaml:3:3`."""
-    line, column = document.source.place(document.index(path, key=True))
-    return f"{document.source.name}:{line}:{column}"
+    return document.source.at(document.index(path, key=True))

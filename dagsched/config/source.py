@@ -42,6 +42,11 @@ class Source:
         self._latest = (index, line)
         return line, index - self.text.rfind("\n", 0, index)
 
+    def at(self, index: int) -> str:
+        """Return the place as messages name it, `jobs.yaml:3:3`."""
+        line, column = self.place(index)
+        return f"{self.name}:{line}:{column}"
+
     def problem(self, code: str, span: tuple[int, int], message: str, why: str = "", fix: str = "") -> Problem:
         """Return a problem about the characters in [span[0], span[1]), cut to one line and at least one long."""
         line, column = self.place(span[0])

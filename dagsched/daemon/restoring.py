@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from dagsched.config import load_texts
@@ -19,6 +20,35 @@ STAND_INS_MAX = 100
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a store stands. `config`: what is in force as version `number`, None and 0 before any was."""
+
+    snapshot: Snapshot
+    runs: Sequence[Run]
+    config: Config | None
+    number: int
+    definitions: Mapping[str, Job]
+    starts: Sequence[Start]
+
+    def plan(self, *, slots: int | None, once: bool = False) -> Plan:
+        """Return a new plan that stands there."""
+        plan = Plan(slots, once=once)
+        plan.restore(
+            runs=self.runs,
+            attempts=self.snapshot.attempts,
+            marks=self.snapshot.marks,
+            last_event=self.snapshot.last_event,
+            last_seen=self.snapshot.last_seen,
+            config=self.config,
+            config_number=self.number,
+            definitions=self.definitions,
+            starts=self.starts,
+            emissions=self.snapshot.emissions,
+        )
+        return plan
+
+
 async def restored(
     store: Store, new: Config, now: datetime, *, slots: int | None, once: bool = False
 ) -> tuple[Plan, Snapshot]:
@@ -31,22 +61,18 @@ async def restored(
     config = new
     if last is not None and last.digest != new.digest:
         config = load_texts(last.files, now).config or new
-    snapshot = await store.snapshot(await _horizons(store, now, config, new))
+    found = await standing(store, config if last is not None else None, last.number if last else 0, new, now)
+    return found.plan(slots=slots, once=once), found.snapshot
+
+
+async def standing(store: Store, config: Config | None, number: int, new: Config, now: datetime) -> Standing:
+    """Return where the store stands with `config` in force; with it are the rows that `new` will need too."""
+    configs = (config, new) if config is not None else (new,)
+    snapshot = await store.snapshot(await _horizons(store, now, *configs))
     hidden = await _newest_visible(store, snapshot.runs)
-    plan = Plan(slots, once=once)
-    plan.restore(
-        runs=[*snapshot.runs, *hidden],
-        attempts=snapshot.attempts,
-        marks=snapshot.marks,
-        last_event=snapshot.last_event,
-        last_seen=snapshot.last_seen,
-        config=config if last is not None else None,
-        config_number=last.number if last is not None else 0,
-        definitions=await _definitions(store, snapshot.attempts),
-        starts=await _starts(store, now, config, new),
-        emissions=snapshot.emissions,
-    )
-    return plan, snapshot
+    definitions = await _definitions(store, snapshot.attempts)
+    starts = await _starts(store, now, *configs)
+    return Standing(snapshot, [*snapshot.runs, *hidden], config, number, definitions, starts)
 
 
 async def rows_for_edit(store: Store, plan: Plan, new: Config, now: datetime) -> tuple[Run, ...]:

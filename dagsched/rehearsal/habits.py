@@ -99,6 +99,8 @@ class Draws:
 
     def __call__(self, job: Job, run: Run, attempt: int) -> End:
         """Return how this attempt goes; a failed one takes as long as one that succeeds."""
+        if job.handler == "workflow" and "job" in job.with_:
+            return End()  # its step is drawn for itself, and decides
         habit = self._habits.get(job.id) or habit_of(job, (), length=None, fail_rate=None)
         which, fails = self._fractions(f"{run.name}#{attempt}")
         length = habit.lengths[int(which * len(habit.lengths))]

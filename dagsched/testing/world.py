@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dagsched.config.files import SUFFIXES
-from dagsched.engine.why import explain_no_row, explain_run
+from dagsched.engine.why import Then, explain_no_row, explain_run
 from dagsched.errors import Unknown
 from dagsched.handlers.params import checked_params, params_from_event
 from dagsched.loading import Paths, load, load_text
@@ -308,9 +308,10 @@ class World:
         instant = self._instant(job, tick)
         row = self.virtual.row(job, instant) if instant is not None else None
         if row is not None and instant is not None:
-            answer = explain_run(plan, row, instant, self.virtual.attempts(*row.key))
+            answer = explain_run(plan, row, instant, self.virtual.attempts(*row.key), Then(job=self.config.jobs[job]))
         elif instant is not None:
-            answer = explain_no_row(plan, self.config.jobs[job], instant, self.virtual.now)
+            known = self.config.jobs[job]
+            answer = explain_no_row(plan, known, instant, self.virtual.now, Then(job=known))
         else:
             return f"{job} has had no tick, and none is to come by a schedule"
         return "\n".join(answer.lines)

@@ -66,6 +66,17 @@ def lint(schedule: Schedule, now: datetime, months: int = 24) -> tuple[Remark, .
     return tuple(sorted(remarks, key=lambda remark: remark.code)) if len(remarks) > 1 else tuple(remarks)
 
 
+def clock_remarks(schedule: Schedule, after: datetime, until: datetime) -> tuple[Remark, ...]:
+    """Return what clock changes in (after, until] (aware) move, drop or double of this schedule's ticks, by code."""
+    low, high = floor_s(after) + 1, floor_s(until) + 1
+    if schedule.start is not None:
+        low = max(low, floor_s(schedule.start))
+    if schedule.end is not None:
+        high = min(high, floor_s(schedule.end) + 1)
+    remarks = (remark for cron in crons_of(schedule) for remark in _clock_remarks(cron, low, max(low, high)))
+    return tuple(sorted(remarks, key=lambda remark: remark.code))
+
+
 def _window(schedule: Schedule, now: int, months: int) -> tuple[int, int]:
     """Return the seconds to look at, cut to whole days so that a later look finds the same answer stored."""
     low, high = _days_ahead(now // DAY_S, months)

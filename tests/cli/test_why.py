@@ -28,7 +28,7 @@ def asked(monkeypatch) -> list[tuple[Any, ...]]:
         questions.append((sorted(config.jobs) if config else None, job, tick, now))
         return Answer()
 
-    monkeypatch.setattr("dagsched.control.why", why)
+    monkeypatch.setattr("dagsched.explaining.why", why)
     return questions
 
 

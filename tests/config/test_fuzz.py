@@ -84,6 +84,8 @@ def quick(call: Callable[[], T]) -> T:
 def warm() -> None:
     """What is loaded and compiled once is no hang."""
     load_texts({"/jobs.yaml": EXAMPLE + b"  x: {run: 5, schedule: 1-5/2 7-19/3 * * mon#9}\n"}, NOW)
+    load_texts({"/jobs.yaml": "templates: {t: {run: [x]}}\njobs: {x: {extends: t, matrix: {a: [1, ' ']}}}"}, NOW)
+    load_texts({"/jobs.yaml": "templates: {t: {run: 5}}\njobs: {x: {extends: t, matrix: 3}}"}, NOW)
     load_texts({"/jobs.yaml": "jobs: {x: {run: y, timezone: Nowhere/Such, schedule: 0-30/7 1-3 1-5 2-3 1-2}}"}, NOW)
 
 
@@ -98,6 +100,49 @@ def test_the_guard_outlives_any_bytes(content: bytes):
 @given(BYTES | damaged())
 def test_a_load_outlives_any_damage(content: bytes):
     loaded = quick(lambda: load_texts({"/jobs.yaml": content}, NOW))
+    assert (loaded.config is None) == any(problem.is_error for problem in loaded.problems)
+
+
+NAMES = st.sampled_from(["a", "b", "t", "m", "include", "exclude", "x y", ""])
+HOLES = ["${{ a }}", "${{b}}", "${{ m }}-${{ a }}", "$${{ a }}", "${{", "${{ a.b }}", "${{ a }}${{ a }}${{ b }}"]
+SCALARS = st.sampled_from([*HOLES, "x", "1h", "0 ${{ a }} * * *", "true", "t", "j.x", ""]) | st.integers(0, 3)
+WILD = st.recursive(
+    SCALARS | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = [
+    "run", "params", "values", "extends", "matrix", "env", "retry", "depends_on", "schedule", "timeout", "with",
+    "handler", "tags", "pool", "dst", "enabled", "${{ a }}",
+]  # fmt: skip
+AXES = st.dictionaries(NAMES, st.lists(SCALARS | WILD, max_size=3) | SCALARS, max_size=3)
+RIGHT = st.fixed_dictionaries(
+    {"run": st.sampled_from(["x", ["x", "${{ a }}"]])},
+    optional={
+        "extends": st.sampled_from(["t", "u", ["t", "u"], ["u", "t", "t"]]),
+        "values": st.dictionaries(st.sampled_from("abm"), SCALARS, max_size=3),
+        "params": st.dictionaries(
+            st.sampled_from("abm"), st.just({}) | st.builds(lambda value: {"default": value}, WILD)
+        ),
+        "matrix": AXES,
+        "depends_on": st.lists(st.sampled_from(["j", "k", "j.x", "k.${{ a }}"]), max_size=2),
+    },
+)
+PATTERNS = RIGHT | st.dictionaries(st.sampled_from(KEYS), WILD, max_size=6) | WILD
+PATTERNED = st.fixed_dictionaries(
+    {"jobs": st.dictionaries(st.sampled_from(["j", "k", "j.x"]), PATTERNS, max_size=3)},
+    optional={
+        "templates": st.dictionaries(st.sampled_from(["t", "u", "v", "a b"]), PATTERNS, max_size=3) | WILD,
+        "defaults": WILD,
+    },
+)
+
+
+@FUZZ
+@given(st.lists(PATTERNED, min_size=1, max_size=2))
+def test_a_load_outlives_any_templates_and_matrices(files: list[object]):
+    texts = {f"/jobs{number}.yaml": json.dumps(data) for number, data in enumerate(files)}
+    loaded = quick(lambda: load_texts(texts, NOW))
     assert (loaded.config is None) == any(problem.is_error for problem in loaded.problems)
 
 

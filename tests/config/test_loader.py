@@ -40,6 +40,12 @@ LINES = st.sampled_from(
         "catchup: none\ncatchup_window: 1h",
         "env: {X: {job: one, output: rows}}",
         "timeout: 5",
+        "extends: t",
+        "extends: t\nvalues: {p: '7'}",
+        "extends: [u, v]",
+        "matrix: {m: [1, 2]}",
+        "matrix: {m: [3], n: [4], include: [{m: 1}]}",
+        "depends_on: [one.1]",
         "handler: nothing",
         "notify: [{on: [failure], to: [ops]}]",
         "calendar: c",
@@ -52,22 +58,19 @@ LINES = st.sampled_from(
 OPS = "notifiers: {ops: {type: command, run: [tell]}}\n"
 JOBS = st.lists(LINES, max_size=3, unique_by=lambda line: line.partition(":")[0])
 BODIES = st.dictionaries(st.sampled_from(IDS), JOBS, max_size=3)
-HEADS = st.sampled_from(
-    [
-        "",
-        "",
-        "pools: {db: 2}\n",
-        "pools: {db: 1}\n",
-        "timezone: America/New_York\n",
-        "pools: 5\n",
-        "calendars: {c: {weekdays: [mon]}}\n",
-        "calendars: {c: [2026-12-24], d: [2026-12-25]}\n",
-        "pools: {db: {slots: 2, rate_limit: 1/1m}}\n",
-        "calendars: {c: 5}\n",
-        OPS,
-        OPS + "defaults: {notify: [{on: [config_rejected], to: [ops, dev]}]}\n",
-    ]
-)
+TEMPLATES = [
+    "templates:\n  t: {timeout: 1h, params: {p: {type: string, default: '5'}}, env: {E: '${{ p }}'}}\n",
+    "templates:\n  t: {timeout: 1}\n",
+    "templates:\n  t: {extends: u}\n  v: {extends: t, matrix: {m: [1, 2]}}\n",
+    "templates:\n  u: {schedule: '${{ p }} 4 * * *', params: {p: {type: string, default: '5'}}}\n",
+    "templates:\n  u: {extends: t, enabled: false}\n",
+    "templates: 5\n",
+]
+POOLS = ["pools: {db: 2}\n", "pools: {db: 1}\n", "pools: 5\n", "pools: {db: {slots: 2, rate_limit: 1/1m}}\n"]
+CALENDARS = ["{c: {weekdays: [mon]}}", "{c: [2026-12-24], d: [2026-12-25]}", "{c: 5}"]
+CALENDARS = [f"calendars: {days}\n" for days in CALENDARS]
+OPSES = [OPS, OPS + "defaults: {notify: [{on: [config_rejected], to: [ops, dev]}]}\n"]
+HEADS = st.sampled_from(["", "", *TEMPLATES, *POOLS, *CALENDARS, *OPSES, "timezone: America/New_York\n"])
 BROKEN = st.sampled_from(["jobs: [\n", "", "jobs:\n  one: 5\n", "jobs: {one: {run: x}, one: {run: y}}\n", "jobs: {}\n"])
 
 

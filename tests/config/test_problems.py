@@ -9,7 +9,6 @@ from tests.config.texts import FILE, NOW, file_of, found, load_text, spelled
 # The job's keys stand on lines 3, 4, ... from column 5.
 JOB_PROBLEMS = {
     "an unknown key": ("run: x\nretrie: 3", ["E101 4:5-11"]),
-    "a key of later days": ("run: x\nmatrix: y", ["E101 4:5-11"]),
     "no work": ("schedule: '@daily'", ["E108 2:3-4"]),
     "work twice": ("run: x\nhandler: http\nwith: {url: http://h/}", ["E108 2:3-4"]),
     "with but no handler": ("run: x\nwith: {a: 1}", ["E102 2:3-4"]),

@@ -11,20 +11,10 @@ from dagsched.config import CODES, load_texts, schema
 from tests.config.texts import NOW
 
 DOCS = Path(__file__).parents[2] / "docs"
-LATER = {
-    "matrix",
-    "template",
-    "extends",
-}
 
 
 def test_schema_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(schema())
-
-
-def test_no_key_of_later_work_is_promised():
-    job = schema()["$defs"]["job"]["properties"].keys()
-    assert not LATER & {*job, *schema()["properties"], *schema()["$defs"]["schedule"]["properties"]}
 
 
 def parts(node, path="#"):
@@ -68,7 +58,7 @@ def test_each_key_of_a_job_is_told_in_the_docs():
 
 
 def yaml_blocks():
-    for page in ("job-file.md", "problems.md"):
+    for page in ("job-file.md", "patterns.md", "problems.md"):
         for number, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", (DOCS / page).read_text(), re.S | re.M)):
             yield pytest.param(block, id=f"{page}-{number}")
 

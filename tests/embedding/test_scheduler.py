@@ -536,6 +536,40 @@ async def _first(events: Any, type: str) -> Any:
             return
 
 
+INTERRUPTED = """\
+import asyncio, sys
+from dagsched import Scheduler
+
+async def main(file, state):
+    async def greet(context):
+        print("begun", flush=True)
+        await asyncio.Event().wait()
+
+    async with Scheduler(file, state_dir=state, handlers={"greet": greet}, grace="0s") as scheduler:
+        await scheduler.wait(await scheduler.trigger("greet"))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_an_interrupted_program_stops_what_runs_and_leaves_a_clean_state(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(job_file(tmp_path)), str(tmp_path / "state")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=PATIENCE_S)
+    assert told.rstrip().endswith("KeyboardInterrupt")
+
+    async def body(scheduler: Scheduler) -> None:
+        [run] = await scheduler.history("greet")
+        assert (run.state, run.reason) == (RunState.FAILED, "daemon stopped")
+        stopped = _first(scheduler.events(since=0), "daemon.stopped")
+        assert [event.reason async for event in stopped] == ["stopped"]
+
+    lives(tmp_path, body)
+
+
 def test_the_command_line_reaches_an_embedded_scheduler(tmp_path: Path) -> None:
     async def body(scheduler: Scheduler) -> None:
         command = [sys.executable, "-m", "dagsched", "trigger", "greet", "--state-dir", str(tmp_path / "state")]

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dagsched.engine.why import blocking
+from dagsched.engine.verdicts import blocking
 from tests.engine.bench_of_one import job, plan_of
 
 MINUTE = timedelta(minutes=1)

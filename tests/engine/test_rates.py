@@ -13,7 +13,7 @@ from dagsched.config.rates import parse_rate
 from dagsched.daemon.restoring import restored, starts_for_edit
 from dagsched.engine import events
 from dagsched.engine.rates import Rates, Start
-from dagsched.engine.why import blocking
+from dagsched.engine.verdicts import blocking
 from dagsched.model import Config, RateLimit
 from dagsched.stores import MemoryStore
 from tests.engine.bench_of_one import START, Bench, job, plan_of

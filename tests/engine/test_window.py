@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from dagsched.engine.why import blocking
+from dagsched.engine.verdicts import blocking
 from dagsched.model import Window
 from tests.engine.bench_of_one import job, plan_of
 

@@ -84,3 +84,9 @@ def test_attempts_fail_about_as_often_as_said_and_lengths_are_drawn_evenly(rate:
     assert failed == pytest.approx(rate, abs=0.02)
     assert (failed == rate) is (rate in (0.0, 1.0))
     assert sum(end.duration == MINUTE for end in ends) / len(ends) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_workflow_whose_step_is_a_job_is_not_drawn() -> None:
+    flow = job("flow", handler="workflow", run=None, with_={"job": "load"})
+    draws = Draws(0, {"flow": Habit((MINUTE,), 1.0)})
+    assert draws(flow, run_of(0), 1).outcome is Outcome.SUCCESS

@@ -257,6 +257,17 @@ def test_failures_spread_and_are_told_by_state() -> None:
     assert document["left_out"] == {"upstream": 1}
 
 
+def test_a_workflow_takes_as_long_as_the_run_of_its_step() -> None:
+    flow = job("flow at 0 2 * * *", handler="workflow", run=None, with_={"job": "step"})
+    forgets = job("forgets at 0 3 * * *", handler="workflow", run=None, with_={"job": "step", "wait": False})
+    rehearsed = days(config_of(flow, forgets, "step"), taking(flow=1, forgets=1, step=40))
+    rows = {run.job: run for run in rehearsed.rows if run.tick.hour == 2}
+    assert rows["flow"].ended == rows["step"].ended == utc(2026, 3, 2, 2, 40)
+    [forgotten] = [run for run in rehearsed.rows if run.job == "forgets"]
+    assert forgotten.ended == utc(2026, 3, 2, 3)
+    assert counted(rehearsed) == {"success": 4}
+
+
 def test_the_same_rehearsal_twice_gives_the_same_document() -> None:
     config = config_of("load at 0 * * * *", "report after load", job("x at 0 * * * *", pool="p"), p=1)
     assert told(days(config, taking(load=61), 3)) == told(days(config, taking(load=61), 3))

@@ -272,7 +272,9 @@ class Auditor:
         self._states[key] = event.to_state
         if event.type == "run.late":
             self._check_late(event)
-        self._check_overlap(event)
+        # A part of a row that is split now says again why it was left out, long ago perhaps, under another policy.
+        if not (is_part and event.from_state == ""):
+            self._check_overlap(event)
 
     def _check_late(self, event: EventRow) -> None:
         """Told once, of a run that is not over, and not before its deadline under any configuration in force."""

@@ -46,8 +46,8 @@ class Files:
     def __init__(self, rng: Random, start: datetime, end: datetime) -> None:
         self._rng, self._start, self._end = rng, start, end
         self.pools: dict[str, Any] = {"p": rng.randint(1, 3), "q": rng.randint(2, 4)}
-        if rng.random() < 0.3:
-            self.pools["q"] = {"slots": self.pools["q"], "rate_limit": rng.choice(("30/1h", "4/5m"))}
+        if rng.random() < 0.5:
+            self.pools["q"] = {"slots": self.pools["q"], "rate_limit": rng.choice(("30/1h", "4/20m"))}
         # Days off in the middle of the life, so that some of each are seen.
         day = (start + timedelta(days=1)).date()
         self.calendars: dict[str, Any] = {"off": [str(day), str(day + timedelta(days=2))], "w": {"weekdays": ["sun"]}}
@@ -121,7 +121,9 @@ class Files:
         self._maybe(sheet, "pool", 0.4, ("p", "q"))
         self._maybe(sheet, "slots", 0.5, (1, 2))
         self._maybe(sheet, "priority", 0.3, (-100, -3, 1, 20, 100))
-        self._maybe(sheet, "rate_limit", 0.15, ("2/10m", "1/2m", "6/1h"))
+        self._maybe(sheet, "rate_limit", 0.35, ("2/20m", "1/10m", "6/1h", "8/80m"))
+        if "rate_limit" in sheet and rng.random() < 0.6:
+            sheet["overlap"] = rng.choice(("queue", "allow"))  # else hardly anything ever comes to its limit
         self._maybe(sheet, "calendar", 0.15, ("off", ["w", "off"]))
         self._maybe(sheet, "deadline", 0.2, ("1m", "30m", "5h"))
         self._maybe(sheet, "window", 0.15, WINDOWS)

@@ -261,3 +261,73 @@ jobs:
     assert world.emit("arrived", id="1", n=3) == []
     world.run_until("2026-11-24")
     assert (world.count("load", "success"), world.count("below", "success")) == (1, 1)
+
+
+FLOW = """\
+version: 1
+jobs:
+  flow: {handler: workflow, with: {job: step, params: {n: 3}}, retry: {max_attempts: 2, delay: 1m}}
+  step: {run: ./step, params: {n: {type: integer, default: 0}}}
+  below: {depends_on: [flow], run: ./below}
+"""
+
+
+def test_a_workflow_has_its_step_run_and_ends_as_it_does() -> None:
+    world = world_of(FLOW, timezone="UTC")
+    world.takes("step", "10m")
+    world.outputs("step", rows=7)
+    world.trigger("flow")
+    world.run_to_rest()
+    flow, step = world.run("flow"), world.run("step")
+    assert step.params["n"] == 3
+    assert (flow.state, flow.outputs, flow.ended) == ("success", {"rows": "7"}, step.ended)
+    assert world.now == datetime(2026, 11, 23, 0, 11, tzinfo=UTC)
+    assert world.state("below") == "success"
+
+
+def test_a_workflow_fails_with_its_step_and_a_retry_of_it_begins_no_second_one_meanwhile() -> None:
+    world = world_of(FLOW)
+    world.fails("step")
+    world.trigger("flow")
+    world.run_to_rest()
+    assert (world.state("flow"), world.state("below")) == ("failed", "upstream_failed")
+    assert len(world.attempts("flow")) == 2
+    assert world.count("step", "failed") == 2
+
+
+def test_a_workflow_that_is_cancelled_takes_its_step_with_it() -> None:
+    world = world_of(FLOW)
+    world.takes("step", "10m")
+    world.trigger("flow")
+    world.run_for("5m")
+    world.cancel("flow")
+    assert (world.state("flow"), world.state("step")) == ("cancelled", "cancelled")
+    world.run_to_rest()
+
+
+def test_a_workflow_that_takes_longer_than_its_timeout_is_timed_out() -> None:
+    world = world_of(FLOW.replace("{handler: workflow,", "{handler: workflow, timeout: 5m,"))
+    world.takes("step", "30m")
+    world.trigger("flow")
+    world.run_to_rest()
+    assert world.state("flow") == "failed"
+    assert [attempt.outcome for attempt in world.attempts("flow")] == ["timed_out", "timed_out"]
+
+
+def test_a_step_goes_on_while_the_daemon_is_away_and_ends_its_workflow() -> None:
+    world = world_of(FLOW)
+    world.takes("step", "30m")
+    world.trigger("flow")
+    world.down("2026-11-23T00:10", "2026-11-23T02:00")
+    world.run_for("1m")
+    assert (world.state("step"), world.state("flow")) == ("success", "success")
+    assert len(world.attempts("flow")) == 1
+
+
+def test_a_workflow_may_be_said_to_fail_by_itself() -> None:
+    world = world_of(FLOW)
+    world.fails("flow")
+    world.trigger("flow")
+    world.run_to_rest()
+    assert world.state("flow") == "failed"
+    assert world.count("step") == 0

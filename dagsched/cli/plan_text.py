@@ -1,0 +1,76 @@
+"""A preview for a terminal, and as Markdown for a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dagsched.cli.output import printable
+from dagsched.cli.plan_words import ADDED, CHANGED, REMOVED, Section, headline, hint, sections, verdict
+from dagsched.preview import Preview
+
+FOLDED_ROWS = 12
+_COLORS = {ADDED: "\x1b[32m", REMOVED: "\x1b[31m", CHANGED: "\x1b[33m", "!": "\x1b[33m"}
+_BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+def text(found: Preview, *, color: bool) -> str:
+    """Return all of it for a person, ending with a line feed."""
+    bold, dim, plain = (_BOLD, _DIM, _PLAIN) if color else ("", "", "")
+    lines = [f"{dim}{printable(headline(found))}{plain}"]
+    for section in sections(found):
+        remark = f" {dim}{section.remark}{plain}" if section.remark else ""
+        lines += ["", f"{bold}{section.title}{plain}{remark}", *_aligned(section, color)]
+    if hint(found):
+        lines += ["", hint(found)]
+    return "\n".join([*lines, "", f"{bold}{verdict(found)}{plain}", ""])
+
+
+def _aligned(section: Section, color: bool) -> Iterator[str]:
+    rows = [[printable(cell) for cell in row] for row in section.rows]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(section.columns))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        mark = _COLORS.get(row[0], "") if color else ""
+        yield f"  {mark}{line}{_PLAIN}" if mark else f"  {line}"
+
+
+# ---------------------------------------------------------------- Markdown
+
+
+def markdown(found: Preview) -> str:
+    """Return all of it as GitHub's and GitLab's Markdown: tables, the long ones folded."""
+    parts = [f"### dagsched plan: {_escaped(verdict(found))}", _escaped(headline(found)) + "."]
+    for section in sections(found):
+        parts.append(_folded(section) if len(section.rows) > FOLDED_ROWS else _open(section))
+    if hint(found):
+        parts.append(f"> {_escaped(hint(found))}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _open(section: Section) -> str:
+    remark = f" ({section.remark})" if section.remark else ""
+    return f"**{section.title}**{_escaped(remark)}\n\n{_table(section)}"
+
+
+def _folded(section: Section) -> str:
+    remark = f", {section.remark}" if section.remark else ""
+    summary = f"<summary><b>{section.title}</b>: {len(section.rows)} rows{_escaped(remark)}</summary>"
+    return f"<details>\n{summary}\n\n{_table(section)}\n\n</details>"
+
+
+def _table(section: Section) -> str:
+    lines = [_row(section.columns), _row(["---"] * len(section.columns))]
+    return "\n".join([*lines, *(_row([_escaped(cell) for cell in row]) for row in section.rows)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    """Return text that Markdown shows as it is: a job's words must not make links, tags or columns."""
+    shown = printable(text)
+    for letter in ("\\", "`", "*", "_", "[", "]", "|", "~"):
+        shown = shown.replace(letter, f"\\{letter}")
+    shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
+    return f"\\{shown}" if shown[:1] in ("+", "-", "#", "=") else shown

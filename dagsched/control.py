@@ -14,9 +14,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dagsched.backfill import add_upstreams, ticks_asked_for
 from dagsched.engine import events
 from dagsched.engine.commands import Command, RecordEvent
 from dagsched.engine.verdicts import blocking
@@ -25,6 +27,7 @@ from dagsched.graph import Graph
 from dagsched.handlers.params import checked_params, missing_params, params_from_event
 from dagsched.model import (
     CALLED,
+    Again,
     Config,
     Run,
     RunState,
@@ -33,7 +36,7 @@ from dagsched.model import (
     parse_run_name,
     run_name,
 )
-from dagsched.retention import prune
+from dagsched.retention import keep_house, prune
 from dagsched.stores.contract import Store
 
 if TYPE_CHECKING:
@@ -186,6 +189,37 @@ class Control:
             await self._daemon.loop.ask(lambda now: events.RerunRequested(now, name, downstream, rows), request=request)
         return {"run": name}
 
+    async def backfill(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Run a stretch of ticks of a job. Answer: `id` of the backfill that is under way, and its `total` of ticks."""
+        id, daemon = _text(body, "job"), self._daemon
+        first, last = _instant(body, "first"), _instant(body, "last")
+        job, config = daemon.loop.plan.book.jobs.get(id), daemon.config
+        if job is None:
+            raise Unknown("job", id, get_close_matches(id, list(config.jobs), 3))
+        asked: dict[str, Any] = {
+            "newest_first": _flag(body, "newest_first"), "downstream": _flag(body, "downstream"),
+            "max_active": _number(body, "max_active"), "again": _again(body),
+            "params": checked_params(job, body.get("params") or {}, is_partial=True),
+        }  # fmt: skip
+        # Counting through years of ticks takes longer than others can wait.
+        ticks = await asyncio.to_thread(ticks_asked_for, config, id, first, last, daemon.clock.now())
+
+        def make(now: datetime) -> events.Event:
+            return events.BackfillRequested(now, id, first, last, len(ticks), **asked)
+
+        def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
+            filling = daemon.loop.plan.filling
+            under_way = filling.active_on(id)
+            return {"id": under_way.id if under_way else filling.last_id, "job": id, "total": len(ticks)}
+
+        return dict(await daemon.loop.ask(make, answer, request))
+
+    async def backfill_cancel(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """End a backfill: nothing more of it is made, and what has not started is cancelled."""
+        id = _number(body, "id")
+        await self._daemon.loop.ask(lambda now: events.BackfillCancelRequested(now, id), request=request)
+        return {"id": id}
+
     async def pause(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Have a job's ticks skipped from now on."""
         id = _text(body, "job")
@@ -220,12 +254,23 @@ class Control:
 
     async def prune(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Delete runs that ended before `before`, with attempts, events and logs. Answer: `deleted`, their number."""
-        try:
-            before = parse_instant(_text(body, "before"))
-        except ValueError as error:
-            raise Refused(f"'before' is no instant: {error}") from None
-        daemon = self._daemon
-        return {"deleted": await prune(daemon.store, daemon.state_dir, daemon.config, before)}
+        before, daemon, dry_run = _instant(body, "before"), self._daemon, _flag(body, "dry_run")
+        return {"deleted": await prune(daemon.store, daemon.state_dir, daemon.config, before, dry_run=dry_run)}
+
+    async def retention(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Delete the runs that the job files' `keep` gives up. Answer: `deleted`, their number."""
+        daemon, dry_run = self._daemon, _flag(body, "dry_run")
+        now = daemon.clock.now()
+        return {"deleted": await keep_house(daemon.store, daemon.state_dir, daemon.config, now, dry_run=dry_run)}
+
+    async def rollup(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Work out the figures of all days that are over. Answer: `days`, of how many they have changed."""
+        return {"days": await self._daemon.store.rollup(before=self._daemon.clock.now())}
+
+    async def compact(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Give unused space back to the disk. Answer: bytes in use `before` and `after`, and `freed`."""
+        before, after = await self._daemon.store.compact()
+        return {"before": before, "after": after, "freed": max(0, before - after)}
 
     async def status(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Tell how the daemon is."""
@@ -284,18 +329,23 @@ _VERBS: Mapping[str, Verb] = {
     "outcome": Control.outcome,
     "cancel": Control.cancel,
     "rerun": Control.rerun,
+    "backfill": Control.backfill,
+    "backfill_cancel": Control.backfill_cancel,
     "pause": Control.pause,
     "resume": Control.resume,
     "ack": Control.ack,
     "stop": Control.stop,
     "reload": Control.reload,
     "prune": Control.prune,
+    "retention": Control.retention,
+    "rollup": Control.rollup,
+    "compact": Control.compact,
     "status": Control.status,
     "why": Control.why,
 }
 
 # The others answer about a running daemon, and nothing takes them out of the inbox.
-_REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "pause", "resume", "ack"})
+_REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "backfill", "backfill_cancel", "pause", "resume", "ack"})
 
 
 def _waited_for(plan: Plan) -> dict[str, str]:
@@ -327,6 +377,27 @@ def _flag(body: Mapping[str, Any], key: str) -> bool:
     if not isinstance(value, bool):
         raise Refused(f"{key!r} is true or false")
     return value
+
+
+def _number(body: Mapping[str, Any], key: str) -> int:
+    value = body.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 1 << 31:
+        raise Refused(f"{key!r} is a whole number of at least 1")
+    return value
+
+
+def _instant(body: Mapping[str, Any], key: str) -> datetime:
+    try:
+        return parse_instant(_text(body, key))
+    except ValueError as error:
+        raise Refused(f"{key!r} is no instant: {error}") from None
+
+
+def _again(body: Mapping[str, Any]) -> Again:
+    try:
+        return Again(body.get("again", "gaps"))
+    except ValueError:
+        raise Refused(f"'again' is one of {', '.join(Again)}") from None
 
 
 def checked_event(body: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]]:
@@ -404,25 +475,12 @@ async def rows_for_rerun(store: Store, config: Config, name: str) -> tuple[Run, 
     if row is None or id not in config.jobs:
         return () if row is None else (row,)
     found[row.key] = row
-    await _add_upstreams(store, config, row, tick, found)
+    await add_upstreams(store, config.jobs, id, row, tick, found)
     for below in Graph(config.jobs).descendants(id):
         for later in await store.rows(below, after=tick - MILLISECOND, newest_first=False, limit=ROWS_BELOW_MAX):
             found[later.key] = later
             if later.state.is_terminal:
-                await _add_upstreams(store, config, later, later.tick, found)
+                await add_upstreams(store, config.jobs, below, later, later.tick, found)
     return tuple(found.values())
 
 
-async def _add_upstreams(
-    store: Store, config: Config, row: Run, tick: datetime, found: dict[tuple[str, datetime], Run]
-) -> None:
-    wanted = [(link.job, link.tick) for link in row.links if link.tick is not None]
-    if not wanted:
-        for edge in config.jobs[row.job].depends_on:
-            newest = await store.rows(edge.job, until=tick, limit=1)
-            wanted += [(edge.job, tick), *(each.key for each in newest)]
-    for job, at in wanted:
-        upstream = await store.run(job, at)
-        while upstream is not None and upstream.key not in found:
-            found[upstream.key] = upstream
-            upstream = await store.run(job, upstream.stand_in) if upstream.stand_in else None

@@ -138,6 +138,16 @@ class RetryPolicy(NamedTuple):
     on: tuple[str | int, ...] = ()
 
 
+class Keep(NamedTuple):
+    """How much of a job's history is kept: what is older than `days`, or not of the newest `runs`, may go.
+
+    None means no bound.
+    """
+
+    days: int | None = None
+    runs: int | None = None
+
+
 class RateLimit(NamedTuple):
     """At most `starts` starts of attempts in any window of the length `per` (`10/1m`)."""
 
@@ -236,6 +246,7 @@ class Job(NamedTuple):
     jitter: timedelta = timedelta(0)
     on_crash: OnCrash = OnCrash.RETRY
     enabled: bool = True
+    keep: Keep | None = None
     timezone: str = "UTC"
     description: str = ""
     tags: tuple[str, ...] = ()
@@ -256,6 +267,7 @@ class Config(NamedTuple):
     `jobs` keeps the order of the files. `pools`: capacity in slots by name. `files`: absolute path → text as
     read, enough to build the same configuration again without the disk. `digest`: hex SHA-256 over `files`.
     `pool_rates`: limits by name of those pools that have one. `calendars`: days off by name.
+    `keep`: how much is kept of jobs that are in no file any more; of several files' the most generous.
     `notifiers`: who can be told, by name: what the file says, and `folder`, which relative paths are below. `notify`:
     rules of the files themselves, about what belongs to no job.
     """
@@ -266,6 +278,7 @@ class Config(NamedTuple):
     digest: str = ""
     pool_rates: Mapping[str, RateLimit] = EMPTY
     calendars: Mapping[str, Calendar] = EMPTY
+    keep: Keep | None = None
     notifiers: Mapping[str, Mapping[str, Any]] = EMPTY
     notify: tuple[NotifyRule, ...] = ()
 

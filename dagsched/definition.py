@@ -18,6 +18,7 @@ from dagsched.model import (
     Catchup,
     Dependency,
     Job,
+    Keep,
     Match,
     NotifyRule,
     OnCrash,
@@ -91,7 +92,7 @@ def _defaults(of: Any, default: Any) -> list[tuple[str, Any]]:
 _NO_DEFAULT = object()
 """Equal to nothing a job can say, so that the field is always told."""
 
-_SPARSE = (Job(id=""), RetryPolicy(), Schedule(), Window("", ""))
+_SPARSE = (Job(id=""), RetryPolicy(), Schedule(), Window("", ""), Keep())
 """Of these, what is as it is here is left out."""
 
 _DEFAULTS: Mapping[type, list[tuple[str, Any]]] = {
@@ -158,6 +159,7 @@ _READERS: dict[str, Any] = {
     "jitter": _length,
     "on_crash": OnCrash,
     "calendar": tuple,
+    "keep": lambda value: None if value is None else Keep(**value),
     "tags": tuple,
     "notify": lambda rules: tuple(NotifyRule(tuple(rule["on"]), tuple(rule["to"])) for rule in rules),
     "position": lambda value: None if value is None else Position(**value),

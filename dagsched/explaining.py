@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
+from dagsched.conditions import parse
 from dagsched.config import load_texts
 from dagsched.daemon.restoring import restored
 from dagsched.engine import Plan
 from dagsched.engine.why import Answer, Then, explain_no_row, explain_run
 from dagsched.errors import Unknown
-from dagsched.model import Config, ConfigVersion, Job, Run, format_instant, is_schedule_tick
+from dagsched.model import EMPTY, Config, ConfigVersion, Job, Run, RunState, format_instant, is_schedule_tick
+from dagsched.rehearsal import Draws, Habit, with_open_conditions
 from dagsched.stores.contract import Store
-from dagsched.virtual import End, Virtual
+from dagsched.virtual import Virtual
 
 MILLISECOND = timedelta(milliseconds=1)
 STEPS_AHEAD_MAX = 3000
@@ -134,14 +135,21 @@ async def _version(
 # ---------------------------------------------------------------- what is to come
 
 
-@dataclass(frozen=True, slots=True)
-class _AsUsual:
-    """Attempts that take as long as the median of the job's newest ones, and succeed."""
+async def _habits(store: Store, config: Config) -> dict[str, Habit]:
+    """Return of each job that its attempts take the median of its newest ones, succeed, and put out what the last did.
 
-    lengths: Mapping[str, timedelta]
-
-    def __call__(self, job: Job, run: Run, attempt: int) -> End:
-        return End(self.lengths.get(job.id, timedelta(0)))
+    Outputs are read where a condition looks at them.
+    """
+    medians = {row["job"]: row["duration_p50_s"] or 0.0 for row in await store.statistics()}
+    looked_at = {
+        use.name for job in config.jobs.values() if job.when for use in parse(job.when).uses if use.kind == "output"
+    }
+    found = {}
+    for id in config.jobs:
+        rows = await store.rows(id, states=(RunState.SUCCESS,), limit=1) if id in looked_at else ()
+        outputs = rows[0].outputs if rows else EMPTY
+        found[id] = Habit((timedelta(seconds=medians.get(id, 0.0)),), outputs=outputs)
+    return found
 
 
 async def _foretell(store: Store, job: Job, tick: datetime, now: datetime, answer: Answer) -> None:
@@ -169,12 +177,13 @@ async def predicted(store: Store, job: Job, tick: datetime, now: datetime) -> Ru
     if version is None:
         return None
     plan, _ = await restored(store, Config({}), now, slots=None)
-    config = Config(plan.book.jobs, plan.book.pools)
+    book = plan.book
+    config = Config(book.jobs, book.pools, pool_rates=book.pool_rates, calendars=book.calendars)
     if job.id not in config.jobs:
         return None
-    medians = {row["job"]: row["duration_p50_s"] for row in await store.statistics()}
-    lengths = {id: timedelta(seconds=seconds) for id, seconds in medians.items() if seconds is not None}
-    virtual = Virtual.resumed(plan, config, now, behave=_AsUsual(lengths), keeps_events=False)
+    habits = await _habits(store, config)
+    config, _ = with_open_conditions(config, habits)
+    virtual = Virtual.resumed(plan, config, now, behave=Draws(0, habits), keeps_events=False)
     for _ in range(STEPS_AHEAD_MAX):
         found = virtual.row(job.id, tick)
         if found is not None and (found.started is not None or found.state.is_terminal):

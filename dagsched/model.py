@@ -19,6 +19,7 @@ from dagsched.declaration import (
     Config,
     Dependency,
     Job,
+    Keep,
     Match,
     NotifyRule,
     OnCrash,
@@ -53,7 +54,10 @@ __all__ = [
     "LEFT_OUT",
     "LIVE",
     "OK",
+    "Again",
     "Attempt",
+    "Backfill",
+    "BackfillState",
     "Backoff",
     "Calendar",
     "Catchup",
@@ -65,6 +69,7 @@ __all__ = [
     "Exit",
     "Job",
     "JobMark",
+    "Keep",
     "Link",
     "Match",
     "NotifyRule",
@@ -154,6 +159,22 @@ class Origin(StrEnum):
     EVENT = "event"
     WORKFLOW = "workflow"
     BACKFILL = "backfill"
+
+
+class Again(StrEnum):
+    """Which ticks that have a row a backfill runs: those that never ran, failed ones too, or successes as well."""
+
+    GAPS = "gaps"
+    FAILED = "failed"
+    ALL = "all"
+
+
+class BackfillState(StrEnum):
+    """Where a backfill stands."""
+
+    ACTIVE = "active"
+    DONE = "done"
+    CANCELLED = "cancelled"
 
 
 class Link(NamedTuple):
@@ -281,6 +302,38 @@ class JobMark(NamedTuple):
     paused: datetime | None = None
     started_runs: int = 0
     schedule_since: datetime | None = None
+
+
+class Backfill(NamedTuple):
+    """Ticks of a job that a person asked for: from `first` to `last`, both included, and how far that has come.
+
+    At most `max_active` of its ticks are under way at a time. `downstream`: unscheduled descendants get the same
+    ticks. `position`: the tick that was looked at last, in its order; `handled` of `total` ticks have been. Of the
+    runs of all its jobs, `made` had no row before and `reopened` had one; `succeeded`, `failed` and `skipped`
+    count how they ended.
+    """
+
+    id: int
+    job: str
+    first: datetime
+    last: datetime
+    newest_first: bool = False
+    max_active: int = 1
+    downstream: bool = False
+    again: Again = Again.GAPS
+    params: Mapping[str, Any] = EMPTY
+    state: BackfillState = BackfillState.ACTIVE
+    reason: str = ""
+    position: datetime | None = None
+    total: int = 0
+    handled: int = 0
+    made: int = 0
+    reopened: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    skipped: int = 0
+    created: datetime | None = None
+    ended: datetime | None = None
 
 
 class ConfigVersion(NamedTuple):

@@ -15,30 +15,73 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
-from dagsched.model import Config, Run, is_schedule_tick, run_name
-from dagsched.stores.contract import Store
+from dagsched.graph import Graph
+from dagsched.model import BackfillState, Config, Keep, Run, is_schedule_tick, run_name
+from dagsched.stores.contract import Bound, Gone, Store
 
 PAGE = 200
 Key = tuple[str, datetime]
 
 
-async def prune(store: Store, home: Path, config: Config | None, before: datetime) -> int:
+async def prune(store: Store, home: Path, config: Config | None, before: datetime, *, dry_run: bool = False) -> int:
     """Delete runs that ended before `before`, their attempts, events and logs; return how many rows went.
 
     `store` must hold the state (`acquire`). `home`: the state directory, below which the logs are. Without a
-    configuration no join is coming, and the store's own rules alone hold.
+    configuration no join is coming, and the store's own rules alone hold. `dry_run`: only count.
     """
-    logs = await _logs_of_old_runs(store, before)
     keep = await needed_by_joins(store, config) if config is not None else frozenset()
-    deleted = await store.prune(before=before, keep=keep)
     # Logs go last: a crash in between leaves files that nobody names, never a run whose log is gone.
-    for key, paths in logs.items():
-        if await store.run(*key) is None:
-            _delete(home, paths)
-            _delete_state(home, run_name(*key))
-    return deleted
+    return await store.prune(before=before, keep=keep, dry_run=dry_run, dropped=partial(_delete, home))
+
+
+async def keep_house(store: Store, home: Path, config: Config, now: datetime, *, dry_run: bool = False) -> int:
+    """Delete what `keep` of the job files gives up, as `prune` does; return how many rows went.
+
+    A run goes when it is beyond either bound of its job: older than its days, or not among its newest runs.
+    """
+    bounds = await bounds_of(store, config, now)
+    if not bounds:
+        return 0
+    keep = await needed_by_joins(store, config)
+    return await store.prune(before=now, keep=keep, bounds=bounds, dry_run=dry_run, dropped=partial(_delete, home))
+
+
+def says_what_to_keep(config: Config) -> bool:
+    """Whether any job, or a file, has a `keep`."""
+    return config.keep is not None or any(job.keep is not None for job in config.jobs.values())
+
+
+async def bounds_of(store: Store, config: Config, now: datetime) -> list[Bound]:
+    """Return how far retention goes in each job that has rows; what is being backfilled stays."""
+    filled = await _filled_from(store, config)
+    found: list[Bound] = []
+    for job in sorted(await store.counts()):
+        keep = config.jobs[job].keep if job in config.jobs else config.keep
+        found += _bounds(job, keep or Keep(), now, filled.get(job, now))
+    return found
+
+
+def _bounds(job: str, keep: Keep, now: datetime, filled_from: datetime) -> list[Bound]:
+    found = []
+    if keep.days is not None:
+        found.append(Bound(job, min(now - timedelta(days=keep.days), filled_from)))
+    if keep.runs is not None:
+        found.append(Bound(job, min(now, filled_from), keep.runs))
+    return found
+
+
+async def _filled_from(store: Store, config: Config) -> dict[str, datetime]:
+    """Return the first tick of what is being backfilled now, by job."""
+    found: dict[str, datetime] = {}
+    graph = Graph(config.jobs)
+    for backfill in await store.backfills():
+        if backfill.state is BackfillState.ACTIVE and backfill.job in config.jobs:
+            for job in (backfill.job, *(graph.descendants(backfill.job) if backfill.downstream else ())):
+                found[job] = min(backfill.first, found.get(job, backfill.first))
+    return found
 
 
 async def needed_by_joins(store: Store, config: Config) -> frozenset[Key]:
@@ -69,18 +112,11 @@ async def _needed(store: Store, upstream: str, reference: datetime | None) -> As
             return
 
 
-async def _logs_of_old_runs(store: Store, before: datetime) -> dict[Key, list[str]]:
-    logs: dict[Key, list[str]] = {}
-    for job in await store.marks():
-        async for row in _newest_first(store, job, until=before):
-            if row.attempts and row.ended is not None and row.ended < before:
-                logs[row.key] = [attempt.log for attempt in await store.attempts(*row.key)]
-    return logs
-
-
-def _delete(home: Path, paths: Sequence[str]) -> None:
-    for path in filter(None, paths):
-        (home / path).unlink(missing_ok=True)
+def _delete(home: Path, gone: Sequence[Gone]) -> None:
+    for each in gone:
+        for path in each.logs:
+            (home / path).unlink(missing_ok=True)
+        _delete_state(home, run_name(each.job, each.tick))
 
 
 def _delete_state(home: Path, run: str) -> None:

@@ -14,6 +14,7 @@ from dagsched.model import (
     Catchup,
     Dependency,
     Job,
+    Keep,
     Match,
     NotifyRule,
     OnCrash,
@@ -49,7 +50,7 @@ FULL = Job(
     window=(Window("22:00", "06:00", ("mon", "sat"), "skip"), Window("09:00", "24:00", outside="skip")),
     calendar=("bank", "mine"),
     jitter=timedelta(minutes=3), on_crash=OnCrash.FAIL,
-    enabled=False, description="d", tags=("x", "y"), owner="me",
+    enabled=False, keep=Keep(90, 1000), description="d", tags=("x", "y"), owner="me",
     notify=(NotifyRule(("failure",), ("ops",)),), position=Position("jobs.yaml", 3, 5),
 )  # fmt: skip
 

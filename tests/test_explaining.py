@@ -8,6 +8,7 @@ import pytest
 
 from dagsched.errors import Unknown
 from dagsched.model import Job, Run, utc
+from dagsched.stores.contract import Batch
 from dagsched.virtual import End
 from tests.preview.life import Life, config_of, done
 
@@ -122,3 +123,26 @@ def test_the_keys_of_the_document_are_those_that_programs_rely_on():
         "run", "job", "tick", "state", "reason", "trigger", "config", "schedule", "upstream", "attempts", "gates"
     ]  # fmt: skip
     assert list(answer.json["gates"][0]) == ["gate", "verdict", "since", "reason", "unblock"]
+
+
+def test_a_coming_tick_of_a_job_without_a_schedule_is_that_of_its_upstream():
+    text = ONE + "  late: {depends_on: [a], run: y}\n"
+    answer = lived(text).why("late", MONDAY.replace(hour=6))
+    assert answer.json["reason"] == "still to come"
+    assert answer.json["predicted"]["started"] == "2026-11-23T06:10:00Z"
+    assert lived(text).why("late", MONDAY.replace(hour=6, minute=1)).json["reason"] == "no schedule"
+
+
+def test_a_coming_tick_behind_a_condition_is_foretold_by_the_outputs_on_record():
+    text = ONE + """  late: {depends_on: [a], when: 'output("a", "rows") > 5', run: y}\n"""
+    life = lived(text)
+    assert life.why("late", MONDAY.replace(hour=6)).json["predicted"]["started"] == "2026-11-23T06:10:00Z"
+    newest = next(run for run in reversed(life.stored()) if run.job == "a" and str(run.state) == "success")
+    done(life.store.commit(Batch(runs=[newest._replace(outputs={"rows": "3"})])))
+    assert life.why("late", MONDAY.replace(hour=6)).json["predicted"]["state"] == "skipped"
+
+
+def test_a_coming_tick_on_a_day_off_is_foretold_to_be_skipped():
+    text = "version: 1\ncalendars: {free: [2026-11-24]}\njobs:\n  a: {schedule: '0 6 * * *', calendar: free, run: x}\n"
+    answer = lived(text).why("a", MONDAY.replace(day=24, hour=6))
+    assert answer.json["predicted"] == {"state": "skipped", "reason": "calendar free: 2026-11-24", "started": None}

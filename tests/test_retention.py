@@ -9,10 +9,12 @@ from pathlib import Path
 
 from dagsched.model import (
     Attempt,
+    Backfill,
     Config,
     Dependency,
     Job,
     JobMark,
+    Keep,
     Match,
     Origin,
     Run,
@@ -20,7 +22,7 @@ from dagsched.model import (
     Schedule,
     utc,
 )
-from dagsched.retention import needed_by_joins, prune
+from dagsched.retention import keep_house, needed_by_joins, prune
 from dagsched.stores import MemoryStore
 from dagsched.stores.contract import Batch
 
@@ -129,3 +131,59 @@ def test_the_state_that_a_workflow_of_a_file_left_goes_with_its_run(tmp_path: Pa
 
     asyncio.run(go())
     assert [Path(state_of(str(tmp_path), run.name)).exists() for run in (old, newest)] == [False, True]
+
+
+# ---------------------------------------------------------------- keep
+
+
+def kept(config: Config, runs: Sequence[Run], *, now: int, backfills: Sequence[Backfill] = ()) -> dict[str, list[int]]:
+    """Keep house on that day and return the days of the runs that are left, by job."""
+
+    async def go() -> dict[str, list[int]]:
+        store = await filled(runs)
+        await store.commit(Batch(backfills=list(backfills)))
+        would = await keep_house(store, Path("/nonexistent"), config, day(now), dry_run=True)
+        assert await keep_house(store, Path("/nonexistent"), config, day(now)) == would
+        found: dict[str, list[int]] = {}
+        for run in await store.rows(newest_first=False):
+            found.setdefault(run.job, []).append((run.tick - START).days)
+        return found
+
+    return asyncio.run(go())
+
+
+TEN = [ran("up", number) for number in range(10)]
+
+
+def test_a_run_goes_when_it_is_beyond_either_bound():
+    assert kept(config(UP._replace(keep=Keep(days=4))), TEN, now=10) == {"up": [6, 7, 8, 9]}
+    assert kept(config(UP._replace(keep=Keep(runs=3))), TEN, now=10) == {"up": [7, 8, 9]}
+    assert kept(config(UP._replace(keep=Keep(days=4, runs=3))), TEN, now=10) == {"up": [7, 8, 9]}
+    assert kept(config(UP._replace(keep=Keep(days=2, runs=30))), TEN, now=10) == {"up": [8, 9]}
+    assert kept(config(UP), TEN, now=10) == {"up": list(range(10))}
+
+
+def test_the_newest_run_stays_however_old_it_is():
+    assert kept(config(UP._replace(keep=Keep(days=1))), TEN, now=300) == {"up": [9]}
+
+
+def test_what_a_coming_join_needs_stays_beyond_the_bounds():
+    down = Job("down", schedule=Schedule(cron=("0 0 1 1 *",)), run="x", depends_on=(Dependency("up", Match.ALL),))
+    found = kept(config(UP._replace(keep=Keep(runs=1)), down), [*TEN, ran("down", 6)], now=10)
+    assert found == {"up": [6, 7, 8, 9], "down": [6]}
+
+
+def test_jobs_that_are_in_no_file_any_more_are_bound_by_the_files():
+    gone = [ran("gone", number) for number in range(5)]
+    assert kept(config(UP), gone, now=10) == {"gone": [0, 1, 2, 3, 4]}
+    assert kept(config(UP)._replace(keep=Keep(days=8)), gone, now=10) == {"gone": [2, 3, 4]}
+
+
+def test_what_is_being_backfilled_stays():
+    backfill = Backfill(1, "up", day(2), day(5))
+    assert kept(config(UP._replace(keep=Keep(runs=1))), TEN, now=10, backfills=[backfill]) == {"up": list(range(2, 10))}
+
+
+def test_a_run_that_ended_late_is_as_old_as_its_end():
+    late = [ran("up", 1)._replace(ended=day(9)), *TEN[5:]]
+    assert kept(config(UP._replace(keep=Keep(days=3))), late, now=10) == {"up": [1, 7, 8, 9]}

@@ -22,7 +22,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("handlers", "stores", "notifiers", "virtual_steps"),
     ("virtual",),
     ("rehearsal",),
-    ("executor", "reload", "retention", "loading", "cloudevents", "tracing"),
+    ("executor", "reload", "retention", "loading", "backfill", "cloudevents", "tracing"),
     ("courier", "metrics"),
     ("daemon",),
     ("explaining", "preview"),

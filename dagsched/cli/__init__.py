@@ -50,6 +50,7 @@ COMMANDS = {
     "emit": "say that an event has happened, which jobs may be scheduled on",
     "cancel": "stop a run for good",
     "rerun": "run an ended run again",
+    "backfill": "run ticks of the past that never ran",
     "pause": "let a job's ticks pass until it is resumed",
     "resume": "end a pause",
     "ack": "acknowledge a failed run",

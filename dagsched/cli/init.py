@@ -42,6 +42,11 @@ jobs:
     env:
       USED: {{job: disk-usage, output: used}}
     run: echo "$DAGSCHED_TICK_LOCAL  disk is $USED full" >> report.txt && tail -n 1 report.txt
+
+  # tidy:                          # deletes runs that ended more than 90 days ago
+  #   schedule: "30 3 * * *"
+  #   handler: retention
+  #   keep: {{days: 90}}             # this job's own; put it above `jobs:` for all of them
 """
 
 

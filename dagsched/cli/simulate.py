@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 async def _simulate(args: argparse.Namespace, config: Config, said: Said) -> Mapping[str, Any]:
     from dagsched.daemon.memory import rest
     from dagsched.daemon.restoring import restored
-    from dagsched.rehearsal import Draws, habits_of, rehearse, report
+    from dagsched.rehearsal import Draws, habits_of, rehearse, report, with_open_conditions
     from dagsched.rehearsal.report import timezone_of
 
     start = parse_moment(args.start) if args.start else SystemClock().now().replace(microsecond=0)
@@ -88,8 +88,9 @@ async def _simulate(args: argparse.Namespace, config: Config, said: Said) -> Map
     # A month of a thousand jobs is a hundred thousand rows that all stay: nobody has to look for garbage among them.
     rest()
     until = end_of(start, args.days, timezone_of(config))
+    config, opened = with_open_conditions(config, habits)
     rehearsed = rehearse(config, start, until, Draws(args.seed, habits), slots=args.slots, plan=plan)
-    return report(rehearsed, habits, args.seed)
+    return report(rehearsed, habits, args.seed, opened)
 
 
 async def _is_used(store: Store) -> bool:

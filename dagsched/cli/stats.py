@@ -1,9 +1,10 @@
-"""`dagsched stats [JOB]`: counts, success rate, durations and lateness per job."""
+"""`dagsched stats [JOB]`: counts, success rate, durations and lateness per job, or per job and day, week or month."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,11 +31,17 @@ _TITLES = (
     "late",
     "late p95",
 )
+_TREND_TITLES = ("job", "from", "runs", "total", "failed", "rate", "mean", "p50", "p95", "max", "late p95")
+_SHOWN = {"day": timedelta(days=30), "week": timedelta(weeks=26), "month": timedelta(days=730)}
+_BAR_CELLS = 12
 
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("job", metavar="JOB", nargs="?", help="only this job")
     parser.add_argument("--since", metavar="T", help="only ticks after an instant, or of the last 2h, 7d, …")
+    parser.add_argument(
+        "--by", choices=("day", "week", "month"), help="how they went over time, deleted runs included (UTC)"
+    )
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)
@@ -44,18 +51,51 @@ def run(args: argparse.Namespace) -> int:
     rows = asyncio.run(_read(args))
     if args.json:
         print_rows(_as_json(row) for row in rows)
+    elif args.by:
+        print_table(_TREND_TITLES, _trend_cells(rows, args.by), right=_TREND_TITLES[3:], state="")
     else:
         print_table(_TITLES, [_cells(row) for row in rows], right=_TITLES[1:], state="")
     return 0
 
 
 async def _read(args: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
-    since = parse_since(args.since, SystemClock().now()) if args.since else None
+    now = SystemClock().now()
+    since = parse_since(args.since, now) if args.since else None
+    if args.by and since is None:
+        since = now - _SHOWN[args.by]
     async with reading(state_dir(args)) as store:
-        rows = await store.statistics(args.job, since=since)
+        rows = await store.statistics(args.job, since=since, by=args.by or "")
         if args.job and not rows:
             await must_be_known(store, args)
         return rows
+
+
+def _trend_cells(rows: Sequence[Mapping[str, Any]], by: str) -> list[list[str]]:
+    """Return a line per job and period; the bar is as long as the period's runs are many among those of the job."""
+    most: dict[str, int] = {}
+    for row in rows:
+        most[row["job"]] = max(row["total"], most.get(row["job"], 1))
+    return [
+        [
+            row["job"],
+            f"{row[by]:%Y-%m}" if by == "month" else f"{row[by]:%Y-%m-%d}",
+            _bar(row["total"], most[row["job"]]),
+            str(row["total"]),
+            str(row["failed"] + row["upstream_failed"]),
+            "" if row["success_rate"] is None else f"{row['success_rate']:.1%}",
+            *(_seconds(row[f"duration_{word}_s"]) for word in ("mean", "p50", "p95", "max")),
+            _seconds(row["lateness_p95_s"]),
+        ]
+        for row in rows
+    ]
+
+
+def _bar(value: int, most: int) -> str:
+    """Return a bar in eighths of a letter; plain signs where the output cannot show those."""
+    eighths = round(value / most * _BAR_CELLS * 8)
+    if not (sys.stdout.encoding or "").lower().startswith("utf"):
+        return "#" * round(eighths / 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From checked data to frozen jobs, with every default filled in.
 
-A file's `defaults` stand below each of its jobs; `retry`, `env`, `secrets` and `dst` are merged key by key, every other
+A file's `defaults` stand below each of its jobs; `retry`, `env`, `secrets`, `dst` and `keep` are merged, every other
 key of a job replaces the default. Values that many jobs share (a retry policy, a schedule, a length) are made
 once: ten thousand jobs have few of them.
 
@@ -27,6 +27,7 @@ from dagsched.declaration import (
     Catchup,
     Dependency,
     Job,
+    Keep,
     Match,
     NotifyRule,
     OnCrash,
@@ -46,7 +47,7 @@ Groups = Mapping[str, tuple[str, ...]]
 
 GROUP_EDGES_MAX = 100_000
 CATCHUP_ALL_WINDOW = timedelta(hours=24)
-MERGED = ("retry", "env", "secrets", "dst")
+MERGED = ("retry", "env", "secrets", "dst", "keep")
 _POSITIVE = frozenset({"timeout", "deadline", "catchup_window"})
 _COMMAND_HANDLER = "shell"
 
@@ -296,6 +297,9 @@ class Builder:
                 policy[inner] = {"backoff": Backoff, "on": tuple}.get(inner, _same)(each)
         return self._retries.setdefault(repr(said), RetryPolicy(**policy))
 
+    def _keep(self, key: str, value: Mapping[str, int]) -> Keep:
+        return self._made.setdefault((key, repr(value)), keep_of(value))  # type: ignore[no-any-return]
+
     def _env(self, key: str, value: Mapping[str, Any]) -> Mapping[str, str | OutputRef]:
         for name in value:
             if name.startswith("DAGSCHED_"):
@@ -370,6 +374,11 @@ def rules_of(said: list[Mapping[str, Any]]) -> tuple[NotifyRule, ...]:
     return tuple(NotifyRule(tuple(rule["on"]), tuple(rule["to"])) for rule in said)
 
 
+def keep_of(value: Mapping[str, int]) -> Keep:
+    """Return what `keep` says."""
+    return Keep(value.get("days"), value.get("runs"))
+
+
 def in_long_form(key: str, value: Any) -> Mapping[str, Any]:
     """Return the long form of `retry: 3`."""
     return {"max_attempts": value} if key == "retry" and isinstance(value, int) else value
@@ -412,4 +421,5 @@ _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     "secrets": Builder._secrets,
     "retry": Builder._retry,
     "notify": Builder._notify,
+    "keep": Builder._keep,
 }

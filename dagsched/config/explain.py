@@ -85,7 +85,7 @@ def _unknown_keys(error: Any, path: Path) -> Iterator[Complaint]:
     known = list(error.schema.get("properties", {}))
     why = f"there is no such key in a {error.schema.get('title', 'job file')}"
     if len(known) < 9:
-        why += f"; known are {', '.join(known)}"
+        why += f"; known are {', '.join(known)}" if known else ", which is empty"
     for key in error.instance:
         if key not in known:
             meant = known_key(key, known)

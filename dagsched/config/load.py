@@ -29,7 +29,7 @@ from dagsched.config.problem import Problem
 from dagsched.config.reader import Document
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import EMPTY, Calendar, Config, RateLimit
+from dagsched.declaration import EMPTY, Calendar, Config, Keep, RateLimit
 
 if TYPE_CHECKING:  # plain files do without it
     from dagsched.config.shelf import Shelf
@@ -398,6 +398,7 @@ class _Loading:
             _digest(self._parts),
             rates,
             MappingProxyType(calendars) if calendars else EMPTY,
+            _most_generous([part.keep for part in self._parts.values()]),
             notifiers=MappingProxyType(notifiers) if notifiers else EMPTY,
             notify=tuple(dict.fromkeys(rules)),
         )
@@ -408,6 +409,18 @@ def _pool_words(slots: int, rate: RateLimit | None) -> str:
 
 
 _job_of = attrgetter("job")
+
+
+def _most_generous(keeps: Sequence[Keep | None]) -> Keep | None:
+    """Return what keeps as much as any of these; None, all, if one of them says nothing."""
+    said = [keep for keep in keeps if keep is not None]
+    if not said or len(said) < len(keeps):
+        return None
+    days, runs = [keep.days for keep in said], [keep.runs for keep in said]
+    return Keep(
+        None if None in days else max(each for each in days if each is not None),
+        None if None in runs else max(each for each in runs if each is not None),
+    )
 
 
 def _digest(parts: Mapping[str, Part]) -> str:

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dagsched.config import grammar, telling
-from dagsched.config.build import Builder, Dropped, Entry, Groups, checked_rate, rules_of
+from dagsched.config.build import Builder, Dropped, Entry, Groups, checked_rate, keep_of, rules_of
 from dagsched.config.explain import Complaint, short
 from dagsched.config.problem import Problem
 from dagsched.config.reader import Document, Path, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import EMPTY, Calendar, NotifyRule, RateLimit
+from dagsched.declaration import EMPTY, Calendar, Keep, NotifyRule, RateLimit
 
 if TYPE_CHECKING:  # plain files do without all that
     from dagsched.config.patterns import Expansion
@@ -36,17 +36,17 @@ class Part:
     Built, `entries` are its jobs.
 
     `broken`: ids of jobs that could not be built. `pools`: capacity by name, None where it was refused. `pool_rates`:
-    rate limits of those pools that have one. `calendars`: days off by name, None where they were refused. `named`:
-    notifiers and agents by section and name. `rules`: the file's default rules of notification. `is_whole`: nothing of
-    the file was lost. `has_patterns`: there is something to write out; `expansion` is what became of it.
-    `is_timed`: an instant is named after which a schedule has no tick. `calls`: it has workflows, which look at all
-    jobs. `name` is what problems call the file.
+    rate limits of those pools that have one. `calendars`: days off by name, None where they were refused. `keep`: what
+    it says for all its jobs. `named`: notifiers and agents by section and name. `rules`: the file's default rules of
+    notification. `is_whole`: nothing of the file was lost. `has_patterns`: there is something to write out;
+    `expansion` is what became of it. `is_timed`: an instant is named after which a schedule has no tick. `calls`: it
+    has workflows, which look at all jobs. `name` is what problems call the file.
     """
 
     __slots__ = (
         "_digest", "_group_names", "_groups_then", "_opened", "_tried", "broken", "calendars", "calls", "document",
-        "entries", "expansion", "groups", "handlers", "has_patterns", "is_built", "is_timed", "is_whole", "name",
-        "named", "path", "pool_rates", "pools", "problems", "raw", "rules", "templates", "text", "upstreams",
+        "entries", "expansion", "groups", "handlers", "has_patterns", "is_built", "is_timed", "is_whole", "keep",
+        "name", "named", "path", "pool_rates", "pools", "problems", "raw", "rules", "templates", "text", "upstreams",
         "used_calendars", "used_names", "used_pools", "wrong_templates",
     )  # fmt: skip
 
@@ -68,6 +68,7 @@ class Part:
         self.pools: dict[str, int | None] = {}
         self.pool_rates: dict[str, RateLimit] = {}
         self.calendars: dict[str, Calendar | None] = {}
+        self.keep: Keep | None = None
         self.named: dict[str, telling.Declared] = {}
         self.rules: tuple[NotifyRule, ...] = ()
         self.groups: Groups = EMPTY
@@ -178,16 +179,13 @@ class Part:
         timezone = document.data.get("timezone") if "timezone" not in top else None
         if timezone is not None:
             schedules.is_zone(timezone, document, ("timezone",), report)
-        builder = Builder(
-            document,
-            os.path.dirname(self.path) or os.sep,
-            report,
-            schedules,
-            _dropped(refused),
-            _without(defaults, _refused_names(refused, "defaults")) if isinstance(defaults, dict) else {},
-            timezone,
-            groups,
-        )
+        below = _without(defaults, _refused_names(refused, "defaults")) if isinstance(defaults, dict) else {}
+        keep = document.data.get("keep")
+        if isinstance(keep, dict) and not any(each.path[0] == "keep" for each in refused if each.path):
+            self.keep = keep_of(keep)
+            below = {"keep": keep, **below}
+        folder = os.path.dirname(self.path) or os.sep
+        builder = Builder(document, folder, report, schedules, _dropped(refused), below, timezone, groups)
         self._declare_pools(document, _refused_names(refused, "pools"), report)
         if "calendars" in document.data:
             self._declare_calendars(document, _refused_names(refused, "calendars"), report)

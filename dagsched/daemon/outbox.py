@@ -10,6 +10,7 @@ from dagsched.engine.commands import (
     Command,
     RecordEvent,
     SaveAttempt,
+    SaveBackfill,
     SaveConfig,
     SaveDefinition,
     SaveEmission,
@@ -19,7 +20,7 @@ from dagsched.engine.commands import (
     StartAttempt,
     StopAttempt,
 )
-from dagsched.model import Attempt, JobMark, Run
+from dagsched.model import Attempt, Backfill, JobMark, Run
 from dagsched.stores.contract import Batch
 
 
@@ -32,13 +33,17 @@ class Outbox:
     _runs: dict[tuple[str, datetime], Run] = field(default_factory=dict)
     _attempts: dict[tuple[str, datetime, int], Attempt] = field(default_factory=dict)
     _marks: dict[str, JobMark] = field(default_factory=dict)
+    _backfills: dict[int, Backfill] = field(default_factory=dict)
     _new: set[tuple[str, datetime, int]] = field(default_factory=set)
+    _new_runs: set[tuple[str, datetime]] = field(default_factory=set)
 
     def take(self, commands: Iterable[Command]) -> None:
         """Add what one event wants."""
         for command in commands:
             if isinstance(command, SaveRun):
                 self._runs[command.run.key] = command.run
+                if command.new:
+                    self._new_runs.add(command.run.key)
             elif isinstance(command, RecordEvent):
                 self.batch.events.append(command.row)
             elif isinstance(command, SaveAttempt):
@@ -58,11 +63,14 @@ class Outbox:
     def _take_rare(self, command: Command) -> None:
         if isinstance(command, SaveMark):
             self._marks[command.mark.job] = command.mark
+        elif isinstance(command, SaveBackfill):
+            self._backfills[command.backfill.id] = command.backfill
         elif isinstance(command, SplitRow):
             key = (command.job, command.tick)
-            # A row that this very commit would have made for the first time is not there to be split.
             self._runs.pop(key, None)
-            self.batch.split.append(key)
+            # A row that this very commit makes, or has split before, is not there to be split.
+            if key not in self._new_runs:
+                self.batch.split.append(key)
         elif isinstance(command, SaveDefinition):
             self.batch.definitions[command.digest] = command.definition
         elif isinstance(command, SaveEmission):
@@ -74,6 +82,7 @@ class Outbox:
         """Return the batch with all rows in it; nothing may be taken after that."""
         self.batch.runs = list(self._runs.values())
         self.batch.marks = list(self._marks.values())
+        self.batch.backfills = list(self._backfills.values())
         self.batch.new_attempts = [attempt for key, attempt in self._attempts.items() if key in self._new]
         self.batch.attempts = [attempt for key, attempt in self._attempts.items() if key not in self._new]
         return self.batch

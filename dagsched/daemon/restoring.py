@@ -45,6 +45,8 @@ class Standing:
             definitions=self.definitions,
             starts=self.starts,
             emissions=self.snapshot.emissions,
+            backfills=self.snapshot.backfills,
+            last_backfill=self.snapshot.last_backfill,
         )
         return plan
 

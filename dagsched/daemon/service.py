@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, load, rows
+from dagsched.daemon.feeding import Feeder
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
@@ -101,6 +102,7 @@ class Daemon:
         self._killed = False
         self._deadline: asyncio.TimerHandle | None = None
         self._systemd = Notifier()
+        self._feeder = Feeder(self.store, self._soon)
         self._heart = Heartbeat(self.state_dir)
         self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
         self._guard = Guard()
@@ -295,6 +297,8 @@ class Daemon:
             await self._rebuild()
         else:
             self._rebuilds = 0
+            if self.loop.plan.filling:
+                self._feeder.look(self.loop)
 
     async def _rebuild(self) -> None:
         plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots, once=self._once)

@@ -17,6 +17,7 @@ from dagsched.engine.commands import (
     Command,
     RecordEvent,
     SaveAttempt,
+    SaveBackfill,
     SaveConfig,
     SaveDefinition,
     SaveEmission,
@@ -34,6 +35,7 @@ from dagsched.model import (
     EMISSIONS_MAX,
     EMPTY,
     Attempt,
+    Backfill,
     Calendar,
     Config,
     ConfigVersion,
@@ -113,10 +115,12 @@ class Book:
         self.last_seen = self.now
         kept: list[Command] = [SplitRow(*key) for key in self._splits]
         kept += [SaveDefinition(*item) for item in self._definitions]
-        kept += [SaveRun(run) for run in self._dirty.values()]
+        fresh, unsaved = self._fresh, self._unsaved
+        kept += [SaveRun(run, key in fresh or key in unsaved) for key, run in self._dirty.items()]
         kept += [SaveAttempt(attempt, key in self._new_attempts) for key, attempt in self._attempts.items()]
         kept += [SaveMark(mark) for mark in self._marks.values()]
         kept += [SaveConfig(version) for version in self._configs]
+        kept += [SaveBackfill(backfill) for backfill in self._backfills.values()]
         kept += [SaveEmission(emission) for emission in self._emissions]
         kept += [RecordEvent(self._numbered(draft)) for draft in self._drafts]
         return kept + self._acts
@@ -129,6 +133,7 @@ class Book:
         self._new_attempts: set[tuple[str, datetime, int]] = set()
         self._marks: dict[str, JobMark] = {}
         self._configs: list[ConfigVersion] = []
+        self._backfills: dict[int, Backfill] = {}
         self._emissions: list[Emission] = []
         self._definitions: list[tuple[str, Mapping[str, Any]]] = []
         self._acts: list[Command] = []
@@ -197,7 +202,9 @@ class Book:
         `until`: the last of several ticks in a row that are left out together, None when it is one.
         """
         before = self.ledger.row_before(job, tick)
-        if before is not None and _extends(before, tick, state, reason, stand_in):
+        is_asked_for = origin is Origin.BACKFILL
+        # The row before a backfilled tick need not be in memory, so that what looks like it may not be it.
+        if before is not None and not is_asked_for and _extends(before, tick, state, reason, stand_in):
             row = before._replace(until=until or tick)
             self._keep(row)
             return row
@@ -290,6 +297,10 @@ class Book:
         self.marks[mark.job] = mark
         self._marks[mark.job] = mark
 
+    def save_backfill(self, backfill: Backfill) -> None:
+        """Keep a backfill as it now is."""
+        self._backfills[backfill.id] = backfill
+
     def save_emission(self, emission: Emission) -> None:
         """Remember the id of an emitted event, and forget the oldest beyond EMISSIONS_MAX."""
         self.emissions[emission.event, emission.id] = emission.tick
@@ -340,6 +351,7 @@ def _extends(before: Run, tick: datetime, state: RunState, reason: str, stand_in
         and before.stand_in == stand_in
         and before.tick < tick
         and before.attempt_limit == 0  # a row that never was a run
+        and before.origin is not Origin.BACKFILL
         and is_schedule_tick(before.tick)
         and is_schedule_tick(tick)
     )

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from dagsched.model import Attempt, ConfigVersion, Emission, EventRow, Job, JobMark, Run
+from dagsched.model import Attempt, Backfill, ConfigVersion, Emission, EventRow, Job, JobMark, Run
 
 
 class SaveRun(NamedTuple):
-    """Keep this row of the ledger, new or changed."""
+    """Keep this row of the ledger; `new`: nothing stood under its tick before this event, or only what it splits."""
 
     run: Run
+    new: bool = False
 
 
 class SplitRow(NamedTuple):
@@ -33,6 +34,12 @@ class SaveMark(NamedTuple):
     """Keep what is remembered of a job."""
 
     mark: JobMark
+
+
+class SaveBackfill(NamedTuple):
+    """Keep a backfill as it now is."""
+
+    backfill: Backfill
 
 
 class SaveDefinition(NamedTuple):
@@ -81,6 +88,7 @@ Command = (
     | SplitRow
     | SaveAttempt
     | SaveMark
+    | SaveBackfill
     | SaveDefinition
     | SaveConfig
     | SaveEmission

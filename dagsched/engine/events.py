@@ -7,7 +7,21 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from dagsched.engine.rates import Start
-from dagsched.model import EMPTY, Config, Exit, Run
+from dagsched.model import EMPTY, Again, Config, Exit, Run
+
+
+class Want(NamedTuple):
+    """The next ticks of backfill `id`, in its order, for the jobs `jobs`, under configuration `config`.
+
+    `after`: the tick that comes before them in that order, None at its beginning; `is_last`: no more follow.
+    """
+
+    id: int
+    config: int
+    after: datetime | None
+    ticks: tuple[datetime, ...]
+    is_last: bool
+    jobs: tuple[str, ...]
 
 
 class Event(Protocol):
@@ -139,6 +153,42 @@ class RerunRequested(NamedTuple):
     run: str
     downstream: bool = False
     rows: tuple[Run, ...] = ()
+
+
+class BackfillRequested(NamedTuple):
+    """A person wants the ticks of `job` from `first` to `last`, both included; there are `total` of them.
+
+    `params` are checked against the job's declaration.
+    """
+
+    now: datetime
+    job: str
+    first: datetime
+    last: datetime
+    total: int
+    newest_first: bool = False
+    max_active: int = 1
+    downstream: bool = False
+    again: Again = Again.GAPS
+    params: Mapping[str, Any] = EMPTY
+
+
+class BackfillFed(NamedTuple):
+    """The next ticks of a backfill, with what the ledger holds of them and of the upstream runs of those to come.
+
+    `want` is what `Filling.want` had asked for.
+    """
+
+    now: datetime
+    want: Want
+    rows: tuple[Run, ...]
+
+
+class BackfillCancelRequested(NamedTuple):
+    """A person wants no more of a backfill."""
+
+    now: datetime
+    id: int
 
 
 class PauseRequested(NamedTuple):

@@ -8,9 +8,11 @@ from dagsched.engine.book import Book
 from dagsched.model import Match
 
 
-def forget_what_nothing_needs(book: Book, job: str) -> None:
-    """Let a job's old rows leave memory but those that live runs below it are linked to, or that a window counts."""
-    keep: set[datetime] = set()
+def forget_what_nothing_needs(book: Book, job: str, keep: set[datetime]) -> None:
+    """Let a job's old rows leave memory but those that live runs below it are linked to, or that a window counts.
+
+    `keep`: ticks that stay in any case.
+    """
     horizons: list[datetime] = []
     for below in book.graph.downstream[job]:
         for run in book.ledger.live(below):

@@ -30,15 +30,18 @@ class Verdict(IntEnum):
     BAD = 3
 
 
-def links_of(job: Job, tick: datetime, ledger: Ledger) -> tuple[Link, ...]:
-    """Return what the run (job, tick) is judged against, one link or more per upstream (`all`: also none)."""
-    return tuple(link for edge in job.depends_on for link in link_edge(job, edge, tick, ledger))
+def links_of(job: Job, tick: datetime, ledger: Ledger, *, past: bool = False) -> tuple[Link, ...]:
+    """Return what the run (job, tick) is judged against, one link or more per upstream (`all`: also none).
+
+    `past`: the tick is backfilled, so that the row before it in memory need not be of the tick before it.
+    """
+    return tuple(link for edge in job.depends_on for link in link_edge(job, edge, tick, ledger, past=past))
 
 
-def link_edge(job: Job, edge: Dependency, tick: datetime, ledger: Ledger) -> Iterator[Link]:
+def link_edge(job: Job, edge: Dependency, tick: datetime, ledger: Ledger, *, past: bool = False) -> Iterator[Link]:
     """Yield the links of one edge of the run (job, tick)."""
     if edge.match is Match.ALL:
-        yield from _links_of_window(job, edge, tick, ledger)
+        yield from _links_of_window(job, edge, tick, ledger, past)
         return
     row = _visible(ledger.covering(edge.job, tick))
     if edge.match is Match.SAME:
@@ -51,8 +54,9 @@ def link_edge(job: Job, edge: Dependency, tick: datetime, ledger: Ledger) -> Ite
         yield Link(edge.job, _last_tick(newest, tick) if newest else None, Match.LATEST)
 
 
-def _links_of_window(job: Job, edge: Dependency, tick: datetime, ledger: Ledger) -> Iterator[Link]:
-    opened = ledger.schedule_tick_before(job.id, tick) or previous_by_schedule(job, tick)
+def _links_of_window(job: Job, edge: Dependency, tick: datetime, ledger: Ledger, past: bool) -> Iterator[Link]:
+    opened = previous_by_schedule(job, tick) if past else None
+    opened = opened or ledger.schedule_tick_before(job.id, tick) or previous_by_schedule(job, tick)
     for row in ledger.between(edge.job, opened, tick):
         if is_schedule_tick(row.tick) or row.tick == tick:
             yield Link(edge.job, row.tick, Match.ALL)

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 
 from dagsched.engine.book import Book
 from dagsched.engine.ledger import Key
-from dagsched.model import LIVE, Run, format_length
+from dagsched.model import LIVE, Origin, Run, format_length
 
 
 class Deadlines:
@@ -25,7 +25,9 @@ class Deadlines:
     def watch(self, run: Run) -> None:
         """Take a live run whose job has a deadline, unless it is known, or was late before."""
         deadline = self._book.jobs[run.job].deadline
-        if deadline is not None and not run.late and run.key not in self._due:
+        # A tick of the past that a person asks for now cannot be in time.
+        is_new = not run.late and run.key not in self._due and run.origin is not Origin.BACKFILL
+        if deadline is not None and is_new:
             self._due[run.key] = run.tick + deadline
             heappush(self._heap, (self._due[run.key], *run.key))
 

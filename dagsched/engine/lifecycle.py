@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from dagsched.model import EMPTY, Link, Run, RunState
+from dagsched.model import EMPTY, Link, Origin, Run, RunState
 
 W, Q, R, Y = RunState.WAITING, RunState.QUEUED, RunState.RUNNING, RunState.RETRYING
 
@@ -113,12 +113,14 @@ class Cancelled(Change):
 class Reopened(Change):
     """A person asked for it again.
 
-    `grant`: how many attempts more it may have; `links`: what it is judged against, None leaves that as it was.
+    `grant`: how many attempts more it may have; `links`: what it is judged against, None leaves that as it was;
+    `origin`: what makes its tick from now on, None leaves that, too.
     """
 
     event: ClassVar[str] = "run.reopened"
     grant: int = 1
     links: tuple[Link, ...] | None = None
+    origin: Origin | None = None
 
 
 TRANSITIONS: Mapping[RunState, Mapping[type[Change], RunState]] = {
@@ -226,6 +228,7 @@ def _reopened(run: Run, change: Any) -> dict[str, Any]:
         "outputs": EMPTY,
         "attempt_limit": run.attempts + change.grant,
         "links": run.links if change.links is None else change.links,
+        "origin": run.origin if change.origin is None else change.origin,
     }
 
 

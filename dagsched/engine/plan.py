@@ -20,6 +20,7 @@ from dagsched.engine.book import Book, Edit
 from dagsched.engine.calls import Calls
 from dagsched.engine.commands import Command
 from dagsched.engine.emissions import emit
+from dagsched.engine.filling import Filling
 from dagsched.engine.forgetting import forget_what_nothing_needs
 from dagsched.engine.lateness import Deadlines
 from dagsched.engine.ledger import Key
@@ -36,6 +37,7 @@ from dagsched.model import (
     EMPTY,
     LIVE,
     Attempt,
+    Backfill,
     Config,
     Emission,
     Exit,
@@ -72,6 +74,7 @@ class Plan:
         self.ticks = Ticks(self.book, self.waiting)
         self.seats = Seats(self.book, slots_max)
         self.deadlines = Deadlines(self.book)
+        self.filling = Filling(self.book, self.waiting, self.ticks, self.seats)
         self._foreign: set[Key] = set()
         self._ended: set[str] = set()
         self._readers = 0
@@ -94,6 +97,8 @@ class Plan:
         definitions: Mapping[str, Job] = EMPTY,
         starts: Iterable[Start] = (),
         emissions: Iterable[Emission] = (),
+        backfills: Iterable[Backfill] = (),
+        last_backfill: int = 0,
     ) -> None:
         """Take up what the store holds; call once, on a new plan, before any event.
 
@@ -123,6 +128,7 @@ class Plan:
             row = book.ledger.get(key)
             if row is not None and row.state is RunState.RUNNING and attempt.definition in definitions:
                 self.seats.hold_as(row, definitions[attempt.definition])
+        self.filling.restore(() if self.once else backfills, last_backfill)
         self._rebuild()
 
     def _rebuild(self, edit: Edit | None = None) -> None:
@@ -132,6 +138,7 @@ class Plan:
         self.ticks = self.ticks.successor(self.waiting, edit or Edit(list(self.book.jobs), []))
         self.seats = self.seats.successor()
         self.deadlines = Deadlines(self.book)
+        self.filling.rebuilt(self.waiting, self.ticks, self.seats, is_in_force=edit is not None)
         for run in list(self.book.ledger.all_live()):
             if run.job not in self.book.jobs or (self.once and run.state is not RunState.RUNNING):
                 continue
@@ -153,20 +160,21 @@ class Plan:
         self._settle()
         # Not before: within one event every row is still at hand.
         for job in sorted(self._ended):
-            self._prune(job)
+            if not self._readers and job in self.book.jobs and self.book.ledger.wants_pruning(job):
+                forget_what_nothing_needs(self.book, job, self.filling.kept(job))
         self._ended.clear()
         return self.book.finish()
 
     def _settle(self) -> None:
         self._end_what_nothing_can_match()
         self._judge()
+        if self.filling:
+            self.filling.fill_all(self._judge)
         self._dispatch()
         while self.calls.abandoned:
             for run, caller in self.calls.take_abandoned():
                 self._cancel(run, f"cancelled with {caller}")
-            self._judge()
             self._dispatch()
-        self.deadlines.tell()
 
     def _dispatch(self) -> None:
         while self.seats.dispatch():
@@ -194,6 +202,7 @@ class Plan:
             self.seats.leave(run)
             self.deadlines.leave(run.key)
             self.waiting.upstream_changed(run)
+            self.filling.ended(run)
             self._ended.add(run.job)
             self._recount(run)
             if self.calls:
@@ -232,11 +241,6 @@ class Plan:
             yield
         finally:
             self._readers -= 1
-
-    def _prune(self, job: str) -> None:
-        if self._readers or job not in self.book.jobs or not self.book.ledger.wants_pruning(job):
-            return
-        forget_what_nothing_needs(self.book, job)
 
     # ------------------------------------------------------------ time
 
@@ -331,9 +335,6 @@ class Plan:
             self.calls.given_up(run.name)
         self.book.move(run, change_after(self.book.jobs.get(run.job), run, exit, self.book.now), run.attempts)
 
-    def _starts_held(self, event: events.StartsHeld) -> None:
-        self._hold("the daemon is about to stop", event.held)
-
     def _stop_requested(self, event: events.StopRequested) -> None:
         self._hold("the daemon is stopping", True)
         for run in list(self.book.ledger.all_live()):
@@ -346,7 +347,7 @@ class Plan:
         job = self._job(event.job)
         if not job.enabled:
             raise Refused(f"{job.id} is disabled in {job.position or 'its file'}; set enabled: true there first")
-        if self.book.ledger.count_live(job.id) >= job.max_queued:
+        if self.ticks.is_queue_full(job):
             raise Refused(f"{job.id} has {job.max_queued} runs that are not over yet (max_queued)")
         if event.only:
             self._trigger_alone(event)
@@ -423,9 +424,6 @@ class Plan:
         if not run.acked:
             self.book.amend(run, "run.acked", acked=True)
 
-    def _noted(self, event: events.Noted) -> None:
-        self.book.note(event.type, reason=event.reason, detail=event.detail)
-
     # ------------------------------------------------------------ helpers
 
     def _remember(self, rows: Iterable[Run]) -> None:
@@ -461,14 +459,14 @@ class Plan:
     def wake_at(self) -> datetime | None:
         """Return the next instant at which time alone changes something, None if nothing is to come."""
         ends = self.ticks.deaf_at() if self.waiting.unmatched() else None
-        wakes = (self.ticks.wake_at(), self.seats.wake_at(), self.deadlines.wake_at(), ends)
+        wakes = (self.ticks.wake_at(), self.seats.wake_at(), self.deadlines.wake_at(), self.filling.wake_at(), ends)
         return min((at for at in wakes if at is not None), default=None)
 
     def is_idle(self) -> bool:
         """Whether every run is terminal (`once`: every one of its own)."""
         if self._foreign:
             return not any(run.key not in self._foreign for run in self.book.ledger.all_live())
-        return self.book.ledger.live_count == 0
+        return self.book.ledger.live_count == 0 and not self.filling
 
     def running(self) -> list[Run]:
         """Return the runs with an attempt under way."""
@@ -488,10 +486,13 @@ _HANDLERS: dict[type[events.Event], Callable[[Plan, Any], None]] = {
     events.RunCalled: Plan._run_called,
     events.CancelRequested: Plan._cancel_requested,
     events.RerunRequested: Plan._rerun_requested,
+    events.BackfillRequested: lambda plan, event: plan.filling.ask(event),
+    events.BackfillFed: lambda plan, event: plan.filling.fed(event),
+    events.BackfillCancelRequested: lambda plan, event: plan.filling.cancel(event.id),
     events.PauseRequested: Plan._pause_requested,
     events.ResumeRequested: Plan._resume_requested,
     events.AckRequested: Plan._ack_requested,
-    events.Noted: Plan._noted,
-    events.StartsHeld: Plan._starts_held,
+    events.Noted: lambda plan, event: plan.book.note(event.type, reason=event.reason, detail=event.detail),
+    events.StartsHeld: lambda plan, event: plan._hold("the daemon is about to stop", event.held),
     events.StopRequested: Plan._stop_requested,
 }

@@ -24,6 +24,8 @@ from dagsched.model import (
     Catchup,
     Job,
     Link,
+    Match,
+    Origin,
     Run,
     RunState,
     format_instant,
@@ -60,6 +62,27 @@ def reopen(book: Book, waiting: WaitingRoom, ticks: Ticks, name: str, *, downstr
     _reopen_below(book, waiting, ticks, first, include_success=downstream)
 
 
+def reopen_if_ready(
+    book: Book, waiting: WaitingRoom, ticks: Ticks, row: Run, tick: datetime, reason: str
+) -> Run | None:
+    """Re-open one tick of a terminal row for a backfill; None, and nothing is changed, where it would not run at once.
+
+    That is where an upstream run keeps it from running, or the ticks of its range can no longer be told apart.
+    """
+    job = book.jobs[row.job]
+    if row.until is not None and not _knows_its_ticks(book, row):
+        return None
+    links = _links_now(book, job, row, tick, past=True)
+    judgement = _judge(book, job, links)
+    if judgement is Judgement.WAIT and any(link.tick is None and link.match is Match.LATEST for link in links):
+        return None
+    if judgement not in (Judgement.RUN, Judgement.WAIT):
+        return None
+    run = _reopen_one(book, ticks, row, tick, links, reason, Origin.BACKFILL)
+    waiting.upstream_reopened(run)
+    return run
+
+
 def _parsed(name: str) -> Key:
     try:
         return parse_run_name(name)
@@ -68,10 +91,7 @@ def _parsed(name: str) -> Key:
 
 
 def _check_upstreams(book: Book, job: Job, name: str, links: tuple[Link, ...]) -> None:
-    join = Join(job.trigger_rule, [edge.job for edge in job.depends_on], links)
-    for number, link in enumerate(links):
-        join.hear(number, verdict_of(link, resolve(link, book.ledger)))
-    if join.judge() in (Judgement.RUN, Judgement.WAIT):
+    if _judge(book, job, links) in (Judgement.RUN, Judgement.WAIT):
         return
     for link in links:
         row = resolve(link, book.ledger)
@@ -80,36 +100,65 @@ def _check_upstreams(book: Book, job: Job, name: str, links: tuple[Link, ...]) -
             raise Refused(f"{name} cannot be run again: {what}; run that again first")
 
 
-def _reopen_one(book: Book, ticks: Ticks, row: Run, tick: datetime, links: tuple[Link, ...]) -> Run:
+def _judge(book: Book, job: Job, links: tuple[Link, ...]) -> Judgement:
+    join = Join(job.trigger_rule, [edge.job for edge in job.depends_on], links)
+    for number, link in enumerate(links):
+        join.hear(number, verdict_of(link, resolve(link, book.ledger)))
+    return join.judge()
+
+
+def _reopen_one(
+    book: Book,
+    ticks: Ticks,
+    row: Run,
+    tick: datetime,
+    links: tuple[Link, ...],
+    reason: str = "run again by request",
+    origin: Origin | None = None,
+) -> Run:
     if row.until is not None:
         row = _split(book, ticks, row, tick)
     if CALLED in row.params:
         # A workflow begins anew, also where its step had succeeded.
         row = row._replace(params={**row.params, CALLED: [*row.params[CALLED], ""]})
     grant = book.jobs[row.job].retry.max_attempts
-    return book.move(row, Reopened(book.now, "run again by request", grant, links))
+    return book.move(row, Reopened(book.now, reason, grant, links, origin))
 
 
 def _split(book: Book, ticks: Ticks, row: Run, tick: datetime) -> Run:
     """Cut one tick out of a range row, and return it as a row of its own."""
     assert row.until is not None
+    middle, parts = row._replace(tick=tick, until=None), []
     # The ends are ticks by themselves, so that nothing is lost if the schedule has changed since.
-    there = sorted({row.tick, *ticks.ticks_between(row.job, row.tick, row.until), row.until})
-    middle = row._replace(tick=tick, until=None)
-    before, after = [t for t in there if t < tick], [t for t in there if t > tick]
-    book.split(row, [*_range(row, before), middle, *_range(row, after)])
+    if row.tick < tick:
+        parts.append(_range(row, row.tick, ticks.newest_between(row.job, row.tick, tick - MILLISECOND) or row.tick))
+    parts.append(middle)
+    if tick < row.until:
+        parts.append(_range(row, ticks.first_between(row.job, tick, row.until) or row.until, row.until))
+    book.split(row, parts)
     return middle
+
+
+def _range(row: Run, first: datetime, last: datetime) -> Run:
+    return row._replace(tick=first, until=last if last > first else None)
 
 
 def _knows_its_ticks(book: Book, row: Run) -> bool:
     """Whether the ticks between a range row's ends can still be told: what made them has not changed since."""
-    mark = book.marks.get(row.job)
-    if book.jobs[row.job].schedule is None:
-        return row.config == book.config_number
-    return mark is not None and (mark.schedule_since is None or mark.schedule_since <= row.tick)
+    return row.config == book.config_number or _is_as_before(book, row.job, row.tick)
 
 
-def _links_now(book: Book, job: Job, row: Run, tick: datetime) -> tuple[Link, ...]:
+def _is_as_before(book: Book, id: str, tick: datetime) -> bool:
+    """Whether nothing has changed since that tick of what makes the job's ticks."""
+    mark = book.marks.get(id)
+    if mark is None or (mark.schedule_since is not None and mark.schedule_since > tick):
+        return False
+    return book.jobs[id].schedule is not None or all(
+        _is_as_before(book, above, tick) for above in book.graph.upstream[id]
+    )
+
+
+def _links_now(book: Book, job: Job, row: Run, tick: datetime, *, past: bool = False) -> tuple[Link, ...]:
     """Return what the run is judged against under the job as it is now.
 
     Edges may have been edited since: those that are left keep their links, and like any run that was there
@@ -118,17 +167,13 @@ def _links_now(book: Book, job: Job, row: Run, tick: datetime) -> tuple[Link, ..
     if row.only:
         return ()
     if not row.links:
-        return links_of(job, tick, book.ledger)
+        return links_of(job, tick, book.ledger, past=past)
     found: list[Link] = []
     for edge in job.depends_on:
         kept = [link for link in row.links if link.job == edge.job and link.match is edge.match]
-        added = link_edge(job, edge, tick, book.ledger)
+        added = link_edge(job, edge, tick, book.ledger, past=past)
         found += kept or [link for link in added if link.tick is not None]
     return tuple(found)
-
-
-def _range(row: Run, there: list[datetime]) -> list[Run]:
-    return [row._replace(tick=there[0], until=there[-1] if len(there) > 1 else None)] if there else []
 
 
 def _reopen_below(book: Book, waiting: WaitingRoom, ticks: Ticks, first: Run, *, include_success: bool) -> None:

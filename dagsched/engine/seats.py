@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 
 from dagsched.engine.book import Book
@@ -25,7 +25,9 @@ from dagsched.engine.lifecycle import Cancelled, LeftOut
 from dagsched.engine.rates import Rates, Start
 from dagsched.model import ACTIVE, Config, Job, Origin, Overlap, Run, RunState, format_instant, run_name
 
-Place = tuple[int, datetime]
+Place = tuple[int, timedelta, datetime]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOW = timedelta(0)
 
 # What one point of priority is worth: so much longer waiting.
 POINT = timedelta(minutes=1)
@@ -33,7 +35,10 @@ POINT = timedelta(minutes=1)
 
 @dataclass(slots=True)
 class Desk:
-    """One job's seats: `line` waits for one, patient runs before live ones and each oldest first."""
+    """One job's seats: `line` waits for one: patient runs before live ones, then those of a backfill.
+
+    Each oldest first, unless a backfill says otherwise.
+    """
 
     line: list[Place] = field(default_factory=list)
     seated: set[datetime] = field(default_factory=set)
@@ -51,7 +56,8 @@ class PoolLine:
 class Seats:
     """All desks and pools. `slots_max`: attempts at a time over everything, None for no limit.
 
-    While `held` nothing starts; `held_for` says why, in words for people.
+    While `held` nothing starts; `held_for` says why, in words for people. `filled` are the jobs that a backfill is
+    under way on, `newest_first` those of them whose newest tick comes first.
     """
 
     def __init__(self, book: Book, slots_max: int | None = None) -> None:
@@ -59,6 +65,8 @@ class Seats:
         self.slots_max = slots_max
         self.held = False
         self.held_for = ""
+        self.filled: frozenset[str] = frozenset()
+        self.newest_first: frozenset[str] = frozenset()
         self._desks: dict[str, Desk] = {}
         self._pools: dict[str, PoolLine] = {}
         self._holding: dict[Key, tuple[str, int]] = {}
@@ -88,7 +96,7 @@ class Seats:
         """Take an active run as the store had it: its overlap was judged before."""
         desk = self._desk(run.job)
         if run.state is RunState.QUEUED:
-            insort(desk.line, _place(run))
+            insort(desk.line, self._place(run))
         else:
             desk.seated.add(run.tick)
             if run.state is RunState.RUNNING:
@@ -115,8 +123,8 @@ class Seats:
         desk = self._desk(run.job)
         desk.seated.discard(run.tick)
         desk.parked.discard(run.tick)
-        if _place(run) in desk.line:
-            desk.line.remove(_place(run))
+        if desk.line:
+            desk.line = [place for place in desk.line if place[2] != run.tick]
         self._stirred.add(run.job)
 
     def rest(self, run: Run) -> None:
@@ -234,7 +242,7 @@ class Seats:
             rows = [run for run in rows if run.patient] + self._replace(job, live)
         desk = self._desk(job.id)
         for run in rows:
-            insort(desk.line, _place(run))
+            insort(desk.line, self._place(run))
         self._stirred.add(job.id)
 
     def _skip(self, job: Job, newcomers: list[Run]) -> list[Run]:
@@ -271,11 +279,19 @@ class Seats:
 
     def _live_actives(self, job: str, newcomers: list[Run]) -> list[Run]:
         new = {run.tick for run in newcomers}
-        return [
+        actives = [
             run
             for run in self._book.ledger.live(job)
             if run.state in ACTIVE and not run.patient and run.tick not in new
         ]
+        if job in self.filled and self._is_held_up(job):
+            actives = [run for run in actives if run.tick in self._desk(job).seated]
+        return actives
+
+    def _is_held_up(self, job: str) -> bool:
+        """Whether a backfill's run sits where live ones wait: what waits for that alone keeps no newer tick out."""
+        rows = (self._book.ledger.get((job, tick)) for tick in self._desk(job).seated)
+        return any(run is not None and run.origin is Origin.BACKFILL for run in rows)
 
     # ------------------------------------------------------------ seats
 
@@ -290,7 +306,7 @@ class Seats:
                     self._stand_in_pool(run)
             desk.parked.clear()
         for place in list(desk.line):
-            run = self._book.ledger.get((job_id, place[1]))
+            run = self._book.ledger.get((job_id, place[2]))
             if run is not None and not self._ignores(run):
                 continue
             is_full = job.max_active_runs is not None and len(desk.seated) >= job.max_active_runs
@@ -308,12 +324,12 @@ class Seats:
         """
         found = [self._book.ledger.get((job_id, tick)) for tick in desk.seated]
         queued = [run for run in found if run is not None and run.state is RunState.QUEUED]
-        last = max(queued, key=lambda run: (not self._ignores(run), _place(run)), default=None)
-        if last is None or (self._ignores(last) and _place(last) < place):
+        last = max(queued, key=lambda run: (not self._ignores(run), self._place(run)), default=None)
+        if last is None or (self._ignores(last) and self._place(last) < place):
             return False
         desk.seated.discard(last.tick)
         desk.parked.discard(last.tick)
-        insort(desk.line, _place(last))
+        insort(desk.line, self._place(last))
         return True
 
     def _is_paused(self, job: str) -> bool:
@@ -322,7 +338,7 @@ class Seats:
 
     def _ignores(self, run: Run) -> bool:
         """Whether no pause holds this run back: its job is not paused, or a person asked for it."""
-        return not self._is_paused(run.job) or run.origin in (Origin.MANUAL, Origin.ONCE)
+        return not self._is_paused(run.job) or run.origin in _ASKED_FOR
 
     # ------------------------------------------------------------ pools and slots
 
@@ -440,6 +456,12 @@ class Seats:
             return "it starts next"
         return f"pool {job.pool} serves {run_name(first, tick)} first (priority {self._book.jobs[first].priority})"
 
+    def _place(self, run: Run) -> Place:
+        """Return where the run stands in its job's line."""
+        if run.origin is not Origin.BACKFILL:
+            return (0 if run.patient else 1, NOW, run.tick)
+        # Behind live ticks: thousands of old ones would keep them waiting for days.
+        return (2, EPOCH - run.tick if run.job in self.newest_first else NOW, run.tick)
 
-def _place(run: Run) -> Place:
-    return (0 if run.patient else 1, run.tick)
+
+_ASKED_FOR = frozenset({Origin.MANUAL, Origin.ONCE, Origin.BACKFILL})

@@ -61,12 +61,18 @@ def _cancel_removed(book: Book, new: Mapping[str, Job]) -> None:
 
 def _mark(book: Book, job: Job, before: Job | None) -> None:
     mark = book.marks.get(job.id)
-    if mark is not None and before is not None and before.schedule == job.schedule:
+    if mark is not None and before is not None and _makes_the_same_ticks(before, job):
         return
     paused = mark.paused if mark else None
     # After a backward step of the clock, ticks up to the old cursor are accounted for already.
     cursor = max(book.now, mark.cursor) if mark else book.now
     book.save_mark(JobMark(job.id, cursor, paused, 0, book.now))
+
+
+def _makes_the_same_ticks(before: Job, job: Job) -> bool:
+    if job.schedule is not None or before.schedule is not None:
+        return before.schedule == job.schedule
+    return {edge.job for edge in before.depends_on} == {edge.job for edge in job.depends_on}
 
 
 def _take_definition(book: Book, run: Run, job: Job, before: Job | None) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
 from dagsched.engine.book import Book, Edit
-from dagsched.engine.due import Due, dues, is_on_time
+from dagsched.engine.due import Due, dues, is_on_time, newest_tick
 from dagsched.engine.joins import links_of
 from dagsched.engine.waiting import WaitingRoom
 from dagsched.engine.whens import refusal
@@ -20,6 +20,7 @@ from dagsched.model import (
     LIVE,
     Job,
     JobMark,
+    Link,
     Origin,
     Run,
     RunState,
@@ -298,16 +299,19 @@ class Ticks:
         only: bool = False,
         asked_for: bool = False,
         params: Mapping[str, object] = EMPTY,
+        links: tuple[Link, ...] | None = None,
     ) -> Run:
         """Make the run (job, tick), or the row that says why it is left out at once.
 
-        `asked_for`: a person named this very job, so that its pause does not count.
+        `asked_for`: a person named this very job, so that its pause does not count. `links`: what it is judged
+        against, if that is known.
         """
-        left_out = self._left_out_at_birth(job, tick, asked_for)
+        left_out = self._left_out_at_birth(job, tick, origin, asked_for)
         if left_out is not None:
             self._waiting.supersede(job.id, tick)
             return self._book.leave_out(job.id, tick, RunState.SKIPPED, left_out, origin=origin, params=params)
-        links = () if only else links_of(job, tick, self._book.ledger)
+        if links is None:
+            links = () if only else links_of(job, tick, self._book.ledger)
         state = RunState.WAITING if job.depends_on and not only else RunState.QUEUED
         run = Run(
             job.id, tick, state, origin=origin, created=self._book.now,
@@ -322,18 +326,26 @@ class Ticks:
         self._waiting.supersede(job.id, tick)
         return run
 
-    def _left_out_at_birth(self, job: Job, tick: datetime, asked_for: bool) -> str | None:
+    def _left_out_at_birth(self, job: Job, tick: datetime, origin: Origin, asked_for: bool) -> str | None:
         if not job.enabled:
             return "disabled"
         off = days_off(job, self._book.calendars) if job.calendar and is_schedule_tick(tick) else None
-        if off is not None and not asked_for and (reason := off.reason(tick)):
+        # A person may run a job on a day off; a stretch of its ticks leaves those days out all the same.
+        if off is not None and (not asked_for or origin is Origin.BACKFILL) and (reason := off.reason(tick)):
             return reason
         mark = self._book.marks.get(job.id)
         if mark is not None and mark.paused is not None and not asked_for:
             return "paused"
-        if self._book.ledger.count_live(job.id) >= job.max_queued:
+        if origin is not Origin.BACKFILL and self.is_queue_full(job):
             return f"queue full: {job.max_queued} runs are not over yet"
         return None
+
+    def is_queue_full(self, job: Job) -> bool:
+        """Whether the job has `max_queued` runs that are not over; those of a backfill do not count."""
+        if self._book.ledger.count_live(job.id) < job.max_queued:
+            return False
+        live = self._book.ledger.live(job.id)
+        return sum(run.origin is not Origin.BACKFILL for run in live) >= job.max_queued
 
     # ------------------------------------------------------------ ticks that people make
 
@@ -413,6 +425,22 @@ class Ticks:
         for above in self._book.graph.upstream[id]:
             found.update(self.ticks_between(above, after, until))
         return sorted(found)
+
+    def first_between(self, id: str, after: datetime, until: datetime) -> datetime | None:
+        """Return the first of those ticks, None without one."""
+        job = self._book.jobs[id]
+        if job.schedule is not None:
+            return next(trigger_of(job.schedule).ticks(after, until), None)
+        found = (self.first_between(above, after, until) for above in self._book.graph.upstream[id])
+        return min((tick for tick in found if tick is not None), default=None)
+
+    def newest_between(self, id: str, after: datetime, until: datetime) -> datetime | None:
+        """Return the last of those ticks, None without one."""
+        job = self._book.jobs[id]
+        if job.schedule is not None:
+            return newest_tick(trigger_of(job.schedule), after, until)
+        found = (self.newest_between(above, after, until) for above in self._book.graph.upstream[id])
+        return max((tick for tick in found if tick is not None), default=None)
 
 
 def start_of(job: Job, tick: datetime) -> datetime | None:

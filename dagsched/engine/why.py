@@ -136,6 +136,8 @@ def explain_no_row(plan: Plan, job: Job, tick: datetime, now: datetime, then: Th
     told = then.job or job
     if then.job is None:
         _say_unknown_then(job, tick, then, answer)
+    elif told.schedule is None and _comes_from_upstream(plan, told, tick, now):
+        _say_coming(plan, told, tick, now, answer)
     elif told.schedule is None:
         _say_unscheduled(told, tick, then, answer)
     elif told.schedule.event:
@@ -181,6 +183,11 @@ def _say_unscheduled(job: Job, tick: datetime, then: Then, answer: Answer) -> No
     above = ", ".join(edge.job for edge in job.depends_on)
     words = f"{job.id}{_where(job, then)} has no schedule; it runs when {above or 'a person'} makes it"
     _say(answer, "no schedule", words, f"none of them has made a tick at {format_instant(tick)}")
+
+
+def _comes_from_upstream(plan: Plan, job: Job, tick: datetime, now: datetime) -> bool:
+    """Whether an upstream will have this tick, and so a job without a schedule of its own."""
+    return tick > now and job.id in plan.book.jobs and tick in plan.ticks.ticks_between(job.id, tick - SECOND, tick)
 
 
 def _say_on_event(job: Job, tick: datetime, then: Then, answer: Answer) -> None:

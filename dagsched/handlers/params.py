@@ -59,8 +59,11 @@ def as_text(value: Any) -> str:
 # ---------------------------------------------------------------- what is given
 
 
-def checked_params(job: Job, given: object) -> Mapping[str, Any]:
-    """Return the parameters of a run; raises Refused when they are not as the job declares them."""
+def checked_params(job: Job, given: object, *, is_partial: bool = False) -> Mapping[str, Any]:
+    """Return the parameters of a run; raises Refused when they are not as the job declares them.
+
+    `is_partial`: those without a default may be missing, as they are in runs that a schedule makes.
+    """
     if not isinstance(given, Mapping):
         raise Refused("'params' is an object: a value by the name of each parameter")
     for name, value in given.items():
@@ -72,7 +75,7 @@ def checked_params(job: Job, given: object) -> Mapping[str, Any]:
         if wrong:
             raise Refused(f"parameter {name!r} of {job.id}: {wrong}")
     missing = missing_params(job, given)
-    if missing:
+    if missing and not is_partial:
         raise Refused(f"{job.id} needs a value for parameter {missing[0]!r}: --param {missing[0]}=…")
     return dict(given)
 

@@ -19,6 +19,9 @@ BUILT_IN = {
     "agent": "dagsched.handlers.agent:handler",
     "http": "dagsched.handlers.http:handler",
     "python": "dagsched.handlers.python:handler",
+    "retention": "dagsched.handlers.housekeeping:retention",
+    "compact": "dagsched.handlers.housekeeping:compact",
+    "rollup": "dagsched.handlers.housekeeping:rollup",
     "workflow": "dagsched.handlers.workflow:handler",
 }
 

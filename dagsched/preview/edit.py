@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from dagsched.model import Config, Job, RetryPolicy, Schedule
 
 # Keys whose parts are told one by one, and those of a schedule that together say when it fires.
-_NESTED = ("retry", "env", "with", "params")
-_WHEN = ("cron", "every", "at")
+_NESTED = ("retry", "env", "with", "params", "secrets")
+_WHEN = ("cron", "every", "at", "event")
 _WORDS = {"with_": "with"}
 _ABSENT = object()
 RENAMES_LOOKED_AT_MAX = 250_000

@@ -1,4 +1,4 @@
-"""How long a job's attempts take and how often they fail: from history, from the command line, or assumed.
+"""How long a job's attempts take, how often they fail and what they put out: from history, given, or assumed.
 
 What is drawn is a hash of seed, run and attempt, as retry jitter is: the same seed gives the same report, and two
 reports that differ in one setting differ for no other reason, because each attempt still takes as long as it did.
@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from dagsched.conditions import parse
 from dagsched.model import EMPTY, Config, Job, Outcome, Run, RunState
 from dagsched.stores.contract import Store
 from dagsched.virtual import End
@@ -30,12 +31,16 @@ class Source(StrEnum):
 
 
 class Habit(NamedTuple):
-    """What attempts of one job do: each takes one of `lengths`, each as likely, and `fail_rate` of them fail."""
+    """What attempts of one job do: each takes one of `lengths`, each as likely, and `fail_rate` of them fail.
+
+    `outputs` are what each success puts out: those of the newest one on record.
+    """
 
     lengths: tuple[timedelta, ...]
     fail_rate: float = 0.0
     lengths_from: Source = Source.ASSUMED
     fail_rate_from: Source = Source.ASSUMED
+    outputs: Mapping[str, str] = EMPTY
 
 
 def habit_of(job: Job, rows: Iterable[Run], *, length: timedelta | None, fail_rate: float | None) -> Habit:
@@ -55,13 +60,14 @@ def habit_of(job: Job, rows: Iterable[Run], *, length: timedelta | None, fail_ra
         lengths, lengths_from = measured, Source.HISTORY
     else:
         lengths, lengths_from = (_assumed_length(job),), Source.ASSUMED
+    outputs = next((run.outputs for run in found if run.state is RunState.SUCCESS), EMPTY)
     if fail_rate is not None:
-        return Habit(lengths, fail_rate, lengths_from, Source.GIVEN)
+        return Habit(lengths, fail_rate, lengths_from, Source.GIVEN, outputs)
     if not found:
         return Habit(lengths, 0.0, lengths_from, Source.ASSUMED)
     tried = sum(run.attempts for run in found)
     succeeded = sum(run.state is RunState.SUCCESS for run in found)
-    return Habit(lengths, (tried - succeeded) / tried, lengths_from, Source.HISTORY)
+    return Habit(lengths, (tried - succeeded) / tried, lengths_from, Source.HISTORY, outputs)
 
 
 def _assumed_length(job: Job) -> timedelta:
@@ -91,6 +97,21 @@ async def habits_of(config: Config, store: Store, said: Said) -> dict[str, Habit
     return found
 
 
+def with_open_conditions(config: Config, habits: Mapping[str, Habit]) -> tuple[Config, list[str]]:
+    """Return the configuration without the conditions that nobody can judge, and the ids of the jobs that had them.
+
+    Those look at outputs of an upstream that has none on record: as good as any guess is that they hold.
+    """
+    opened = [job.id for job in config.jobs.values() if job.when and _looks_at_the_unknown(job, habits)]
+    jobs = {**config.jobs, **{id: config.jobs[id]._replace(when="") for id in opened}}
+    return config._replace(jobs=jobs), opened
+
+
+def _looks_at_the_unknown(job: Job, habits: Mapping[str, Habit]) -> bool:
+    uses = parse(job.when).uses
+    return any(use.kind == "output" and use.name in habits and not habits[use.name].outputs for use in uses)
+
+
 class Draws:
     """How each attempt goes, drawn from the habits under one seed: what a `Virtual` asks for."""
 
@@ -104,7 +125,7 @@ class Draws:
         habit = self._habits.get(job.id) or habit_of(job, (), length=None, fail_rate=None)
         which, fails = self._fractions(f"{run.name}#{attempt}")
         length = habit.lengths[int(which * len(habit.lengths))]
-        return End(length, Outcome.FAILED) if fails < habit.fail_rate else End(length)
+        return End(length, Outcome.FAILED) if fails < habit.fail_rate else End(length, outputs=habit.outputs)
 
     def _fractions(self, text: str) -> tuple[float, float]:
         """Return two numbers from 0 (included) to 1 (not) that depend on nothing but the seed and the text."""

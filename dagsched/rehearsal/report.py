@@ -16,14 +16,21 @@ from dagsched.rehearsal.rehearse import AFTERWARDS, Rehearsed, ticks_in
 from dagsched.rehearsal.waits import FOR_CAPACITY, Cause
 from dagsched.triggers import local
 
+SHOWN_MAX = 10
+
 NOTHING = timedelta(0)
 NO_POOL = "(none)"
 # Reasons of the engine that name something are counted under their first words.
 _REASONS = ("overlap", "queue full", "superseded", "replaced", "coalesced", "too old", "down", "upstream", "its rule")
 
 
-def report(rehearsed: Rehearsed, habits: Mapping[str, Habit], seed: int) -> dict[str, Any]:
-    """Return the document that `simulate --json` prints; lengths in seconds, instants in UTC, dates local."""
+def report(
+    rehearsed: Rehearsed, habits: Mapping[str, Habit], seed: int, opened: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the document that `simulate --json` prints; lengths in seconds, instants in UTC, dates local.
+
+    `opened`: jobs that were rehearsed without their condition.
+    """
     zone = timezone_of(rehearsed.config)
     days = days_of(rehearsed, zone)
     heat = heat_of(rehearsed.attempts, rehearsed.start, rehearsed.until, zone)
@@ -46,7 +53,7 @@ def report(rehearsed: Rehearsed, habits: Mapping[str, Habit], seed: int) -> dict
         "days": [_day(day, zone) for day in days],
         "heat": [{"date": date.isoformat(), "hours": [round(x, 3) for x in hours]} for date, hours in heat.items()],
         "jobs": _jobs(rehearsed, habits, ticks, Counter(row["job"] for row in late)),
-        "assumptions": list(assumptions(rehearsed, habits, zone)),
+        "assumptions": list(assumptions(rehearsed, habits, zone, opened)),
     }
 
 
@@ -243,8 +250,10 @@ def _jobs(
 # ---------------------------------------------------------------- what was assumed
 
 
-def assumptions(rehearsed: Rehearsed, habits: Mapping[str, Habit], zone: str) -> Iterator[str]:
-    """Yield in plain words what the figures rest on besides the job files."""
+def assumptions(
+    rehearsed: Rehearsed, habits: Mapping[str, Habit], zone: str, opened: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield in plain words what the figures rest on besides the job files; `opened`: whose conditions were left out."""
     used = [habits[id] for id in rehearsed.config.jobs]
     lengths = Counter(habit.lengths_from for habit in used)
     failures = Counter(habit.fail_rate_from for habit in used)
@@ -266,6 +275,11 @@ def assumptions(rehearsed: Rehearsed, habits: Mapping[str, Habit], zone: str) ->
         yield f"attempts of {_jobs_word(failures[Source.GIVEN])} fail as often as --fail-rate says"
     if failures[Source.ASSUMED]:
         yield f"attempts of {_jobs_word(failures[Source.ASSUMED])} without a record never fail"
+    if any(habit.outputs for habit in used):
+        yield "a success puts out what the newest one on record did"
+    if opened:
+        more = f" and {len(opened) - SHOWN_MAX} more" if len(opened) > SHOWN_MAX else ""
+        yield f"conditions on outputs that are not on record hold: {', '.join(opened[:SHOWN_MAX])}{more}"
     yield "a failed attempt takes as long as one that succeeds, and one length does not depend on another"
     yield from _about_the_start(rehearsed)
     yield "the daemon is always there, starts at once what may start; nobody triggers, emits, edits or pauses anything"

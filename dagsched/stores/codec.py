@@ -19,7 +19,10 @@ from typing import Any
 
 from dagsched.model import (
     EMPTY,
+    Again,
     Attempt,
+    Backfill,
+    BackfillState,
     ConfigVersion,
     Emission,
     EventRow,
@@ -206,6 +209,58 @@ def mark_columns(mark: JobMark) -> Row:
 def mark_of(row: Row) -> JobMark:
     job, cursor, paused, started_runs, since = row
     return JobMark(job, instant(cursor), instant_or_none(paused), started_runs, instant_or_none(since))
+
+
+def backfill_columns(backfill: Backfill) -> Row:
+    return (
+        backfill.id,
+        backfill.job,
+        ms_of(backfill.first),
+        ms_of(backfill.last),
+        int(backfill.newest_first),
+        backfill.max_active,
+        int(backfill.downstream),
+        backfill.again.value,
+        json_of(backfill.params),
+        backfill.state.value,
+        storable(backfill.reason),
+        ms_or_none(backfill.position),
+        backfill.total,
+        backfill.handled,
+        backfill.made,
+        backfill.reopened,
+        backfill.succeeded,
+        backfill.failed,
+        backfill.skipped,
+        ms_or_none(backfill.created),
+        ms_or_none(backfill.ended),
+    )
+
+
+def backfill_of(row: Row) -> Backfill:
+    return Backfill(
+        id=row[0],
+        job=row[1],
+        first=instant(row[2]),
+        last=instant(row[3]),
+        newest_first=bool(row[4]),
+        max_active=row[5],
+        downstream=bool(row[6]),
+        again=Again(row[7]),
+        params=mapping_of(row[8]),
+        state=BackfillState(row[9]),
+        reason=row[10],
+        position=instant_or_none(row[11]),
+        total=row[12],
+        handled=row[13],
+        made=row[14],
+        reopened=row[15],
+        succeeded=row[16],
+        failed=row[17],
+        skipped=row[18],
+        created=instant_or_none(row[19]),
+        ended=instant_or_none(row[20]),
+    )
 
 
 def digest_of(text: str) -> str:

@@ -6,12 +6,12 @@ A `Batch` is applied as a whole and durably, or not at all. Readers see committe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from dagsched.model import Attempt, ConfigVersion, Emission, EventRow, JobMark, Request, Run, RunState
+from dagsched.model import Attempt, Backfill, ConfigVersion, Emission, EventRow, JobMark, Request, Run, RunState
 
 
 @dataclass(slots=True)
@@ -23,8 +23,9 @@ class Batch:
     `IntegrityBroken`. `attempts` are upserts by (job, tick, number), except those in `new_attempts`, which
     must not exist yet: a second insert of one is `IntegrityBroken`. `events` must continue the stored
     sequence without a gap, else `IntegrityBroken`. `definitions`: hash → JSON-able job, kept once.
-    `config`: its number must be new, else `IntegrityBroken`. `done_requests`: ids to remove from the inbox;
-    one that is gone already is no error. `emissions`: put behind those stored, of which the newest EMISSIONS_MAX stay.
+    `config`: its number must be new, else `IntegrityBroken`. `backfills` are upserts by id. `done_requests`: ids
+    to remove from the inbox; one that is gone already is no error. `emissions`: put behind those stored, of which the
+    newest EMISSIONS_MAX stay.
     """
 
     split: list[tuple[str, datetime]] = field(default_factory=list)
@@ -35,13 +36,14 @@ class Batch:
     events: list[EventRow] = field(default_factory=list)
     definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     config: ConfigVersion | None = None
+    backfills: list[Backfill] = field(default_factory=list)
     done_requests: list[int] = field(default_factory=list)
     emissions: list[Emission] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(
             self.split or self.runs or self.new_attempts or self.attempts or self.marks or self.events
-            or self.definitions or self.config or self.done_requests or self.emissions
+            or self.definitions or self.config or self.backfills or self.done_requests or self.emissions
         )  # fmt: skip
 
 
@@ -52,8 +54,9 @@ class Snapshot:
     `runs`: every live run, each job's newest row, the rows whose last tick lies after the `horizon` given
     for their job, each row that a live one is linked to, and the run that stands in for any of these; in
     order of tick, then job. `attempts`: the open attempts (not ended) of those runs. `last_event`: number
-    of the newest event ever, 0 if none; `last_seen`: its time. `requests`: the inbox, oldest first. `emissions`:
-    oldest first.
+    of the newest event ever, 0 if none; `last_seen`: its time. `requests`: the inbox, oldest first.
+    `backfills`: those that are active, oldest first; `last_backfill`: number of the newest ever, 0 if none.
+    `emissions`: oldest first.
     """
 
     runs: Sequence[Run]
@@ -63,7 +66,28 @@ class Snapshot:
     last_seen: datetime | None
     config: ConfigVersion | None
     requests: Sequence[Request]
+    backfills: Sequence[Backfill] = ()
+    last_backfill: int = 0
     emissions: Sequence[Emission] = ()
+
+
+class Bound(NamedTuple):
+    """How far retention goes in a job: rows whose last tick, and whose end, lie before `before`.
+
+    `runs`: instead, rows older than that many newest ones (by tick), whose last tick lies before `before`.
+    """
+
+    job: str
+    before: datetime
+    runs: int | None = None
+
+
+class Gone(NamedTuple):
+    """A row that retention has deleted, and the paths of its attempts' logs, below the state directory."""
+
+    job: str
+    tick: datetime
+    logs: Sequence[str]
 
 
 class Store(Protocol):
@@ -139,6 +163,10 @@ class Store(Protocol):
         """Return what is remembered of each job."""
         ...
 
+    async def backfills(self, *, limit: int | None = None) -> Sequence[Backfill]:
+        """Return backfills, newest first."""
+        ...
+
     async def configs(self, *, limit: int | None = None, at: datetime | None = None) -> Sequence[ConfigVersion]:
         """Return configurations newest first; with `at`, only those applied at or before it."""
         ...
@@ -155,7 +183,9 @@ class Store(Protocol):
         """Return for each job and state of which a run ever ended when the newest did, also of deleted ones."""
         ...
 
-    async def statistics(self, job: str | None = None, *, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
+    async def statistics(
+        self, job: str | None = None, *, since: datetime | None = None, by: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
         """Return one mapping per job that has rows with a last tick at or after `since`, in order of id.
 
         Keys: `job`, `total` (rows), one per state (`success`, `failed`, …), `success_rate` (of the runs that
@@ -165,6 +195,12 @@ class Store(Protocol):
         Durations and lateness are those of the job's newest 50 runs with an attempt (and a tick from `since` on).
         Without `since`, `last_success` and `last_failure` are the newest ends ever committed, of runs since pruned or
         re-opened too.
+
+        With `by` (`day`, `week`, `month`; UTC, weeks from Monday) one mapping per job and period instead, of rows that
+        are over, deleted ones included, whose last tick lies in the day of `since` or a later one. Keys: `job`, `day`
+        (or `week`, `month`: its first instant), `total`, one per terminal state, `success_rate`, `duration_mean_s`,
+        `duration_p50_s`, `duration_p95_s` (at most a tenth off), `duration_max_s`, `lateness_mean_s`,
+        `lateness_p95_s`. Days before the last `rollup` are as that saw them.
         """
         ...
 
@@ -175,13 +211,36 @@ class Store(Protocol):
         """
         ...
 
-    async def prune(self, *, before: datetime, keep: frozenset[tuple[str, datetime]]) -> int:
+    async def prune(
+        self,
+        *,
+        before: datetime,
+        keep: frozenset[tuple[str, datetime]],
+        bounds: Sequence[Bound] | None = None,
+        dry_run: bool = False,
+        dropped: Callable[[Sequence[Gone]], None] | None = None,
+    ) -> int:
         """Delete terminal rows that ended before `before`, with attempts and events; return how many rows.
 
         Kept whatever their age: each job's newest row, live runs, rows a live run is linked to, rows in
         `keep`, and what stands in for any of these. A row whose last tick is not before `before` stays, and
         so do events at or after it. Only the one who acquired may prune; raises FencedOut otherwise.
+
+        `bounds`: of these jobs alone, each up to its own; `before` is for the events then. `dropped` is told, a part
+        at a time, what is gone. Figures of what is deleted are added to those by
+        day (`statistics` with `by`) in the very transaction that deletes it. `dry_run`: only count.
         """
+        ...
+
+    async def rollup(self, *, before: datetime) -> int:
+        """Work out the figures by day of all rows with a last tick before `before`; return of how many days.
+
+        The same again changes nothing. Only the one who acquired may; raises FencedOut otherwise.
+        """
+        ...
+
+    async def compact(self) -> tuple[int, int]:
+        """Give unused space back to the disk, a little at a time; return the bytes in use before and after."""
         ...
 
     async def check(self) -> Sequence[str]:

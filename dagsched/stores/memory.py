@@ -7,18 +7,32 @@ open. `crash()` does what a kernel does to a process that was killed: its lock i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
-from dagsched.model import EMISSIONS_MAX, Attempt, ConfigVersion, Emission, EventRow, JobMark, Request, Run, RunState
-from dagsched.stores.contract import Batch, Snapshot
+from dagsched.model import (
+    EMISSIONS_MAX,
+    Attempt,
+    Backfill,
+    BackfillState,
+    ConfigVersion,
+    Emission,
+    EventRow,
+    JobMark,
+    Request,
+    Run,
+    RunState,
+)
+from dagsched.stores.contract import Batch, Bound, Gone, Snapshot
 from dagsched.stores.needed import Key, by_start, last_tick, with_needed
+from dagsched.stores.rollup import Days, RowFacts, add_days, day_of, rolled_up, trends
 from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
 
 MILLISECOND = timedelta(milliseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -38,6 +52,10 @@ class MemoryState:
     marks: dict[str, JobMark] = field(default_factory=dict)
     configs: dict[int, ConfigVersion] = field(default_factory=dict)
     definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    backfills: dict[int, Backfill] = field(default_factory=dict)
+    dropped: Days = field(default_factory=dict)
+    present: Days = field(default_factory=dict)
+    rolled_ms: int | None = None
     requests: dict[int, Request] = field(default_factory=dict)
     last_request: int = 0
     emissions: dict[tuple[str, str], Emission] = field(default_factory=dict)
@@ -91,6 +109,7 @@ class MemoryStore:
             self.state.definitions.setdefault(digest, body)
         if batch.config is not None:
             self.state.configs[batch.config.number] = batch.config
+        self.state.backfills.update((backfill.id, backfill) for backfill in batch.backfills)
         for number in batch.done_requests:
             self.state.requests.pop(number, None)
         for emission in batch.emissions:
@@ -106,15 +125,63 @@ class MemoryStore:
         self.state.requests[number] = Request(number, time, verb, body)
         return number
 
-    async def prune(self, *, before: datetime, keep: frozenset[Key]) -> int:
+    async def prune(
+        self,
+        *,
+        before: datetime,
+        keep: frozenset[Key],
+        bounds: Sequence[Bound] | None = None,
+        dry_run: bool = False,
+        dropped: Callable[[Sequence[Gone]], None] | None = None,
+    ) -> int:
         self._require_writer()
         spared = with_needed(self._spared(keep), self._row_at)
-        doomed = [run for run in self._runs() if run.key not in spared and _is_over(run, before)]
+        doomed = [run for run in self._runs() if run.key not in spared and self._is_beyond(run, before, bounds)]
+        if dry_run:
+            return len(doomed)
+        self._remember(rolled_up(self._row_facts(run) for run in doomed))
         for run in doomed:
             del self.state.runs[run.job][run.tick]
-            self.state.attempts.pop(run.key, None)
-        self.state.events = [event for event in self.state.events if not self._is_stale(event, before)]
+            logs = [attempt.log for attempt in self.state.attempts.pop(run.key, {}).values() if attempt.log]
+            if dropped is not None:
+                dropped([Gone(run.job, run.tick, logs)])
+        if doomed or bounds is None:
+            self.state.events = [event for event in self.state.events if not self._is_stale(event, before)]
         return len(doomed)
+
+    def _is_beyond(self, run: Run, before: datetime, bounds: Sequence[Bound] | None) -> bool:
+        if bounds is None:
+            return _is_over(run, before, before)
+        return any(bound.job == run.job and self._is_beyond_bound(run, bound) for bound in bounds)
+
+    def _is_beyond_bound(self, run: Run, bound: Bound) -> bool:
+        if bound.runs is None:
+            return _is_over(run, bound.before, bound.before)
+        newer = sorted(self.state.runs[run.job], reverse=True)
+        return len(newer) >= bound.runs and _is_over(run, min(bound.before, newer[bound.runs - 1]), None)
+
+    def _remember(self, days: Days) -> None:
+        """Move the figures of rows that are being deleted from those present to those dropped."""
+        for key, more in days.items():
+            if key in self.state.present:
+                self.state.present[key] = self.state.present[key].without(more)
+                if not self.state.present[key].states:
+                    del self.state.present[key]
+        add_days(self.state.dropped, days)
+
+    async def rollup(self, *, before: datetime) -> int:
+        self._require_writer()
+        before_ms = day_of(_ms_of(before))
+        rows = (self._row_facts(run) for run in self._runs() if run.state.is_terminal)
+        days = rolled_up(facts for facts in rows if facts.day_ms < before_ms)
+        known = {key: rollup for key, rollup in self.state.present.items() if key[1] < before_ms}
+        self.state.present = {**{key: self.state.present[key] for key in self.state.present.keys() - known}, **days}
+        self.state.rolled_ms = before_ms
+        return sum(known.get(key) != days.get(key) for key in known.keys() | days.keys())
+
+    async def compact(self) -> tuple[int, int]:
+        self._require_writer()
+        return 0, 0
 
     def _check(self, batch: Batch) -> None:
         """Raise IntegrityBroken when the batch contradicts the state; nothing is written before this."""
@@ -164,6 +231,8 @@ class MemoryStore:
             last_seen=self.state.last_seen,
             config=self.state.configs[max(self.state.configs)] if self.state.configs else None,
             requests=[self.state.requests[number] for number in sorted(self.state.requests)],
+            backfills=[each for _, each in sorted(self.state.backfills.items()) if each.state is BackfillState.ACTIVE],
+            last_backfill=max(self.state.backfills, default=0),
             emissions=list(self.state.emissions.values()),
         )
 
@@ -209,6 +278,10 @@ class MemoryStore:
         self._require_open()
         return dict(sorted(self.state.marks.items()))
 
+    async def backfills(self, *, limit: int | None = None) -> Sequence[Backfill]:
+        self._require_open()
+        return [self.state.backfills[id] for id in sorted(self.state.backfills, reverse=True)][:limit]
+
     async def configs(self, *, limit: int | None = None, at: datetime | None = None) -> Sequence[ConfigVersion]:
         self._require_open()
         newest_first = [self.state.configs[number] for number in sorted(self.state.configs, reverse=True)]
@@ -232,7 +305,12 @@ class MemoryStore:
             found.setdefault(job, {})[state.value] = ended
         return found
 
-    async def statistics(self, job: str | None = None, *, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
+    async def statistics(
+        self, job: str | None = None, *, since: datetime | None = None, by: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        if by:
+            self._require_open()
+            return trends(self._days_since(job, since), by)
         self._require_open()
         found = []
         for name in sorted(self.state.runs if job is None else [job]):
@@ -295,6 +373,34 @@ class MemoryStore:
                 facts.lateness_ms.append((first.started - run.tick) // MILLISECOND)
         return facts
 
+    def _days_since(self, job: str | None, since: datetime | None) -> Days:
+        since_ms = None if since is None else day_of(_ms_of(since))
+        rolled_ms, found = self.state.rolled_ms, Days()
+        add_days(found, self.state.dropped)
+        before = {key: each for key, each in self.state.present.items() if rolled_ms is not None and key[1] < rolled_ms}
+        add_days(found, before)
+        rows = (self._row_facts(run) for run in self._runs() if run.state.is_terminal)
+        add_days(found, rolled_up(facts for facts in rows if rolled_ms is None or facts.day_ms >= rolled_ms))
+        return {
+            key: rollup
+            for key, rollup in found.items()
+            if job in (None, key[0]) and (since_ms is None or key[1] >= since_ms)
+        }
+
+    def _row_facts(self, run: Run) -> RowFacts:
+        attempts = self.state.attempts.get(run.key, {})
+        newest, first = attempts.get(run.attempts), attempts.get(1)
+        is_over = run.until is None and newest is not None and newest.ended is not None
+        return RowFacts(
+            run.job,
+            day_of(_ms_of(last_tick(run))),
+            run.state.value,
+            (newest.ended - newest.started) // MILLISECOND if is_over and newest and newest.ended else None,
+            (first.started - run.tick) // MILLISECOND
+            if first is not None and run.origin in TIMELY_ORIGINS and run.until is None
+            else None,
+        )
+
     def _ends(self, runs: Iterable[Run]) -> dict[tuple[str, RunState], datetime]:
         """Return when the newest of these that are over ended, by job and state."""
         found: dict[tuple[str, RunState], datetime] = {}
@@ -318,5 +424,11 @@ class MemoryStore:
             raise StoreMissing("there is no state in memory yet; start the daemon once")
 
 
-def _is_over(run: Run, before: datetime) -> bool:
-    return run.state.is_terminal and last_tick(run) < before and run.ended is not None and run.ended < before
+def _is_over(run: Run, before: datetime, ended_before: datetime | None) -> bool:
+    if not run.state.is_terminal or last_tick(run) >= before or run.ended is None:
+        return False
+    return ended_before is None or run.ended < ended_before
+
+
+def _ms_of(moment: datetime) -> int:
+    return (moment - EPOCH) // MILLISECOND

@@ -151,6 +151,7 @@ def _make(path: Path) -> None:
         _remove_draft(draft)
         os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with closing(_connected(draft, "rw")) as connection:
+            connection.ask("shrink_on_request")
             _migrate(connection, 0)
             connection.ask("use_wal")
         _link(draft, path)

@@ -13,11 +13,15 @@ from dagsched.model import LIVE, Attempt, ConfigVersion, Run, RunState
 from dagsched.stores import codec
 from dagsched.stores.contract import Snapshot
 from dagsched.stores.needed import by_start, last_tick, with_needed
+from dagsched.stores.rollup import Days, Rollup, RowFacts, add_days, day_of, rolled_up
 from dagsched.stores.session import Procedures, decoded
 from dagsched.stores.statistics import RUNS_MEASURED, Facts
 
 EVER_MS = 1 << 60
 ATTEMPTS_PAGE = 1000
+# A page of a long history takes a few milliseconds; others come between two.
+FACTS_AT_ONCE = 250
+DROPPED, PRESENT = "dropped", "present"
 
 
 def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapshot:
@@ -27,6 +31,7 @@ def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapsh
     found = with_needed(rows, lambda job, tick: row_at(connection, job, tick))
     attempts = decoded(codec.attempt_of, connection.ask("open_attempts"))
     ((last_event, last_seen),) = connection.ask("log_position")
+    ((last_backfill,),) = connection.ask("last_backfill")
     return Snapshot(
         runs=sorted(found.values(), key=lambda run: (run.tick, run.job)),
         attempts=[attempt for attempt in attempts if (attempt.job, attempt.tick) in found],
@@ -35,6 +40,8 @@ def snapshot(connection: Procedures, horizons: Mapping[str, datetime]) -> Snapsh
         last_seen=codec.instant_or_none(last_seen),
         config=next(iter(configs(connection, {"at": EVER_MS, "limit": 1})), None),
         requests=decoded(codec.request_of, connection.ask("requests")),
+        backfills=decoded(codec.backfill_of, connection.ask("active_backfills")),
+        last_backfill=last_backfill,
         emissions=decoded(codec.emission_of, connection.ask("emissions")),
     )
 
@@ -172,6 +179,57 @@ def _counted(rows: Iterable[Sequence[Any]]) -> dict[str, Facts]:
             found.last_failure = codec.instant_or_none(ended)
     # A job may have no row left: what was counted is gone.
     return {job: found for job, found in facts.items() if found.states.total()}
+
+
+def facts_of(job: str, row: Sequence[Any]) -> RowFacts:
+    last, state, duration_ms, lateness_ms = row
+    return RowFacts(job, day_of(last), state, duration_ms, lateness_ms)
+
+
+def rollup_of(body: str) -> Rollup:
+    return decoded(lambda row: Rollup.of(row[0]), [(body,)])[0]
+
+
+def page_of_facts(connection: Procedures, job: str, after_ms: int, before_ms: int) -> tuple[Days, int | None]:
+    """Return the figures by day of a job's next rows after a tick, and the tick reached, None at the end."""
+    bounds = {"job": job, "after": after_ms, "before": before_ms, "limit": FACTS_AT_ONCE}
+    rows = connection.ask("job_facts", bounds)
+    days = rolled_up(facts_of(job, row[1:]) for row in rows)
+    return days, rows[-1][0] if len(rows) == FACTS_AT_ONCE else None
+
+
+def changed_days(connection: Procedures, job: str, days: Days, before_ms: int) -> dict[int, Rollup]:
+    """Return the figures, by day, that are not kept as `days` says they are; empty ones of days without a row."""
+    rows = connection.ask("job_rollups", {"job": job, "since": -EVER_MS})
+    known = {day: body for _, day, part, body in rows if part == PRESENT and day < before_ms}
+    found = {}
+    for day in sorted(known.keys() | {day for _, day in days}):
+        rollup = days.get((job, day), Rollup())
+        if known.get(day, "") != (rollup.as_text() if rollup.states else ""):
+            found[day] = rollup
+    return found
+
+
+def counted_jobs(connection: Procedures) -> list[str]:
+    return [job for (job,) in connection.ask("counted_jobs")]
+
+
+def days_since(connection: Procedures, job: str | None, since_ms: int) -> Days:
+    """Return the figures by day: of deleted rows and days before the last roll-up as kept, of the rest as they are."""
+    since_ms = day_of(since_ms)
+    rolled = max((before for (before,) in connection.ask("rolled")), default=-EVER_MS)
+    if job is None:
+        stored = connection.ask("rollups", {"since": since_ms})
+    else:
+        stored = connection.ask("job_rollups", {"job": job, "since": since_ms})
+    found: Days = {}
+    for name, day, part, body in stored:
+        if part == DROPPED or day < rolled:
+            add_days(found, {(name, day): rollup_of(body)})
+    for name in counted_jobs(connection) if job is None else [job]:
+        rows = connection.ask("facts_since", {"job": name, "since": max(since_ms, rolled)})
+        add_days(found, rolled_up(facts_of(name, row) for row in rows))
+    return found
 
 
 def findings(connection: Procedures) -> list[str]:

@@ -6,21 +6,24 @@ only the newest one's epoch is stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dagsched.errors import FencedOut, IntegrityBroken
 from dagsched.model import EMISSIONS_MAX, ConfigVersion, EventRow, RunState
 from dagsched.stores import codec
-from dagsched.stores.contract import Batch
+from dagsched.stores.contract import Batch, Bound, Gone
 from dagsched.stores.needed import Key
+from dagsched.stores.rollup import Days, Rollup, rolled_up
 from dagsched.stores.session import Procedures
-from dagsched.stores.sqlite_read import EVER_MS, keys_of, row_of, runs_of
+from dagsched.stores.sqlite_read import DROPPED, EVER_MS, PRESENT, facts_of, keys_of, rollup_of, row_of, runs_of
 
 # Old rows lie all over the file: a hundred can touch a thousand pages, and a commit waits for them.
 PRUNE_ROWS = 100
 PRUNE_EVENTS = 1000
+# In a job's own order its rows lie further apart than those of a state in the order of time.
+PRUNE_ROWS_OF_JOB = 40
 
 # How far retention has come in the rows of a state: last tick, job, tick.
 Position = tuple[int, str, int]
@@ -45,6 +48,7 @@ def write(connection: Procedures, batch: Batch, epoch: int) -> None:
     connection.change("put_definition", bodies)
     if batch.config is not None:
         _new_config(connection, batch.config)
+    connection.change("put_backfill", [codec.backfill_columns(backfill) for backfill in batch.backfills])
     if batch.emissions:
         connection.change("put_emission", [codec.emission_columns(emission) for emission in batch.emissions])
         connection.change("trim_emissions", [(EMISSIONS_MAX,)])
@@ -108,18 +112,101 @@ def spared(connection: Procedures, keep: frozenset[Key]) -> Spared:
 
 
 def prune_rows(
-    connection: Procedures, state: RunState, before_ms: int, position: Position, spared: Spared, epoch: int
-) -> tuple[Position | None, int]:
-    """Delete among a state's next rows after `position`; return the new position (None: the end) and how many."""
+    connection: Procedures,
+    state: RunState,
+    before_ms: int,
+    position: Position,
+    spared: Spared,
+    epoch: int,
+    dry_run: bool = False,
+) -> Pruned:
+    """Delete among a state's next rows after `position`."""
     _fenced(connection, epoch)
     spared.ask_new(connection)
     last, job, tick = position
     bounds = {"state": state.value, "before": before_ms, "last": last, "job": job, "tick": tick, "limit": PRUNE_ROWS}
-    rows: list[Position] = connection.ask("prunable", bounds)
+    return _drop(connection, connection.ask("prunable", bounds), PRUNE_ROWS, spared, dry_run)
+
+
+def prune_job(
+    connection: Procedures, bound: Bound, position: Position, spared: Spared, epoch: int, dry_run: bool = False
+) -> Pruned:
+    """Delete among a job's next rows after `position`."""
+    _fenced(connection, epoch)
+    spared.ask_new(connection)
+    before = codec.ms_of(bound.before)
+    ended = before if bound.runs is None else EVER_MS
+    if bound.runs is not None:
+        oldest = connection.ask("nth_newest", {"job": bound.job, "number": bound.runs - 1})
+        before = min(before, *(tick for (tick,) in oldest)) if oldest else -EVER_MS
+    bounds = {"job": bound.job, "tick": position[2], "before": before, "ended": ended}
+    rows = connection.ask("prunable_of_job", {**bounds, "limit": PRUNE_ROWS_OF_JOB})
+    return _drop(connection, rows, PRUNE_ROWS_OF_JOB, spared, dry_run)
+
+
+class Pruned(NamedTuple):
+    """What a chunk of retention did: where the next begins (None: nowhere), how many rows went, and which."""
+
+    position: Position | None
+    rows: int
+    gone: Sequence[Gone]
+
+
+def _drop(connection: Procedures, rows: Sequence[Position], limit: int, spared: Spared, dry_run: bool) -> Pruned:
     doomed = [(job, tick) for _, job, tick in rows if (job, tick) not in spared.keys]
+    position = rows[-1] if len(rows) == limit else None
+    if dry_run:
+        # Another bound may reach as far, and find them where they are.
+        spared.keys.update(doomed)
+        return Pruned(position, len(doomed), ())
+    gone = [
+        Gone(job, codec.instant(tick), [log for (log,) in connection.ask("logs_of", (job, tick))])
+        for job, tick in doomed
+    ]
+    facts = [facts_of(key[0], row) for key in doomed for row in connection.ask("row_facts", key)]
+    _remember(connection, rolled_up(facts))
     connection.change("delete_attempts", doomed)
     connection.change("delete_run", doomed)
-    return rows[-1] if len(rows) == PRUNE_ROWS else None, len(doomed)
+    return Pruned(position, len(doomed), gone)
+
+
+def _remember(connection: Procedures, days: Days) -> None:
+    """Move the figures of rows that are being deleted from those present to those dropped."""
+    for (job, day), more in days.items():
+        for (body,) in connection.ask("rollup", (job, day, PRESENT)):
+            left = rollup_of(body).without(more)
+            _put_rollup(connection, job, day, PRESENT, left)
+        for (body,) in connection.ask("rollup", (job, day, DROPPED)):
+            more.merge(rollup_of(body))
+        _put_rollup(connection, job, day, DROPPED, more)
+
+
+def _put_rollup(connection: Procedures, job: str, day: int, part: str, rollup: Rollup) -> None:
+    if rollup.states:
+        connection.change("put_rollup", [(job, day, part, rollup.as_text())])
+    else:
+        connection.change("delete_rollup", [(job, day, part)])
+
+
+def renew_rollups(connection: Procedures, job: str, changed: Mapping[int, Rollup], epoch: int) -> None:
+    """Put these in the place of the figures of a job's rows that are there, by day."""
+    _fenced(connection, epoch)
+    for day, rollup in changed.items():
+        _put_rollup(connection, job, day, PRESENT, rollup)
+
+
+def finish_rollup(connection: Procedures, before_ms: int, epoch: int) -> None:
+    _fenced(connection, epoch)
+    connection.change("put_rolled", [(before_ms,)])
+
+
+def give_back(connection: Procedures, epoch: int) -> bool:
+    """Give a few free pages back to the disk; True if there may be more."""
+    _fenced(connection, epoch)
+    ((before,),) = connection.ask("free_pages")
+    connection.ask("give_back")
+    ((after,),) = connection.ask("free_pages")
+    return bool(0 < after < before)
 
 
 def prune_events(connection: Procedures, before_ms: int, after: int, epoch: int) -> int | None:

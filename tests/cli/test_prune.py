@@ -30,3 +30,35 @@ def test_a_running_daemon_does_it(call, home, monkeypatch):
 def test_no_state_is_nothing_to_delete(call, here, jobs_file, at_now, no_daemon):
     assert call("prune", "--json").json["deleted"] == 0
     assert not (here / ".dagsched").exists()
+
+
+KEEP = """\
+version: 1
+keep: {runs: 1}
+jobs:
+  extract: {schedule: "0 9 * * *", run: ./extract}
+  load: {depends_on: [extract], run: ./load, keep: {days: 1}}
+  tidy: {schedule: "0 * * * *", run: ./tidy}
+"""
+
+
+def test_without_an_age_the_job_files_say_what_is_kept(call, home, here):
+    (here / "jobs.yaml").write_text(KEEP)
+    assert call("prune", "--dry-run").out == "would delete 3 runs that are beyond what `keep` says\n"
+    assert call("prune", "--dry-run", "--json").json == {"before": None, "would_delete": 3}
+    assert len(call("history", "--json", "--limit", "0").rows) == 6
+    assert call("prune").out == "deleted 3 runs that are beyond what `keep` says\n"
+    assert len(call("history", "--json", "--limit", "0").rows) == 3
+
+
+def test_an_age_counts_whatever_the_job_files_say(call, home, here):
+    (here / "jobs.yaml").write_text(KEEP)
+    assert call("prune", "--older-than", "300d").out.startswith("deleted 0 runs that ended before")
+
+
+def test_a_running_daemon_is_asked_to_keep_house(call, home, here, monkeypatch):
+    (here / "jobs.yaml").write_text(KEEP)
+    asked = answer_with(monkeypatch, {"deleted": 2})
+    assert call("prune", "--dry-run").out == "would delete 2 runs that are beyond what `keep` says\n"
+    call("prune")
+    assert asked == [("retention", {"dry_run": True}), ("retention", {})]

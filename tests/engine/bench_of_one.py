@@ -15,6 +15,7 @@ from dagsched.definition import from_json
 from dagsched.engine import Plan, commands, events
 from dagsched.engine.rates import Start
 from dagsched.model import (
+    Backfill,
     Calendar,
     Config,
     Dependency,
@@ -76,6 +77,7 @@ class Bench:
         self.now = now
         self.plan = Plan(**options)
         self.kept: dict[tuple[str, datetime], Run] = {}
+        self.backfills: dict[int, Backfill] = {}
         self.log: list[EventRow] = []
         self.definitions: dict[str, Any] = {}
         self.emissions: list[Emission] = []
@@ -114,6 +116,8 @@ class Bench:
             del self.kept[(command.job, command.tick)]
         elif isinstance(command, commands.SaveRun):
             self.kept[command.run.key] = command.run
+        elif isinstance(command, commands.SaveBackfill):
+            self.backfills[command.backfill.id] = command.backfill
         elif isinstance(command, commands.SaveDefinition):
             self.definitions[command.digest] = command.definition
         elif isinstance(command, commands.SaveEmission):
@@ -199,6 +203,8 @@ class Bench:
             config=config, config_number=self.number,
             emissions=self.emissions,
             definitions={d: from_json(data) for d, data in self.definitions.items()},
+            backfills=[each for each in self.backfills.values() if each.state == "active"],
+            last_backfill=max(self.backfills, default=0),
         )  # fmt: skip
         self.plan = plan
         self.now += after

@@ -59,8 +59,8 @@ class Life(Virtual):
         self._take_up(plan, config, now, behave, True)
         return self
 
-    def _give(self, event: events.Event) -> Sequence[Command]:
-        found = super()._give(event)
+    def give(self, event: events.Event) -> Sequence[Command]:
+        found = super().give(event)
         outbox = Outbox()
         outbox.take(found)
         batch = outbox.sealed()

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from dagsched.model import Config, Outcome, Run, RunState, utc
-from dagsched.rehearsal.habits import Draws, Habit, Said, Source, habit_of, habits_of
+from dagsched.rehearsal.habits import Draws, Habit, Said, Source, habit_of, habits_of, with_open_conditions
 from dagsched.stores import MemoryStore
 from dagsched.stores.contract import Batch
 from tests.engine.bench_of_one import job
@@ -90,3 +90,21 @@ def test_a_workflow_whose_step_is_a_job_is_not_drawn() -> None:
     flow = job("flow", handler="workflow", run=None, with_={"job": "load"})
     draws = Draws(0, {"flow": Habit((MINUTE,), 1.0)})
     assert draws(flow, run_of(0), 1).outcome is Outcome.SUCCESS
+
+
+def test_a_success_puts_out_what_the_newest_success_on_record_did() -> None:
+    rows = [past(1, RunState.FAILED), past(5)._replace(outputs={"rows": "3"}), past(5)._replace(outputs={"rows": "2"})]
+    habit = habit_of(job("load"), rows, length=None, fail_rate=0.0)
+    run = Run("load", MONDAY, RunState.RUNNING)
+    assert Draws(0, {"load": habit})(job("load"), run, 1).outputs == {"rows": "3"}
+
+
+def test_conditions_on_outputs_that_nobody_knows_are_taken_to_hold_and_others_are_judged() -> None:
+    asking = {"load after count": 'output("count", "rows") > 0', "mail after count": 'state("count") == "success"'}
+    jobs = [job("count"), *(job(text, when=when) for text, when in asking.items())]
+    config = Config({each.id: each for each in jobs})
+    unknown, known = Habit((MINUTE,)), Habit((MINUTE,), outputs={"rows": "3"})
+    opened, ids = with_open_conditions(config, {"count": unknown, "load": unknown, "mail": unknown})
+    assert ids == ["load"]
+    assert (opened.jobs["load"].when, opened.jobs["mail"].when) == ("", config.jobs["mail"].when)
+    assert with_open_conditions(config, {"count": known, "load": unknown, "mail": unknown})[1] == []

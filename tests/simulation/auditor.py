@@ -19,8 +19,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from dagsched.graph import Graph
 from dagsched.model import (
     Attempt,
+    Backfill,
+    BackfillState,
     Catchup,
     Config,
     EventRow,
@@ -75,6 +78,9 @@ class Auditor:
         self._emissions: set[tuple[str, str]] = set()
         self._reruns: set[str] = set()
         self._reopened: set[Key] = set()
+        self._backfills: list[tuple[str, datetime, datetime]] = []
+        self._known_backfills: dict[int, Backfill] = {}
+        self._by_rerun: set[Key] = set()
         self._span = 1
         self._stepped_back = False
         self._late: set[Key] = set()
@@ -89,6 +95,10 @@ class Auditor:
     def asked_rerun(self, run: str) -> None:
         """A person asked for a run again."""
         self._reruns.add(run)
+
+    def asked_backfill(self, job: str, first: datetime, last: datetime) -> None:
+        """A person asked for a stretch of ticks of a job, which may spread to what is below it."""
+        self._backfills.append((job, first, last))
 
     def daemon_gone(self) -> None:
         """What was asked and not committed is void."""
@@ -202,6 +212,7 @@ class Auditor:
             if attempt.ended is not None:
                 self._check_end(attempt)
         self._check_starts(batch)
+        self._check_backfills(batch)
         if any(event.type == "run.reopened" for event in batch.events):
             self._reruns.clear()
 
@@ -259,8 +270,11 @@ class Auditor:
             promise = "P13" if before in TERMINAL else "P14"
             raise Broken(promise, name, f"went from {before} to {event.to_state}")
         if before in TERMINAL and event.to_state not in TERMINAL:
-            if event.type != "run.reopened" or not self._reruns:
+            row = self.seen.row(key)
+            is_asked_for = bool(self._reruns) or (row is not None and self._is_backfilled(row))
+            if event.type != "run.reopened" or not is_asked_for:
                 raise Broken("P13", name, f"was {before} and became {event.to_state} without a rerun")
+            (self._by_rerun.add if event.reason == "run again by request" else self._by_rerun.discard)(key)
             self._fresh.add(key)
             self._reopened.add(key)
         elif before == "":
@@ -317,13 +331,55 @@ class Auditor:
             if jobs and all(job.catchup is Catchup.NONE for job in jobs):
                 raise Broken("P4", run.name, "is caught up, and catchup is none")
         is_certain = self._span == 1 and not self._stepped_back and run.state is RunState.WAITING
-        if is_certain and self._states[run.key] == RunState.WAITING and not run.patient:
+        is_judged_now = not run.patient or run.origin == "backfill"
+        if is_certain and is_judged_now and self._states[run.key] == RunState.WAITING:
             joins.check_match(self.seen, self.seen.versions[-1].config.jobs[run.job], run)
+
+    def _is_backfilled(self, run: Run) -> bool:
+        """Whether a backfill that a person asked for made the run, or opened it again."""
+        return run.origin == "backfill" and any(
+            first <= run.tick <= last and (run.job == job or self._is_below(run.job, job))
+            for job, first, last in self._backfills
+        )
+
+    def _is_below(self, id: str, above: str) -> bool:
+        """Whether a job was below another in any configuration."""
+        return any(
+            above in version.config.jobs and id in Graph(version.config.jobs).descendants(above)
+            for version in self.seen.versions
+        )
+
+    def _check_backfills(self, batch: Batch) -> None:
+        """A backfill goes one way, stays within its limit, and ends once."""
+        for now in batch.backfills:
+            before = self._known_backfills.get(now.id)
+            self._known_backfills[now.id] = now
+            if before is None:
+                continue
+            if before.state is not BackfillState.ACTIVE:
+                raise Broken("P13", now.job, f"backfill {now.id} was {before.state} and goes on")
+            was, position = before.position, now.position
+            if was is not None and position not in (None, was) and (position > was) == now.newest_first:
+                raise Broken("P4", now.job, f"backfill {now.id} went from {was} to {position}")
+            if now.made + now.reopened - before.made - before.reopened > 0:
+                self._check_limit_of(now)
+
+    def _check_limit_of(self, backfill: Backfill) -> None:
+        under_way = [
+            row for row in self.seen.rows.get(backfill.job, {}).values()
+            if row.origin == "backfill" and row.state not in TERMINAL and row.key not in self._by_rerun
+            and backfill.first <= row.tick <= backfill.last
+        ]  # fmt: skip
+        if len(under_way) > backfill.max_active:
+            raise Broken("P11", under_way[0].name, f"{len(under_way)} ticks of {backfill} are under way")
 
     def _check_on_schedule(self, run: Run, tick: datetime) -> None:
         if not is_schedule_tick(tick):
             if run.origin not in ("manual", "upstream", "event", "workflow"):
                 raise Broken("P12", run.name, f"a tick between two seconds was made by {run.origin}")
+            return
+        configs = [version.config for version in self.seen.versions]
+        if self._is_backfilled(run) and any(self.seen.has_tick(config, run.job, tick) for config in configs):
             return
         highs = [version.high for version in self.seen.versions[1:]] + [self._high]
         for version, high in zip(self.seen.versions, highs, strict=True):
@@ -490,6 +546,9 @@ class Auditor:
         alive = [run for (run, _), life in self.seen.lives.items() if life.how is None]
         if alive:
             raise Broken("P7", alive[0], "its process lives at the end")
+        for backfill in self._state.backfills.values():
+            if backfill.state is BackfillState.ACTIVE:
+                raise Broken("P7", backfill.job, f"backfill {backfill.id} is active at the end")
         for rows in self.seen.rows.values():
             for row in rows.values():
                 if row.state not in TERMINAL:

@@ -70,7 +70,7 @@ def _wanted(seen: Seen, job: Job, run: Run, upstream: str, match: Match) -> set[
     rows = sorted((row for row in seen.rows.get(upstream, {}).values() if not row.only), key=lambda row: row.tick)
     there = [row for row in rows if row.tick <= run.tick]
     if match is Match.ALL:
-        opened = _previous(seen, job.id, run.tick)
+        opened = _previous(seen, job.id, run.tick, by_schedule=run.origin == "backfill")
         return {
             row.name
             for row in there
@@ -83,10 +83,10 @@ def _wanted(seen: Seen, job: Job, run: Run, upstream: str, match: Match) -> set[
     return {there[-1].name if there else None}
 
 
-def _previous(seen: Seen, job: str, tick: datetime) -> datetime | None:
+def _previous(seen: Seen, job: str, tick: datetime, *, by_schedule: bool) -> datetime | None:
     before = [row for row in seen.rows.get(job, {}).values() if row.tick < tick and is_schedule_tick(row.tick)]
     newest = max(before, key=lambda row: row.tick, default=None)
-    if newest is not None:
+    if newest is not None and not by_schedule:
         return min(newest.until or newest.tick, tick)
     schedule = seen.versions[-1].config.jobs[job].schedule
     assert schedule is not None, "only a job with a schedule may count with `all`"

@@ -9,11 +9,13 @@ Schedules end at the horizon, so that the life ends with everything that was due
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
 
+from dagsched.backfill import rows_for_want, ticks_asked_for
 from dagsched.clock import ManualClock
 from dagsched.control import called_by, rows_for_rerun
 from dagsched.daemon.loop import Ask, Loop, recovered
@@ -22,7 +24,7 @@ from dagsched.engine import events
 from dagsched.errors import Refused
 from dagsched.executor import Inventory, Report
 from dagsched.handlers import Launch
-from dagsched.model import Config, EventRow, Run, RunState, format_instant, utc
+from dagsched.model import Again, Config, EventRow, Run, RunState, format_instant, utc
 from dagsched.stores import MemoryStore
 from dagsched.stores.contract import Batch
 from dagsched.stores.memory import MemoryState
@@ -135,6 +137,7 @@ class World:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._is_calm = False
+        self._feeding: set[int] = set()
 
     # ------------------------------------------------------------ the life
 
@@ -176,17 +179,47 @@ class World:
         if loop is None:
             return
         wake = self._next_wake()
-        if loop.has_nothing_to_do() and (wake is None or wake > self.clock.monotonic()):
+        is_hungry = any(id not in self._feeding for id in loop.plan.filling.hungry())
+        if loop.has_nothing_to_do() and not is_hungry and (wake is None or wake > self.clock.monotonic()):
             return
         try:
             loop.tell(events.TimePassed(self.clock.now()))
             _run(loop.turn())
+            self._feed(loop)
             while not loop.has_nothing_to_do():
                 _run(loop.turn())
+                self._feed(loop)
         except Crash as crash:
             self.die(str(crash))
             return
         self._look(loop)
+
+    def _feed(self, loop: Loop) -> None:
+        """Read for the backfills that are hungry, as the daemon does beside its loop: that may take a moment."""
+        for id in loop.plan.filling.hungry():
+            want = loop.plan.filling.want(id)
+            if id in self._feeding or want is None:
+                continue
+            keeping = ExitStack()
+            keeping.enter_context(loop.plan.keeping_rows())
+            rows = _run(rows_for_want(self.store, loop.plan.book.jobs, want, loop.plan.filling.again_of(id)))
+            self._feeding.add(id)
+
+            def hand_over(id: int = id, want: events.Want = want, rows: tuple[Run, ...] = rows,
+                          keeping: ExitStack = keeping) -> None:  # fmt: skip
+                if self.loop is loop:
+                    self._feeding.discard(id)
+                    loop.tell(events.BackfillFed(self.clock.now(), want, rows))
+                    self.ask("read", lambda now: self._end_reading(now, keeping))
+
+            if self._is_calm or self.rng.random() < 0.5:
+                hand_over()
+            else:
+                self.after(self.rng.uniform(0, 5), hand_over)
+
+    def _end_reading(self, now: datetime, keeping: ExitStack) -> events.Event:
+        keeping.close()
+        return events.TimePassed(now)
 
     def _look(self, loop: Loop) -> None:
         if self.is_stopping and not loop.plan.running():
@@ -199,6 +232,7 @@ class World:
         self._is_calm, self.fuse = True, None
         self._timers = [timer for timer in self._timers if timer[2] in (self.begin, self._kill)]
         self.note("rest", "no more trouble")
+        self._feeding.clear()
         limit = self.clock.now() + REST_MAX
         for _ in range(2 if self.rng.random() < 0.5 else 1):
             while self.loop is None or self.is_stopping:
@@ -224,6 +258,7 @@ class World:
             and loop.plan.wake_at() is None
             and self.machine.next() is None
             and loop.has_nothing_to_do()
+            and not loop.plan.filling
             and (not self._left() or self._is_stuck())
         )
 
@@ -303,6 +338,7 @@ class World:
     def _gone(self) -> None:
         self.store.crash()
         self.loop, self.is_stopping, self.fuse = None, False, None
+        self._feeding.clear()
         self.auditor.daemon_gone()
         short = self.rng.random() < 0.6 or self._is_calm
         self.after(self.rng.uniform(0.5, 40) if short else self.rng.uniform(60, 30_000), self.begin)
@@ -338,7 +374,7 @@ class World:
         """Have a person do something."""
         self.after(self._soon(1.2), self.be_asked)
         verbs = (self._trigger, self._trigger, self._emit, self._emit, self._call, self._cancel, self._rerun,
-                 self._rerun,
+                 self._rerun, self._backfill,
                  self._pause, self._resume, self._resume, self._ack, self._edit, self._edit)  # fmt: skip
         self.rng.choice(verbs)()
 
@@ -384,6 +420,33 @@ class World:
         rows = _run(rows_for_rerun(self.store, config, name))
         self.auditor.asked_rerun(name)
         self.ask("rerun", partial(events.RerunRequested, run=name, downstream=downstream, rows=rows))
+
+    def _backfill(self) -> None:
+        job, now, rng = self._some_job(), self.clock.now(), self.rng
+        if job is None or self.loop is None:
+            return
+        active = sorted(work for work in self.state.backfills if self.state.backfills[work].state == "active")
+        if active and rng.random() < 0.3:
+            self.note("verb", f"cancel backfill {active[0]}")
+            self.ask("cancel backfill", partial(events.BackfillCancelRequested, id=active[0]))
+            return
+        first = now - timedelta(minutes=rng.randint(10, 6000))
+        last = min(now, first + timedelta(minutes=rng.randint(10, 3000)))
+        how = {
+            "newest_first": rng.random() < 0.4, "downstream": rng.random() < 0.5, "max_active": rng.randint(1, 3),
+            "again": rng.choice((Again.GAPS, Again.GAPS, Again.FAILED, Again.ALL)),
+        }  # fmt: skip
+        config = Config(self.loop.plan.book.jobs)
+        try:
+            total = len(ticks_asked_for(config, job, first, last, now))
+        except Refused as refused:
+            self.note("refused", str(refused))
+            return
+        self.note("verb", f"backfill {job} from {first} to {last}: {total} ticks, {how}")
+        self.auditor.asked_backfill(job, first, last)
+        self.ask("backfill", partial(
+            events.BackfillRequested, job=job, first=first, last=last, total=total, **how
+        ))  # fmt: skip
 
     def _pause(self) -> None:
         job = self._some_job()

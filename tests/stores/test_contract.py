@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
-from dagsched.model import EMPTY, ConfigVersion, Emission, JobMark
+from dagsched.model import EMPTY, Again, Backfill, BackfillState, ConfigVersion, Emission, JobMark
 from dagsched.stores import Batch
 from tests.stores.helpers import S, check, everything, names
 from tests.stores.make import (
@@ -47,6 +47,25 @@ def test_marks_definitions_and_configurations_come_back(engine):
         assert await store.definition("d2") is None
 
     check(engine, body, Batch(marks=[mark], config=config, definitions={"d1": {"run": ["true"]}}))
+
+
+def test_backfills_come_back_newest_first_and_active_ones_in_the_snapshot(engine):
+    one = Backfill(1, "a", at(1), at(5), total=4, created=at(9))
+    two = Backfill(
+        2, "b", at(1), at(5), newest_first=True, max_active=3, downstream=True, again=Again.FAILED, params={"n": 1},
+        position=at(4), total=9, handled=2, made=1, reopened=1, succeeded=1, failed=1, skipped=1, created=at(9),
+    )  # fmt: skip
+    done = one._replace(state=BackfillState.DONE, reason="why", ended=at(10))
+
+    async def main():
+        async with daemon(engine.handle(), Batch(backfills=[one]), Batch(backfills=[two])) as store:
+            await store.commit(Batch(backfills=[done]))
+            assert await store.backfills() == [two, done]
+            assert await store.backfills(limit=1) == [two]
+            snapshot = await store.snapshot({})
+            assert (snapshot.backfills, snapshot.last_backfill) == ([two], 2)
+
+    asyncio.run(main())
 
 
 def test_what_was_committed_is_there_after_a_restart(engine):

@@ -11,15 +11,29 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagsched.errors import StoreError
-from dagsched.model import Attempt, ConfigVersion, Emission, EventRow, JobMark, Link, Match, Origin, Run, RunState
+from dagsched.model import (
+    Attempt,
+    Backfill,
+    BackfillState,
+    ConfigVersion,
+    Emission,
+    EventRow,
+    JobMark,
+    Link,
+    Match,
+    Origin,
+    Run,
+    RunState,
+)
 from dagsched.stores import Batch
+from dagsched.stores.contract import Bound
 from tests.stores.conftest import MemoryEngine, SqliteEngine
 from tests.stores.make import at
 
 JOBS = st.sampled_from(["a", "b", "c"])
-# Ticks lie 10 minutes apart and ranges are shorter, so ranges of one job never overlap.
-TICKS = st.integers(0, 11).map(lambda n: at() + timedelta(minutes=10 * n))
-MOMENTS = st.integers(0, 130).map(lambda n: at() + timedelta(minutes=n))
+# Ticks lie 10 minutes apart and ranges are shorter, so ranges of one job never overlap. A day ends among them.
+TICKS = st.integers(0, 11).map(lambda n: at(23) + timedelta(minutes=10 * n))
+MOMENTS = st.integers(0, 130).map(lambda n: at(23) + timedelta(minutes=n))
 MAYBE = st.none() | MOMENTS
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
 LINKS = st.builds(Link, JOBS, st.none() | MOMENTS, st.sampled_from(Match), st.booleans())
@@ -45,10 +59,15 @@ def runs(draw: st.DrawFn) -> Run:
 
 
 # Not `builds`, which would fill the other fields of a named tuple too, with values no store is asked to keep.
-ATTEMPTS = st.tuples(JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE).map(lambda parts: Attempt(*parts))
+ATTEMPTS = st.tuples(JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE).map(
+    lambda parts: Attempt(*parts, log=f"{parts[0]}{parts[2]}")
+)
 MARKS = st.tuples(JOBS, MOMENTS, MAYBE, st.integers(0, 9)).map(lambda parts: JobMark(*parts))
 EMISSIONS = st.tuples(TEXTS, TEXTS, TICKS).map(lambda parts: Emission(*parts))
 CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}))
+BACKFILLS = st.tuples(st.integers(1, 3), JOBS, MOMENTS, MOMENTS, st.sampled_from(BackfillState)).map(
+    lambda parts: Backfill(*parts[:4], state=parts[4])
+)
 # A number is its distance from the one that is due: mostly right, sometimes a gap or a repetition.
 EVENTS = st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1, -1]), JOBS | st.just(""), MOMENTS, st.none() | TICKS)
 
@@ -63,6 +82,7 @@ def commits(draw: st.DrawFn):
         marks=draw(st.lists(MARKS, max_size=2)),
         definitions=draw(st.dictionaries(st.sampled_from("de"), st.just({"k": 1}), max_size=1)),
         config=draw(CONFIGS),
+        backfills=draw(st.lists(BACKFILLS, max_size=1)),
         done_requests=draw(st.lists(st.integers(1, 4), max_size=1)),
         emissions=draw(st.lists(EMISSIONS, max_size=2, unique_by=lambda each: each[:2])),
     )
@@ -73,6 +93,12 @@ OPERATIONS = st.one_of(
     commits(),
     commits(),
     st.tuples(st.just("prune"), MOMENTS, st.frozensets(st.tuples(JOBS, TICKS), max_size=2)),
+    st.tuples(
+        st.just("prune_jobs"),
+        st.lists(st.tuples(JOBS, MOMENTS, st.none() | st.integers(1, 4)).map(lambda parts: Bound(*parts)), max_size=3),
+        st.booleans(),
+    ),
+    st.tuples(st.just("rollup"), MOMENTS),
     st.tuples(st.just("post"), MOMENTS),
     st.tuples(st.just("snapshot"), st.dictionaries(JOBS, MOMENTS)),
     st.tuples(st.just("run"), JOBS, MOMENTS),
@@ -141,6 +167,16 @@ class Side:
     async def prune(self, before, keep) -> int:
         return await self.store.prune(before=before, keep=keep)
 
+    async def prune_jobs(self, bounds, dry_run) -> object:
+        logs: list[str] = []
+        count = await self.store.prune(
+            before=at(24.5), keep=frozenset(), bounds=bounds, dry_run=dry_run, dropped=logs.extend
+        )
+        return count, sorted(logs)
+
+    async def rollup(self, moment) -> int:
+        return await self.store.rollup(before=moment)
+
     async def snapshot(self, horizons):
         return await self.store.snapshot(horizons)
 
@@ -170,6 +206,9 @@ class Side:
             await store.marks(),
             await store.definition("d"),
             await store.statistics(),
+            await store.backfills(),
+            await store.statistics(by="day"),
+            await store.statistics("a", by="month", since=at(24.1)),
         )
 
 

@@ -15,6 +15,21 @@ job, tick, number, started, ended, outcome, exit_code, signal, reason, pid, log,
 -- The columns of an event in the order codec.event_of reads them.
 seq, time, type, job, tick, attempt, from_state, to_state, reason, detail
 
+-- fragment: backfill_columns
+-- The columns of a backfill in the order codec.backfill_of reads them.
+id, job, first, last, newest_first, max_active, downstream, again, params, state, reason, position, total, handled,
+made, reopened, succeeded, failed, skipped, created, ended
+
+-- fragment: facts
+-- What a row adds to the figures of its day: last tick, state, how long its newest attempt took, and, if no person asked
+-- for the run, from its tick to its first start.
+runs.last,
+    runs.state,
+    CASE WHEN runs.until IS NULL THEN newest.ended - newest.started END,
+    CASE WHEN runs.until IS NULL AND runs.origin IN ('schedule', 'catchup', 'upstream') THEN
+        (SELECT started FROM attempts WHERE job = runs.job AND tick = runs.tick AND number = 1) - runs.tick
+    END
+
 -- name: begin_write
 -- Start a transaction that has the one write lock from its first moment.
 BEGIN IMMEDIATE
@@ -34,6 +49,10 @@ ROLLBACK
 -- name: use_wal
 -- Keep changes in a log beside the file, so that readers never wait for the writer; answers the mode in use.
 PRAGMA journal_mode = wal
+
+-- name: shrink_on_request
+-- Let a new file be made shorter a few pages at a time; once it has tables, only a whole copy of it could change that.
+PRAGMA auto_vacuum = incremental
 
 -- name: sync_every_commit
 -- A commit has returned only when its log frames are on the disk.
@@ -126,6 +145,11 @@ ON CONFLICT (job, tick, number) DO UPDATE SET
 -- name: put_mark
 -- Remember this of a job.
 INSERT OR REPLACE INTO marks (job, cursor, paused, started_runs, schedule_since) VALUES (?, ?, ?, ?, ?)
+
+-- name: put_backfill
+-- Remember how far a backfill has come.
+INSERT OR REPLACE INTO backfills ({backfill_columns})
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: new_event
 -- Append to the event log.
@@ -289,6 +313,18 @@ SELECT {event_columns} FROM events WHERE job = :job AND seq > :since ORDER BY se
 -- What is remembered of each job.
 SELECT job, cursor, paused, started_runs, schedule_since FROM marks ORDER BY job
 
+-- name: backfills
+-- Backfills, newest first.
+SELECT {backfill_columns} FROM backfills ORDER BY id DESC LIMIT :limit
+
+-- name: active_backfills
+-- Backfills that are under way, oldest first.
+SELECT {backfill_columns} FROM backfills WHERE state = 'active' ORDER BY id
+
+-- name: last_backfill
+-- The number of the newest backfill ever, 0 if there was none.
+SELECT ifnull(max(id), 0) FROM backfills
+
 -- name: configs
 -- Configurations applied at or before an instant, newest first.
 SELECT number, applied, digest, files, summary FROM configs WHERE applied <= :at
@@ -344,6 +380,88 @@ LEFT JOIN attempts AS newest
 SELECT last, job, tick FROM runs
 WHERE live = 0 AND state = :state AND last < :before AND (last, job, tick) > (:last, :job, :tick) AND ended < :before
 ORDER BY last, job, tick LIMIT :limit
+
+-- name: prunable_of_job
+-- The next rows of a job, in order of tick, that are over and whose last tick and end lie before two instants.
+SELECT last, job, tick FROM runs
+WHERE job = :job AND tick > :tick AND tick < :before AND live = 0 AND last < :before AND ended < :ended
+ORDER BY tick LIMIT :limit
+
+-- name: nth_newest
+-- The tick of a job's row that comes after so many newer ones.
+SELECT tick FROM runs WHERE job = :job ORDER BY tick DESC LIMIT 1 OFFSET :number
+
+-- name: row_facts
+-- What one row adds to the figures of its day.
+SELECT {facts}
+FROM runs LEFT JOIN attempts AS newest
+    ON newest.job = runs.job AND newest.tick = runs.tick AND newest.number = runs.attempts
+WHERE runs.job = ? AND runs.tick = ?
+
+-- name: job_facts
+-- What a job's next rows, in order of tick, add to the figures of their days: those that are over, up to an instant.
+SELECT runs.tick, {facts}
+FROM runs LEFT JOIN attempts AS newest
+    ON newest.job = runs.job AND newest.tick = runs.tick AND newest.number = runs.attempts
+WHERE runs.job = :job AND runs.tick > :after AND runs.tick < :before AND runs.last < :before AND runs.live = 0
+ORDER BY runs.tick LIMIT :limit
+
+-- name: facts_since
+-- The same of a job's rows with a last tick at or after an instant.
+SELECT {facts}
+FROM runs LEFT JOIN attempts AS newest
+    ON newest.job = runs.job AND newest.tick = runs.tick AND newest.number = runs.attempts
+WHERE runs.job = :job AND runs.until IS NULL AND runs.tick >= :since AND runs.live = 0
+UNION ALL
+SELECT last, state, NULL, NULL FROM runs WHERE job = :job AND until IS NOT NULL AND until >= :since AND live = 0
+
+-- name: logs_of
+-- Where the logs of a run's attempts are.
+SELECT log FROM attempts WHERE job = ? AND tick = ? AND log <> ''
+
+-- name: counted_jobs
+-- Jobs that have or had rows which are over.
+SELECT DISTINCT job FROM totals ORDER BY job
+
+-- name: rollups
+-- The figures of all jobs from a day on.
+SELECT job, day, part, body FROM rollups WHERE day >= :since
+
+-- name: job_rollups
+-- The figures of a job from a day on.
+SELECT job, day, part, body FROM rollups WHERE job = :job AND day >= :since
+
+-- name: rollup
+-- The figures of a job on one day.
+SELECT body FROM rollups WHERE job = ? AND day = ? AND part = ?
+
+-- name: put_rollup
+-- Keep the figures of a job on one day.
+INSERT OR REPLACE INTO rollups (job, day, part, body) VALUES (?, ?, ?, ?)
+
+-- name: delete_rollup
+-- Forget the figures of a day that has no rows any more.
+DELETE FROM rollups WHERE job = ? AND day = ? AND part = ?
+
+-- name: rolled
+-- Up to which last tick figures of rows that are there have been worked out.
+SELECT before FROM rolled WHERE id = 1
+
+-- name: put_rolled
+-- Remember that.
+INSERT OR REPLACE INTO rolled (id, before) VALUES (1, ?)
+
+-- name: free_pages
+-- How many pages of the file hold nothing.
+PRAGMA freelist_count
+
+-- name: give_back
+-- Move pages from the end of the file to free ones and cut it shorter.
+PRAGMA incremental_vacuum(64)
+
+-- name: fold_log
+-- Bring what the log holds into the file, as far as no reader needs it.
+PRAGMA wal_checkpoint(PASSIVE)
 
 -- name: delete_run
 -- Remove a row that retention gives up.

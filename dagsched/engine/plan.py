@@ -174,7 +174,9 @@ class Plan:
         while self.calls.abandoned:
             for run, caller in self.calls.take_abandoned():
                 self._cancel(run, f"cancelled with {caller}")
+            self._judge()
             self._dispatch()
+        self.deadlines.tell()
 
     def _dispatch(self) -> None:
         while self.seats.dispatch():

@@ -346,6 +346,7 @@ class Control:
             "health": daemon.loop.health.trouble or "ok",
             "stopping": daemon.is_stopping,
             "slots": plan.seats.slots_max,
+            "commits": daemon.loop.commits.as_json(),
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
             "http": daemon.http or None,

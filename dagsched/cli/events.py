@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from dagsched.cli.far import looking, url_of
 from dagsched.cli.output import print_rows, printable
@@ -30,6 +31,9 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--since", metavar="SEQ", type=count, default=0, help="only events with a greater number")
     parser.add_argument("--job", metavar="JOB", help="only events of this job")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as events happen")
+    parser.add_argument(
+        "--format", choices=("text", "json", "cloudevents"), default="text", help="what to print (default: text)"
+    )
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)
@@ -42,13 +46,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _print_events(args: argparse.Namespace) -> None:
+    url = url_of(args)
+    source = url if url is not None else str(state_dir(args))
+    form = "json" if args.json else args.format
     async with looking(args) as store, _waiting(args) as wait:
         async for page in pages(store, args.since, args.job, follow=args.follow, wait=wait):
-            if args.json:
-                print_rows(event_row(event) for event in page)
-            else:
+            if form == "text":
                 for event in page:
                     print(event_line(event))
+            else:
+                print_rows(_rows(page, form, source))
             sys.stdout.flush()
 
 
@@ -82,6 +89,19 @@ async def _hear(home: Path, news: asyncio.Event) -> None:
                 async for _ in numbers:
                     news.set()
         await asyncio.sleep(AGAIN_S)
+
+
+def _rows(page: Sequence[EventRow], form: str, place: str) -> Iterator[Mapping[str, Any]]:
+    if form == "json":
+        yield from map(event_row, page)
+        return
+    import socket
+
+    from dagsched.cloudevents import cloud_events, source_of
+
+    source = source_of(socket.gethostname(), place)
+    for event in page:
+        yield from cloud_events(event, source)
 
 
 async def pages(

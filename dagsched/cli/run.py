@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
+import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,6 +21,7 @@ from dagsched.cli.places import job_files, state_dir
 from dagsched.cli.times import parse_length
 from dagsched.clock import Clock, SystemClock
 from dagsched.errors import UsageError
+from dagsched.logs import FORMATS, JSON, TEXT, VARIABLE, set_up
 
 if TYPE_CHECKING:
     from dagsched.cli.progress import View
@@ -45,6 +46,12 @@ def arguments(parser: Parser) -> None:
     )
     parser.add_argument("--slots", metavar="N", type=count, help="how many attempts may run at a time")
     _add_http(parser)
+    parser.add_argument(
+        "--log-format",
+        choices=FORMATS,
+        default=os.environ.get(VARIABLE) if os.environ.get(VARIABLE) in FORMATS else TEXT,
+        help="how the daemon writes its log and events (default: $DAGSCHED_LOG_FORMAT, then text)",
+    )
     add_json(parser, "events, one JSON object per line,")
     add_state_dir(parser)
 
@@ -72,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--param goes with --once; `dagsched trigger JOB --param` gives one to a running daemon")
     if args.slots == 0:
         raise UsageError("--slots 0 would start nothing; give at least 1")
-    _log_to_stderr()
+    args.json = args.json or args.log_format == JSON
+    set_up(args.log_format)
     doors = _doors(args)
     clock = SystemClock()
     with _view(args, clock) as view:
@@ -157,8 +165,3 @@ def _view(args: argparse.Namespace, clock: Clock) -> View:
     if args.once is not None and is_watched() and not args.json:
         return Live(clock.now)
     return Lines(as_json=args.json, keeps_board=_ends_by_itself(args))
-
-
-def _log_to_stderr() -> None:
-    """Let warnings of the program itself reach people; what happens to runs is shown by the view."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="dagsched: %(levelname)s: %(message)s")

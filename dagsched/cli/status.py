@@ -79,6 +79,8 @@ def _headlines(status: Status) -> Iterable[str]:
         yield f"config    {version.number}, in force since {format_instant(version.applied)} ({files})"
     if daemon is not None:
         yield from _troubles(daemon)
+    if status.undelivered:
+        yield f"told      {status.undelivered} not delivered, see `dagsched notifications --failed`"
     for request in status.requests:
         subject = request.body.get("job") or request.body.get("run") or request.body.get("event") or ""
         yield f"to do     {request.verb} {subject} at the next start"

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from dagsched.clock import Clock
+from dagsched.daemon.histogram import COMMIT_BOUNDS_S, Histogram
 from dagsched.daemon.outbox import Outbox
 from dagsched.engine import Plan, events
 from dagsched.engine.commands import Command, StartAttempt, StopAttempt
@@ -123,6 +124,7 @@ class Loop:
     ) -> None:
         self.plan = plan
         self.health = Health()
+        self.commits = Histogram(COMMIT_BOUNDS_S)
         self.broken = ""
         self._store, self._hand, self._clock, self._observer = store, hand, clock, observer
         self._grace_s = grace.total_seconds()
@@ -143,6 +145,7 @@ class Loop:
 
     def take_over(self, other: Loop) -> None:
         """Take what was told to another loop, whose plan was thrown away, and not applied yet."""
+        self.commits = other.commits
         self._inbox.extend(other._inbox)
         self._begun |= other._begun
         self._watched.update(other._watched)
@@ -331,6 +334,7 @@ class Loop:
         pause_s = RETRY_S
         while True:
             try:
+                began_s = self._clock.monotonic()
                 await self._store.commit(batch)
             except StoreUnavailable as error:
                 if self._gave_up.is_set():
@@ -340,6 +344,7 @@ class Loop:
                     await asyncio.wait_for(self._gave_up.wait(), pause_s)
                 pause_s = min(pause_s * 2, RETRY_MAX_S)
             else:
+                self.commits.took(self._clock.monotonic() - began_s)
                 self._recover()
                 return
 

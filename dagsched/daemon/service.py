@@ -30,6 +30,7 @@ from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import rest, settle
+from dagsched.daemon.messenger import Messenger
 from dagsched.daemon.observers import Observers
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.daemon.secrets import Guard
@@ -100,6 +101,7 @@ class Daemon:
         self.watch = self._audience.watch
         # The audience first: a terminal that was closed keeps nobody else from hearing.
         self._observers = Observers([self._audience, *([observer] if observer is not None else ())])
+        self._messenger = Messenger(self.state_dir)
         self._grace, self._slots, self._doors = grace, slots, doors
         self._handover = False
         self._interrupts = 0
@@ -128,6 +130,8 @@ class Daemon:
         Raises ConfigInvalid, StoreError and SpawnerError for what makes a start impossible.
         """
         self._hear_signals()
+        # First of them: a terminal that was closed keeps nobody from being told.
+        self._observers.insert(0, self._messenger)
         await self._open_state()
         try:
             if not await self._has_started(self._start()):
@@ -142,6 +146,7 @@ class Daemon:
             self._stop_unrecorded()
             raise
         finally:
+            await self._messenger.close()
             self.executor.release()
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)

@@ -187,6 +187,10 @@ class Store(Protocol):
         """Return for each job that has rows how many there are in each state that occurs."""
         ...
 
+    async def last_ends(self) -> Mapping[str, Mapping[str, datetime]]:
+        """Return for each job and state of which a run ever ended when the newest did, also of deleted ones."""
+        ...
+
     async def statistics(
         self, job: str | None = None, *, since: datetime | None = None, by: str = ""
     ) -> Sequence[Mapping[str, Any]]:

@@ -311,6 +311,13 @@ class MemoryStore:
             found.setdefault(run.job, Counter())[run.state.value] += 1
         return found
 
+    async def last_ends(self) -> Mapping[str, Mapping[str, datetime]]:
+        self._require_open()
+        found: dict[str, dict[str, datetime]] = {}
+        for (job, state), ended in self.state.ends.items():
+            found.setdefault(job, {})[state.value] = ended
+        return found
+
     async def statistics(
         self, job: str | None = None, *, since: datetime | None = None, by: str = ""
     ) -> Sequence[Mapping[str, Any]]:

@@ -249,6 +249,9 @@ class SqliteStore:
     async def counts(self) -> Mapping[str, Mapping[str, int]]:
         return await self._opened_reader().read(sqlite_read.counts_by_job)
 
+    async def last_ends(self) -> Mapping[str, Mapping[str, datetime]]:
+        return await self._opened_reader().read(sqlite_read.last_ends)
+
     async def statistics(
         self, job: str | None = None, *, since: datetime | None = None, by: str = ""
     ) -> Sequence[Mapping[str, Any]]:

@@ -7,11 +7,13 @@ problems of a changed file, what it is waiting for).
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dagsched.errors import StoreError
 from dagsched.model import (
     ACTIVE,
     Config,
@@ -64,7 +66,11 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All that `status` shows. `daemon`: its own answer, None when none runs; `requests`: left for the next one."""
+    """All that `status` shows.
+
+    `daemon`: its own answer, None when none runs; `requests`: left for the next one; `undelivered`: messages that
+    nobody got.
+    """
 
     home: Path
     now: datetime
@@ -72,6 +78,7 @@ class Status:
     version: ConfigVersion | None
     jobs: Sequence[JobLine]
     requests: Sequence[Request] = ()
+    undelivered: int = 0
 
 
 async def read_status(
@@ -87,7 +94,7 @@ async def read_status(
     counts = await store.counts()
     marks = {mark.job: mark for mark in snapshot.marks}
     jobs = list(with_blocked(job_lines(config, marks, snapshot.runs, counts, now), daemon))
-    return Status(home, now, daemon, version, jobs, snapshot.requests)
+    return Status(home, now, daemon, version, jobs, snapshot.requests, _undelivered(home))
 
 
 def job_lines(
@@ -119,6 +126,18 @@ def job_lines(
         if only is not None and id not in only:
             continue
         yield JobLine(id, True, None, newest.get(id), None, _in_order(counts.get(id, {})), removed=config is not None)
+
+
+def _undelivered(home: Path) -> int:
+    """Return how many messages are dead letters; 0 when there is no queue, or none that can be read."""
+    from dagsched.stores.notices import Notices
+
+    try:
+        with closing(Notices(home, write=False)) as notices:
+            counts = notices.counts()
+    except StoreError:
+        return 0  # `doctor` says what is wrong with it
+    return counts.get("failed", 0) + counts.get("dropped", 0)
 
 
 def with_blocked(lines: Iterable[JobLine], daemon: Mapping[str, Any] | None) -> Iterable[JobLine]:
@@ -156,6 +175,7 @@ def status_doc(status: Status) -> dict[str, Any]:
         "daemon": _daemon_row(status.daemon),
         "config": config_row(status.version),
         "requests": [_request_row(request) for request in status.requests],
+        "undelivered": status.undelivered,
         "jobs": [job_row(line) for line in status.jobs],
     }
 
@@ -224,6 +244,7 @@ def status_of(document: Mapping[str, Any], now: datetime) -> Status:
         version,
         [_line_of(row) for row in document["jobs"]],
         requests,
+        document["undelivered"],
     )
 
 

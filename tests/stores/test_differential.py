@@ -213,6 +213,7 @@ class Side:
             await store.definition("d"),
             await store.statistics(),
             await store.backfills(),
+            await store.last_ends(),
             await store.statistics(by="day"),
             await store.statistics("a", by="month", since=at(24.1)),
         )

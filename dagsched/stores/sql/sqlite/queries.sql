@@ -352,6 +352,10 @@ SELECT job, state, runs, ended FROM totals
 UNION ALL
 SELECT job, state, count(*), NULL FROM runs WHERE live = 1 GROUP BY job, state
 
+-- name: last_ends
+-- Per job and state: when the newest run that ended so did, deleted ones included.
+SELECT job, state, ended FROM totals WHERE ended IS NOT NULL
+
 -- name: job_counts
 -- As counts, of one job.
 SELECT job, state, runs, ended FROM totals WHERE job = :job

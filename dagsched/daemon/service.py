@@ -19,12 +19,13 @@ from datetime import timedelta
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, load, rows
 from dagsched.daemon.audience import Audience
+from dagsched.daemon.door import Door
 from dagsched.daemon.feeding import Feeder
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.jobfiles import JobFiles
@@ -60,14 +61,6 @@ GRACE = timedelta(seconds=30)
 KILL_GRACE = timedelta(seconds=10)
 REBUILDS_MAX = 3
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-class Door(Protocol):
-    """A way in from outside, open while the daemon can answer."""
-
-    async def start(self) -> None: ...
-
-    async def close(self) -> None: ...
 
 
 class Daemon:
@@ -244,9 +237,8 @@ class Daemon:
 
     async def _start(self) -> None:
         last = next(iter(await self.store.configs(limit=1)), None)
-        self.job_files = JobFiles(
-            self._files, last.files if last else {}, self.clock, registered.folder_of(self.state_dir)
-        )
+        also = registered.folder_of(self.state_dir)
+        self.job_files = JobFiles(self._files, last.files if last else {}, self.clock, also)
         reading, _ = await self.job_files.read()
         if reading.config is None:
             raise ConfigInvalid(reading.problems)

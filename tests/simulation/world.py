@@ -17,13 +17,13 @@ from typing import Any
 
 from dagsched.backfill import rows_for_want, ticks_asked_for
 from dagsched.clock import ManualClock
-from dagsched.control import called_by, rows_for_rerun
 from dagsched.daemon.loop import Ask, Loop, recovered
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.engine import events
 from dagsched.errors import Refused
 from dagsched.executor import Inventory, Report
 from dagsched.handlers import Launch
+from dagsched.lookups import called_by, rows_for_rerun
 from dagsched.model import Again, Config, EventRow, Run, RunState, format_instant, utc
 from dagsched.stores import MemoryStore
 from dagsched.stores.contract import Batch

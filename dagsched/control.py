@@ -7,37 +7,42 @@ Verbs that were left in the store's inbox while no daemon ran are carried out at
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dagsched.backfill import add_upstreams, ticks_asked_for
+from dagsched.asked import (
+    again_of,
+    checked_event,
+    digest_of,
+    flag_of,
+    in_words,
+    instant_of,
+    number_of,
+    text_of,
+)
+from dagsched.backfill import ticks_asked_for
 from dagsched.engine import events
 from dagsched.engine.commands import Command, RecordEvent
 from dagsched.engine.verdicts import blocking
-from dagsched.errors import Refused, Unknown
-from dagsched.graph import Graph
+from dagsched.errors import DagschedError, Refused, Unknown
 from dagsched.handlers.params import checked_params, missing_params, params_from_event
+from dagsched.lookups import called_by, rows_for_rerun
 from dagsched.model import (
-    CALLED,
-    Again,
-    Config,
-    Run,
+    EMPTY,
     RunState,
     format_instant,
     parse_instant,
     parse_run_name,
     run_name,
 )
+from dagsched.registering import register, unregister
 from dagsched.retention import keep_house, prune
-from dagsched.stores.contract import Store
 
 if TYPE_CHECKING:
     from dagsched.daemon import Daemon
@@ -45,15 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dagsched.control")
 
-MILLISECOND = timedelta(milliseconds=1)
-ROWS_BELOW_MAX = 2000
 OUTCOME_PATIENCE_S = 20.0
-CALLED_LOOKED_AT = 20
-EVENT_NAME_MAX = 128
-EVENT_ID_MAX = 256
-# A run is told them in one environment variable, which the kernel lets have 128 KiB.
-EVENT_DATA_BYTES_MAX = 64 * 1024
-_EVENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:-]*")
 BLOCKED_MAX = 500  # jobs of which `status` says what they wait for
 
 Verb = Callable[["Control", Mapping[str, Any], int | None], Awaitable[Mapping[str, Any]]]
@@ -64,10 +61,26 @@ class Control:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
+        self._registering = asyncio.Lock()
+        self._under_way: dict[str, asyncio.Event] = {}
 
     async def do(self, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Carry a verb out and return its answer, JSON-able; raises Refused or Unknown."""
-        return await self._do(verb, body, None)
+        """Carry a verb out and return its answer, JSON-able; raises Refused or Unknown.
+
+        `by` in the body says on whose behalf another process asks (`who`, `role`, `id`): that goes into the event log,
+        in the same commit as what is done or in an earlier one.
+        """
+        by = body.get("by")
+        if not isinstance(by, Mapping):
+            return await self._do(verb, body, None)
+        words = f"{by.get('who')}: {in_words(verb, body)}"
+        self._daemon.loop.tell(_audited(self._daemon.clock.now(), words, dict(by)))
+        try:
+            return await self._do(verb, body, None)
+        except DagschedError as error:
+            refused = f"{words}: refused: {error}"
+            await self._daemon.loop.ask(lambda now: _audited(now, refused, dict(by)))
+            raise
 
     async def take_requests(self) -> None:
         """Carry out what was left in the inbox; what is refused is told in the event log and dropped."""
@@ -93,11 +106,28 @@ class Control:
     # ------------------------------------------------------------ verbs
 
     async def trigger(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
-        """Make a run now. Answer: `runs`, the names of what was made, and `blocked`, what keeps it from starting."""
-        id, plan = _text(body, "job"), self._daemon.loop.plan
+        """Make a run now. Answer: `runs`, the names of what was made, and `blocked`, what keeps it from starting.
+
+        With a `key` it is done once: who asks again, even of a later daemon, gets the answer that was given.
+        """
+        if body.get("key") is None:
+            return await self._trigger(body, request, None)
+        keep = (f"trigger {text_of(body, 'job')} {text_of(body, 'key')}", digest_of(body))
+        async with self._only(keep[0]):
+            kept = await self._daemon.store.answer(keep[0])
+            if kept is None:
+                return await self._trigger(body, request, keep)
+        if kept.asked != keep[1]:
+            raise Refused(f"the key {body['key']!r} was used to ask for something else")
+        return kept.answer
+
+    async def _trigger(
+        self, body: Mapping[str, Any], request: int | None, keep: tuple[str, str] | None
+    ) -> Mapping[str, Any]:
+        id, plan = text_of(body, "job"), self._daemon.loop.plan
         job = plan.book.jobs.get(id)
         params = checked_params(job, body.get("params") or {}) if job else {}
-        if job is not None and _flag(body, "with_upstream"):
+        if job is not None and flag_of(body, "with_upstream"):
             for above in plan.book.graph.ancestors(id):
                 missing = missing_params(plan.book.jobs[above], {})
                 if missing:
@@ -105,12 +135,24 @@ class Control:
                     raise Refused(f"{words}, which only `dagsched trigger {above} --param {missing[0]}=…` can give")
 
         def make(now: datetime) -> events.Event:
-            return events.TriggerRequested(now, id, params, _flag(body, "with_upstream"), _flag(body, "only"))
+            return events.TriggerRequested(now, id, params, flag_of(body, "with_upstream"), flag_of(body, "only"))
 
         def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
             return _made(self._daemon, id, commands)
 
-        return dict(await self._daemon.loop.ask(make, answer, request))
+        return dict(await self._daemon.loop.ask(make, answer, request, keep))
+
+    @asynccontextmanager
+    async def _only(self, key: str) -> AsyncIterator[None]:
+        """Let one at a time through with the same key: the second waits for what the first is answered."""
+        while (other := self._under_way.get(key)) is not None:
+            await other.wait()
+        done = self._under_way[key] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[key]
+            done.set()
 
     async def emit(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Say that an event has happened. Answer: `tick`, `jobs` that listen, `runs` and `blocked` as of a trigger.
@@ -134,11 +176,11 @@ class Control:
 
         One that an earlier attempt of the caller has made is the answer if it lives, or has succeeded.
         """
-        id, caller = _text(body, "job"), self._run_name({"run": _text(body, "caller")})
+        id, caller = text_of(body, "job"), self._run_name({"run": text_of(body, "caller")})
         daemon, plan = self._daemon, self._daemon.loop.plan
         job = plan.book.jobs.get(id)
         params = checked_params(job, body.get("params") or {}) if job else {}
-        waits, rows = _flag(body, "wait"), await called_by(daemon.store, caller)
+        waits, rows = flag_of(body, "wait"), await called_by(daemon.store, caller)
 
         def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
             calling = daemon.loop.plan.book.ledger.get(parse_run_name(caller))
@@ -183,7 +225,7 @@ class Control:
     async def rerun(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Try a run again that is over, and what its failure had stopped."""
         name = self._run_name(body)
-        downstream = _flag(body, "downstream")
+        downstream = flag_of(body, "downstream")
         with self._daemon.loop.plan.keeping_rows():
             rows = await rows_for_rerun(self._daemon.store, self._daemon.config, name)
             await self._daemon.loop.ask(lambda now: events.RerunRequested(now, name, downstream, rows), request=request)
@@ -191,14 +233,14 @@ class Control:
 
     async def backfill(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Run a stretch of ticks of a job. Answer: `id` of the backfill that is under way, and its `total` of ticks."""
-        id, daemon = _text(body, "job"), self._daemon
-        first, last = _instant(body, "first"), _instant(body, "last")
+        id, daemon = text_of(body, "job"), self._daemon
+        first, last = instant_of(body, "first"), instant_of(body, "last")
         job, config = daemon.loop.plan.book.jobs.get(id), daemon.config
         if job is None:
             raise Unknown("job", id, get_close_matches(id, list(config.jobs), 3))
         asked: dict[str, Any] = {
-            "newest_first": _flag(body, "newest_first"), "downstream": _flag(body, "downstream"),
-            "max_active": _number(body, "max_active"), "again": _again(body),
+            "newest_first": flag_of(body, "newest_first"), "downstream": flag_of(body, "downstream"),
+            "max_active": number_of(body, "max_active"), "again": again_of(body),
             "params": checked_params(job, body.get("params") or {}, is_partial=True),
         }  # fmt: skip
         # Counting through years of ticks takes longer than others can wait.
@@ -216,19 +258,19 @@ class Control:
 
     async def backfill_cancel(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """End a backfill: nothing more of it is made, and what has not started is cancelled."""
-        id = _number(body, "id")
+        id = number_of(body, "id")
         await self._daemon.loop.ask(lambda now: events.BackfillCancelRequested(now, id), request=request)
         return {"id": id}
 
     async def pause(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Have a job's ticks skipped from now on."""
-        id = _text(body, "job")
+        id = text_of(body, "job")
         await self._daemon.loop.ask(lambda now: events.PauseRequested(now, id), request=request)
         return {"job": id}
 
     async def resume(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Have a paused job go on."""
-        id = _text(body, "job")
+        id = text_of(body, "job")
         await self._daemon.loop.ask(lambda now: events.ResumeRequested(now, id), request=request)
         return {"job": id}
 
@@ -243,7 +285,7 @@ class Control:
 
     async def stop(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """End the daemon; `handover` leaves running attempts to the spawner, for the next daemon to adopt."""
-        handover = _flag(body, "handover")
+        handover = flag_of(body, "handover")
         self._daemon.stop(handover=handover)
         return {"pid": os.getpid(), "handover": handover}
 
@@ -254,12 +296,12 @@ class Control:
 
     async def prune(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Delete runs that ended before `before`, with attempts, events and logs. Answer: `deleted`, their number."""
-        before, daemon, dry_run = _instant(body, "before"), self._daemon, _flag(body, "dry_run")
+        before, daemon, dry_run = instant_of(body, "before"), self._daemon, flag_of(body, "dry_run")
         return {"deleted": await prune(daemon.store, daemon.state_dir, daemon.config, before, dry_run=dry_run)}
 
     async def retention(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Delete the runs that the job files' `keep` gives up. Answer: `deleted`, their number."""
-        daemon, dry_run = self._daemon, _flag(body, "dry_run")
+        daemon, dry_run = self._daemon, flag_of(body, "dry_run")
         now = daemon.clock.now()
         return {"deleted": await keep_house(daemon.store, daemon.state_dir, daemon.config, now, dry_run=dry_run)}
 
@@ -271,6 +313,25 @@ class Control:
         """Give unused space back to the disk. Answer: bytes in use `before` and `after`, and `freed`."""
         before, after = await self._daemon.store.compact()
         return {"before": before, "after": after, "freed": max(0, before - after)}
+
+    async def register(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Put a job's `text` in force as `job`. Answer: `created`, the configuration's `number`, and `problems`."""
+        text = body.get("text")
+        if not isinstance(text, str):
+            raise Refused("this verb needs 'text'")
+        async with self._registering:
+            return await register(self._daemon, text_of(body, "job"), text, may_command=flag_of(body, "may_command"))
+
+    async def unregister(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Take a job that was registered out of force."""
+        async with self._registering:
+            return await unregister(self._daemon, text_of(body, "job"))
+
+    async def audit(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+        """Write down what the API refused."""
+        reason = text_of(body, "reason")
+        await self._daemon.loop.ask(lambda now: _audited(now, reason))
+        return {}
 
     async def status(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
         """Tell how the daemon is."""
@@ -285,8 +346,10 @@ class Control:
             "health": daemon.loop.health.trouble or "ok",
             "stopping": daemon.is_stopping,
             "slots": plan.seats.slots_max,
+            "commits": daemon.loop.commits.as_json(),
             "running": [run.name for run in plan.running()],
             "next": format_instant(wake) if wake else None,
+            "http": daemon.http or None,
             "blocked": _waited_for(plan),
         }
 
@@ -305,7 +368,7 @@ class Control:
         held = held_for({"stopping": daemon.is_stopping, "health": daemon.loop.health.trouble or "ok"})
         now = daemon.clock.now()
         plan, config = daemon.loop.plan, daemon.config
-        found = await explain_open(daemon.store, plan, config, _text(body, "job"), tick, now, held=held)
+        found = await explain_open(daemon.store, plan, config, text_of(body, "job"), tick, now, held=held)
         return {"lines": found.lines, "json": found.json} if found is not None else {"lines": [], "json": {}}
 
     def _problems(self) -> list[dict[str, Any]]:
@@ -313,7 +376,7 @@ class Control:
         return files.problem_rows() if files is not None else []
 
     def _run_name(self, body: Mapping[str, Any]) -> str:
-        name = _text(body, "run")
+        name = text_of(body, "run")
         try:
             job, tick = parse_run_name(name)
         except ValueError as error:
@@ -339,6 +402,9 @@ _VERBS: Mapping[str, Verb] = {
     "retention": Control.retention,
     "rollup": Control.rollup,
     "compact": Control.compact,
+    "register": Control.register,
+    "unregister": Control.unregister,
+    "audit": Control.audit,
     "status": Control.status,
     "why": Control.why,
 }
@@ -361,63 +427,8 @@ def _waited_for(plan: Plan) -> dict[str, str]:
     return found
 
 
-def _text(body: Mapping[str, Any], key: str) -> str:
-    value = body.get(key)
-    if not isinstance(value, str) or not value:
-        raise Refused(f"this verb needs {key!r}")
-    # A lone surrogate is text in JSON and in no file: no job or run can have it in its name.
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise Refused(f"{key!r} is no text: {value!r}")
-    return value
-
-
-def _flag(body: Mapping[str, Any], key: str) -> bool:
-    value = body.get(key, False)
-    if not isinstance(value, bool):
-        raise Refused(f"{key!r} is true or false")
-    return value
-
-
-def _number(body: Mapping[str, Any], key: str) -> int:
-    value = body.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 1 << 31:
-        raise Refused(f"{key!r} is a whole number of at least 1")
-    return value
-
-
-def _instant(body: Mapping[str, Any], key: str) -> datetime:
-    try:
-        return parse_instant(_text(body, key))
-    except ValueError as error:
-        raise Refused(f"{key!r} is no instant: {error}") from None
-
-
-def _again(body: Mapping[str, Any]) -> Again:
-    try:
-        return Again(body.get("again", "gaps"))
-    except ValueError:
-        raise Refused(f"'again' is one of {', '.join(Again)}") from None
-
-
-def checked_event(body: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]]:
-    """Return name, id ("" for none) and data of an event to be emitted; raises Refused when it cannot be one."""
-    name, id, data = _text(body, "event"), body.get("id", ""), body.get("data") or {}
-    if len(name) > EVENT_NAME_MAX or not _EVENT_NAME.fullmatch(name):
-        raise Refused(
-            f"{name[:60]!r} is no name of an event: letters, digits and _ . / : - are, at most {EVENT_NAME_MAX} of them"
-        )
-    if not isinstance(id, str) or len(id) > EVENT_ID_MAX:
-        raise Refused(f"the id of an event is text of at most {EVENT_ID_MAX} characters")
-    if not isinstance(data, Mapping):
-        raise Refused("the data of an event are an object: a value by name")
-    try:
-        size = len(json.dumps(data, ensure_ascii=False).encode())
-    except UnicodeEncodeError:
-        raise Refused("the data of the event are no text") from None
-    if size > EVENT_DATA_BYTES_MAX:
-        most = f"at most {EVENT_DATA_BYTES_MAX:,} reach a run, so say where they are"
-        raise Refused(f"the data are {size:,} bytes as JSON; {most}")
-    return name, id, data
+def _audited(now: datetime, words: str, detail: Mapping[str, Any] = EMPTY) -> events.Noted:
+    return events.Noted(now, "api.audit", words[:1000], detail)
 
 
 def _emitted(daemon: Daemon, event: str, commands: Sequence[Command]) -> Mapping[str, Any]:
@@ -456,30 +467,3 @@ def _held_back(daemon: Daemon, job: str, tick: datetime) -> list[str]:
 
 
 _BIRTHS = frozenset({"run.created", "run.skipped", "run.missed"})
-
-
-async def called_by(store: Store, caller: str) -> tuple[Run, ...]:
-    """Return the rows of the runs that a workflow's run has made: of those that are over, memory may know none."""
-    row = await store.run(*parse_run_name(caller))
-    names = [name for name in row.params.get(CALLED, ()) if name] if row is not None else []
-    found = [await store.run(*parse_run_name(name)) for name in names[-CALLED_LOOKED_AT:]]
-    return tuple(each for each in found if each is not None)
-
-
-async def rows_for_rerun(store: Store, config: Config, name: str) -> tuple[Run, ...]:
-    """Return the rows that a rerun looks at and that may have left memory: it, its upstreams', later ones below it."""
-    id, tick = parse_run_name(name)
-    found: dict[tuple[str, datetime], Run] = {}
-    row = await store.run(id, tick)
-    if row is None or id not in config.jobs:
-        return () if row is None else (row,)
-    found[row.key] = row
-    await add_upstreams(store, config.jobs, id, row, tick, found)
-    for below in Graph(config.jobs).descendants(id):
-        for later in await store.rows(below, after=tick - MILLISECOND, newest_first=False, limit=ROWS_BELOW_MAX):
-            found[later.key] = later
-            if later.state.is_terminal:
-                await add_upstreams(store, config.jobs, below, later, later.tick, found)
-    return tuple(found.values())
-
-

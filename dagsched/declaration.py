@@ -198,6 +198,13 @@ class Param(NamedTuple):
     default: Any = None
 
 
+class NotifyRule(NamedTuple):
+    """Whom to tell of what: `on` has some of `failure recovered late success config_rejected`, `to` has notifiers."""
+
+    on: tuple[str, ...]
+    to: tuple[str, ...]
+
+
 class Job(NamedTuple):
     """A declaration, with every default filled in.
 
@@ -244,6 +251,7 @@ class Job(NamedTuple):
     description: str = ""
     tags: tuple[str, ...] = ()
     owner: str = ""
+    notify: tuple[NotifyRule, ...] = ()
     position: Position | None = None
 
     def __eq__(self, other: object) -> bool:
@@ -260,6 +268,8 @@ class Config(NamedTuple):
     read, enough to build the same configuration again without the disk. `digest`: hex SHA-256 over `files`.
     `pool_rates`: limits by name of those pools that have one. `calendars`: days off by name.
     `keep`: how much is kept of jobs that are in no file any more; of several files' the most generous.
+    `notifiers`: who can be told, by name: what the file says, and `folder`, which relative paths are below. `notify`:
+    rules of the files themselves, about what belongs to no job.
     """
 
     jobs: Mapping[str, Job]
@@ -269,6 +279,8 @@ class Config(NamedTuple):
     pool_rates: Mapping[str, RateLimit] = EMPTY
     calendars: Mapping[str, Calendar] = EMPTY
     keep: Keep | None = None
+    notifiers: Mapping[str, Mapping[str, Any]] = EMPTY
+    notify: tuple[NotifyRule, ...] = ()
 
 
 # ---------------------------------------------------------------- lengths and instants

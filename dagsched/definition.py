@@ -20,6 +20,7 @@ from dagsched.model import (
     Job,
     Keep,
     Match,
+    NotifyRule,
     OnCrash,
     OutputRef,
     Overlap,
@@ -96,7 +97,7 @@ _SPARSE = (Job(id=""), RetryPolicy(), Schedule(), Window("", ""), Keep())
 
 _DEFAULTS: Mapping[type, list[tuple[str, Any]]] = {
     **{type(default): _defaults(type(default), default) for default in _SPARSE},
-    **{of: _defaults(of, None) for of in (Dependency, OutputRef, Param, Position, RateLimit)},
+    **{of: _defaults(of, None) for of in (Dependency, NotifyRule, OutputRef, Param, Position, RateLimit)},
 }
 
 
@@ -160,5 +161,6 @@ _READERS: dict[str, Any] = {
     "calendar": tuple,
     "keep": lambda value: None if value is None else Keep(**value),
     "tags": tuple,
+    "notify": lambda rules: tuple(NotifyRule(tuple(rule["on"]), tuple(rule["to"])) for rule in rules),
     "position": lambda value: None if value is None else Position(**value),
 }

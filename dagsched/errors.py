@@ -21,6 +21,7 @@
     │   └── IntegrityBroken     the batch contradicts what is stored; nothing of it was written
     ├── NoDaemon                a verb that only a running daemon can carry out              exit 4
     ├── SpawnerError            the process that starts attempts cannot be used              exit 4
+    ├── NotifierError           a message could not be delivered; says whether another try may help
     └── HandlerError            a handler's `with` cannot be used, or its plug-in fails to load
 
 A message says what, where, why and how to fix it, in that order, in the user's own words. Errors
@@ -172,6 +173,18 @@ class SpawnerError(DagschedError):
     """The process that starts attempts cannot be started or does not answer."""
 
     exit_code = 4
+
+
+class NotifierError(DagschedError):
+    """A message could not be delivered.
+
+    `is_final`: another try would end the same way. `retry_after_s`: how long the receiver wants to be left alone,
+    None when it does not say.
+    """
+
+    def __init__(self, message: str, is_final: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.is_final, self.retry_after_s = is_final, retry_after_s
 
 
 class HandlerError(DagschedError):

@@ -21,6 +21,7 @@ from dagsched.declaration import (
     Job,
     Keep,
     Match,
+    NotifyRule,
     OnCrash,
     OutputRef,
     Overlap,
@@ -69,8 +70,10 @@ __all__ = [
     "Job",
     "JobMark",
     "Keep",
+    "Kept",
     "Link",
     "Match",
+    "NotifyRule",
     "OnCrash",
     "Origin",
     "Outcome",
@@ -342,6 +345,18 @@ class ConfigVersion(NamedTuple):
     digest: str
     files: Mapping[str, str]
     summary: str = ""
+
+
+class Kept(NamedTuple):
+    """An answer kept for whoever asks again with the same key.
+
+    `asked`: a digest of what was asked, to tell the same question from another one with its key. `answer` is JSON-able.
+    """
+
+    key: str
+    time: datetime
+    asked: str
+    answer: Mapping[str, Any]
 
 
 class Emission(NamedTuple):

@@ -16,6 +16,7 @@ from dagsched.model import (
     Job,
     Keep,
     Match,
+    NotifyRule,
     OnCrash,
     OutputRef,
     Overlap,
@@ -50,7 +51,7 @@ FULL = Job(
     calendar=("bank", "mine"),
     jitter=timedelta(minutes=3), on_crash=OnCrash.FAIL,
     enabled=False, keep=Keep(90, 1000), description="d", tags=("x", "y"), owner="me",
-    position=Position("jobs.yaml", 3, 5),
+    notify=(NotifyRule(("failure",), ("ops",)),), position=Position("jobs.yaml", 3, 5),
 )  # fmt: skip
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import socket
+
+    from dagsched.api.listening import Listening, Serving
     from dagsched.api.socket import ControlServer
     from dagsched.daemon import Daemon
 
@@ -15,7 +19,14 @@ def control_door(daemon: Daemon) -> ControlServer:
     from dagsched.control import Control
 
     control = Control(daemon)
-    return ControlServer(daemon.state_dir, control.do, opened=control.take_requests)
+    return ControlServer(daemon.state_dir, control.do, control.take_requests, watch=daemon.watch)
+
+
+def http_door(serving: Serving, tcp: socket.socket | None, say: Callable[[str], None]) -> Callable[[Daemon], Listening]:
+    """Return what makes the door for HTTP: on `tcp`, a listening socket, or on the default port, and in the state."""
+    from dagsched.api.listening import Listening
+
+    return lambda daemon: Listening(daemon, serving, tcp, say)
 
 
 def calls_door(daemon: Daemon) -> ControlServer:

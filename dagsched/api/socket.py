@@ -2,6 +2,10 @@
 
 `control.sock` lies in the state directory with mode 0600: who may write there may command the daemon. A request is
 `{"verb": …, "body": {…}}`, an answer `{"ok": {…}}` or `{"error": kind, "message": …, "parts": {…}}`.
+
+The verb `watch` has no single answer: a line `{"seq": n}` comes at once and after every commit with events, n being
+the number of the newest event, until the asker hangs up. It says that there is something to read, and the store has
+what: a reader that is slow gets fewer lines and misses nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +15,11 @@ import json
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dagsched.errors import DagschedError, Unknown
+from dagsched.errors import ConfigInvalid, DagschedError, Unknown
 
 log = logging.getLogger("dagsched.api")
 
@@ -23,12 +27,16 @@ NAME = "control.sock"
 LINE_BYTES_MAX = 1024 * 1024
 _PATH_BYTES_MAX = 100  # sockaddr_un.sun_path holds 104 to 108 bytes, see unix(7)
 
+WATCHERS_MAX = 64
+
 Handler = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+Watch = Callable[[Callable[[int], None]], AbstractContextManager[None]]
+"""Has a function called with the number of the newest event, at once and after each commit, while it is entered."""
 
 
 @contextmanager
 def short_path(state_dir: Path, name: str = NAME) -> Iterator[str]:
-    """Give a path to the socket that fits into an address, however deep the state directory lies."""
+    """Give a path to a socket that fits into an address, however deep the state directory lies."""
     path = str(state_dir / name)
     if len(os.fsencode(path)) < _PATH_BYTES_MAX or not os.path.isdir("/proc/self/fd"):
         yield path
@@ -44,15 +52,22 @@ class ControlServer:
     """Listens on a state directory's socket and hands each request to `handle`.
 
     `opened` is awaited once the socket listens: from then on nobody leaves commands in the inbox instead. `name` is
-    that of the socket's file.
+    that of the socket's file. `watch` serves those who want to know of new events.
     """
 
     def __init__(
-        self, state_dir: Path, handle: Handler, opened: Callable[[], Awaitable[None]], name: str = NAME
+        self,
+        state_dir: Path,
+        handle: Handler,
+        opened: Callable[[], Awaitable[None]],
+        name: str = NAME,
+        watch: Watch | None = None,
     ) -> None:
         self._state_dir, self._handle, self._opened, self._name = state_dir, handle, opened, name
+        self._watch = watch
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._watchers: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to listen; only the holder of the state may call this, so an old socket file is a dead one's."""
@@ -71,6 +86,8 @@ class ControlServer:
             return
         self._server.close()
         self._server = None
+        for watcher in self._watchers:
+            watcher.cancel()
         if self._clients:
             await asyncio.wait(self._clients, timeout=1.0)
         for client in self._clients:
@@ -101,9 +118,42 @@ class ControlServer:
         else:
             if not line:
                 return
+            if self._watch is not None and _is_watch(line):
+                await self._tell(self._watch, reader, writer)
+                return
             answer = await self._answer(line)
         writer.write(json.dumps(answer, default=str).encode() + b"\n")
         await writer.drain()
+
+    async def _tell(self, watch: Watch, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Write the number of the newest event whenever there is a newer one, until the asker is gone."""
+        if len(self._watchers) >= WATCHERS_MAX:
+            writer.write(json.dumps(_error("Refused", f"{WATCHERS_MAX} watch already")).encode() + b"\n")
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._watchers.add(task)
+        news: asyncio.Queue[int] = asyncio.Queue(1)
+
+        def see(seq: int) -> None:
+            if news.full():
+                news.get_nowait()
+            news.put_nowait(seq)
+
+        gone = asyncio.ensure_future(reader.read(1))
+        try:
+            with watch(see):
+                while not gone.done():
+                    new = asyncio.ensure_future(news.get())
+                    await asyncio.wait((new, gone), return_when=asyncio.FIRST_COMPLETED)
+                    if not new.done():
+                        new.cancel()
+                        return
+                    writer.write(b'{"seq": %d}\n' % new.result())
+                    await writer.drain()
+        finally:
+            gone.cancel()
+            self._watchers.discard(task)
 
     async def _answer(self, line: bytes) -> Mapping[str, Any]:
         try:
@@ -115,6 +165,8 @@ class ControlServer:
         except Unknown as error:
             parts = {"kind": error.kind, "name": error.name, "nearest": list(error.nearest)}
             return _error("Unknown", str(error), parts)
+        except ConfigInvalid as error:
+            return _error("ConfigInvalid", str(error), {"problems": [each._asdict() for each in error.problems]})
         except DagschedError as error:
             return _error(type(error).__name__, str(error))
         except Exception as error:
@@ -129,6 +181,13 @@ def _read(line: bytes) -> tuple[str, Mapping[str, Any]]:
     if not isinstance(verb, str) or not isinstance(body, dict):
         raise TypeError("a verb is text, its body an object")
     return verb, body
+
+
+def _is_watch(line: bytes) -> bool:
+    try:
+        return _read(line)[0] == "watch"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _error(kind: str, message: str, parts: Mapping[str, Any] | None = None) -> Mapping[str, Any]:

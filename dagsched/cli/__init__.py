@@ -42,7 +42,10 @@ COMMANDS = {
     "logs": "print what a run wrote",
     "why": "say why a job did or did not run",
     "events": "list the event log",
+    "notifications": "list what people were told, and what could not be delivered",
+    "notify": "send a test message to a notifier",
     "stats": "show counts, success rates and durations",
+    "metrics": "print figures for Prometheus",
     "trigger": "run a job now",
     "emit": "say that an event has happened, which jobs may be scheduled on",
     "cancel": "stop a run for good",
@@ -54,6 +57,8 @@ COMMANDS = {
     "stop": "stop the daemon",
     "reload": "read the job files again now",
     "prune": "delete old runs",
+    "token": "make, list and revoke tokens for the API",
+    "open": "log a browser in to the running daemon",
     "doctor": "check environment, time zones, state and permissions",
     "completion": "print the completion script of a shell",
     "_complete": "",
@@ -123,7 +128,7 @@ def _help(words: Sequence[str]) -> int:
     print("usage: dagsched COMMAND [ARGUMENTS]\n\nRuns jobs declared in YAML, and knows why.\n")
     for name, line in COMMANDS.items():
         if line:
-            print(f"  {name:<12}{line}")
+            print(f"  {name:<14}{line}")
     print("\n`dagsched COMMAND --help` says what it takes, `dagsched --version` the version.")
     return 0
 

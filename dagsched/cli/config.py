@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dagsched.cli.names import known_job
 from dagsched.cli.output import print_rows
 from dagsched.cli.parser import Parser, add_file, add_json
 from dagsched.cli.places import job_files
@@ -21,6 +20,7 @@ from dagsched.config.load import load_with_entries
 from dagsched.config.scalars import resolve
 from dagsched.errors import ConfigInvalid
 from dagsched.model import Config
+from dagsched.views.names import known_job
 
 _WORD = "[A-Za-z0-9_./@%+=-]"
 _PLAIN = re.compile(rf"(?:--?)?[A-Za-z_./]{_WORD}*(?: {_WORD}+)*|(?:[0-9]+(?:ms|s|m|h|d))+")

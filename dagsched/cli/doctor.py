@@ -14,6 +14,7 @@ import stat
 import sys
 import zoneinfo
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from dagsched.cli.places import job_files, state_dir
 from dagsched.cli.remote import ask
 from dagsched.cli.status import errors_in
 from dagsched.clock import SystemClock
-from dagsched.errors import DagschedError, StoreMissing, UsageError
+from dagsched.errors import DagschedError, StoreError, StoreMissing, UsageError
 from dagsched.model import Config
 
 FREE_BYTES_MIN = 100 * 2**20
@@ -139,7 +140,27 @@ def _state(args: argparse.Namespace) -> Iterator[Check]:
     yield from permissions(home)
     yield disk(home)
     yield from asyncio.run(_store(home))
+    yield from told(home)
     yield from asyncio.run(_daemon(home))
+
+
+def told(home: Path) -> Iterator[Check]:
+    """Check whether people were told what they were to be told."""
+    from dagsched.stores.notices import Notices
+
+    try:
+        with closing(Notices(home, write=False)) as notices:
+            counts = notices.counts()
+    except StoreMissing:
+        return
+    except StoreError as error:
+        yield Check("notifications", ERROR, str(error), "move the file away; a new one begins where the log ends")
+        return
+    lost = counts.get("failed", 0) + counts.get("dropped", 0)
+    if lost:
+        yield Check("notifications", WARNING, f"{lost} not delivered", "see `dagsched notifications --failed`")
+    else:
+        yield Check("notifications", OK, f"{counts.get('waiting', 0)} waiting")
 
 
 def permissions(home: Path) -> Iterator[Check]:

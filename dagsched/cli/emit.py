@@ -14,7 +14,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.far import url_of
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.places import load_config_if_any, state_dir
 from dagsched.cli.reading import config_in_force, reading
 from dagsched.cli.remote import act, report
@@ -35,6 +36,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,7 +62,9 @@ async def _emit(args: argparse.Namespace) -> int:
 
 
 async def _configs(args: argparse.Namespace) -> list[Config]:
-    """Return the configuration in force and, because a file may be newer, that of the files."""
+    """Return the configuration in force and, because a file may be newer, that of the files; none for `--url`."""
+    if url_of(args) is not None:
+        return []
     async with reading(state_dir(args), quiet=True) as store:
         found = await config_in_force(store)
     return [config for config in (found[1] if found else None, load_config_if_any(args.paths)) if config]
@@ -75,7 +79,7 @@ def _nearest(event: str, configs: list[Config]) -> str:
 
 def _check(body: Mapping[str, Any], config: Config | None) -> None:
     """Raise UsageError for an event that would be refused, whether a daemon runs now or later."""
-    from dagsched.control import checked_event
+    from dagsched.asked import checked_event
     from dagsched.handlers.params import params_from_event
 
     try:

@@ -8,26 +8,36 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
 
+from dagsched.cli.far import looking, url_of
 from dagsched.cli.output import print_rows, printable
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, count
 from dagsched.cli.places import state_dir
-from dagsched.cli.reading import FOLLOW_S, reading
-from dagsched.cli.rows import event_row
+from dagsched.cli.reading import FOLLOW_S
+from dagsched.errors import DagschedError
 from dagsched.model import EventRow, format_instant
 from dagsched.stores.contract import Store
+from dagsched.views.rows import event_row
 
 PAGE = 1000
+AGAIN_S = 1.0
 
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("--since", metavar="SEQ", type=count, default=0, help="only events with a greater number")
     parser.add_argument("--job", metavar="JOB", help="only events of this job")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as events happen")
+    parser.add_argument(
+        "--format", choices=("text", "json", "cloudevents"), default="text", help="what to print (default: text)"
+    )
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,14 +46,62 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _print_events(args: argparse.Namespace) -> None:
-    async with reading(state_dir(args)) as store:
-        async for page in pages(store, args.since, args.job, follow=args.follow):
-            if args.json:
-                print_rows(event_row(event) for event in page)
-            else:
+    url = url_of(args)
+    source = url if url is not None else str(state_dir(args))
+    form = "json" if args.json else args.format
+    async with looking(args) as store, _waiting(args) as wait:
+        async for page in pages(store, args.since, args.job, follow=args.follow, wait=wait):
+            if form == "text":
                 for event in page:
                     print(event_line(event))
+            else:
+                print_rows(_rows(page, form, source))
             sys.stdout.flush()
+
+
+@asynccontextmanager
+async def _waiting(args: argparse.Namespace) -> AsyncIterator[Callable[[float], Awaitable[object]]]:
+    """Give a wait that ends early when a daemon here says that there is news; without one it is a pause."""
+    if not args.follow or url_of(args) is not None:
+        yield asyncio.sleep
+        return
+    news = asyncio.Event()
+    hearing = asyncio.ensure_future(_hear(state_dir(args), news))
+
+    async def wait(pause_s: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(news.wait(), pause_s)
+        news.clear()
+
+    try:
+        yield wait
+    finally:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def _hear(home: Path, news: asyncio.Event) -> None:
+    from dagsched.api.client import watch
+
+    while True:
+        with suppress(DagschedError, OSError):
+            async with aclosing(watch(home)) as numbers:
+                async for _ in numbers:
+                    news.set()
+        await asyncio.sleep(AGAIN_S)
+
+
+def _rows(page: Sequence[EventRow], form: str, place: str) -> Iterator[Mapping[str, Any]]:
+    if form == "json":
+        yield from map(event_row, page)
+        return
+    import socket
+
+    from dagsched.cloudevents import cloud_events, source_of
+
+    source = source_of(socket.gethostname(), place)
+    for event in page:
+        yield from cloud_events(event, source)
 
 
 async def pages(

@@ -6,16 +6,17 @@ With JOB: what it waits for and what waits for it, directly or not.
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Iterator
-from typing import Any
 
-from dagsched.cli.names import known_job
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import print_json, printable
-from dagsched.cli.parser import Parser, add_file
+from dagsched.cli.parser import Parser, add_file, add_url
 from dagsched.cli.places import load_config
 from dagsched.graph import Graph
-from dagsched.model import Job, Match, TriggerRule
+from dagsched.model import Config, Job, Match, TriggerRule
 from dagsched.triggers.text import schedule_text
+from dagsched.views.graphs import chosen, graph_doc
 
 FORMATS = ("text", "dot", "mermaid", "json")
 
@@ -25,39 +26,26 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text, a tree")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     add_file(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    config = load_config(args.paths)
-    graph = Graph(config.jobs)
-    jobs = {id: config.jobs[id] for id in _chosen(graph, args.job)}
+    config = asyncio.run(_config(args))
     if args.format == "json":
-        print_json({"jobs": [_as_json(job, graph, jobs) for job in jobs.values()]})
+        print_json(graph_doc(config, args.job))
     else:
+        jobs = {id: config.jobs[id] for id in chosen(Graph(config.jobs), args.job)}
         lines = {"text": _text, "dot": _dot, "mermaid": _mermaid}[args.format]
         for line in lines(jobs):
             print(line)
     return 0
 
 
-def _chosen(graph: Graph, job: str | None) -> tuple[str, ...]:
-    """Return the wanted ids, upstreams first."""
-    if job is None:
-        return graph.order
-    known_job(job, graph.order)
-    return (*graph.ancestors(job), job, *graph.descendants(job))
-
-
-def _as_json(job: Job, graph: Graph, jobs: dict[str, Job]) -> dict[str, Any]:
-    return {
-        "job": job.id,
-        "schedule": schedule_text(job.schedule),
-        "timezone": job.schedule.timezone if job.schedule else None,
-        "depends_on": [{"job": edge.job, "match": str(edge.match)} for edge in job.depends_on],
-        "trigger_rule": str(job.trigger_rule),
-        "downstream": [id for id in graph.downstream[job.id] if id in jobs],
-        "enabled": job.enabled,
-    }
+async def _config(args: argparse.Namespace) -> Config:
+    if (url := url_of(args)) is None:
+        return load_config(args.paths)
+    async with far(args, url) as there:
+        return await there.config()
 
 
 def _text(jobs: dict[str, Job]) -> Iterator[str]:

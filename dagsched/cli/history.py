@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+from dagsched.cli.far import looking
 from dagsched.cli.output import note, print_rows, print_table
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
-from dagsched.cli.places import state_dir
-from dagsched.cli.reading import must_be_known, reading
-from dagsched.cli.rows import duration_s, reason_of, run_row
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, count
+from dagsched.cli.reading import must_be_known
 from dagsched.cli.times import length_text, parse_since
 from dagsched.cli.zones import Zones, zones_of
 from dagsched.clock import SystemClock
 from dagsched.model import Run, RunState, format_instant
+from dagsched.views.rows import duration_s, reason_of, run_row
 
 LIMIT = 20
 
@@ -39,6 +39,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _read(args: argparse.Namespace) -> tuple[Sequence[Run], Zones]:
     since = parse_since(args.since, SystemClock().now()) if args.since else None
-    async with reading(state_dir(args)) as store:
+    async with looking(args) as store:
         rows = await store.rows(
             args.job,
             after=since,

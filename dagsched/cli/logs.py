@@ -10,18 +10,23 @@ import argparse
 import asyncio
 import codecs
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from dagsched.cli.names import find_run
+from dagsched.cli.far import looking, url_of
 from dagsched.cli.output import note, print_rows
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, count
 from dagsched.cli.places import state_dir
-from dagsched.cli.reading import FOLLOW_S, reading
+from dagsched.cli.reading import FOLLOW_S
 from dagsched.errors import Unknown
 from dagsched.model import Attempt, Run, RunState
 from dagsched.stores.contract import Store
+from dagsched.views.names import find_run
+
+if TYPE_CHECKING:
+    from dagsched.api.elsewhere import Elsewhere
 
 CHUNK_BYTES = 1 << 16
 STARTED = (RunState.RUNNING, RunState.RETRYING, RunState.SUCCESS, RunState.FAILED)
@@ -34,6 +39,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser, "one JSON object per line of output")
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _print_logs(args: argparse.Namespace) -> None:
-    home = state_dir(args)
-    async with reading(home) as store:
+    home = state_dir(args) if url_of(args) is None else None
+    async with looking(args) as store:
         found = await find_run(store, args.run_name, prefer=STARTED)
         out = _JsonLines(found.name) if args.json else _Raw()
         nothing = True
@@ -65,7 +71,7 @@ async def _print_logs(args: argparse.Namespace) -> None:
 
 async def pieces(
     store: Store,
-    home: Path,
+    home: Path | None,
     found: Run,
     number: int | None = None,
     *,
@@ -74,7 +80,8 @@ async def pieces(
 ) -> AsyncIterator[Piece]:
     """Yield the output of one attempt (default: the newest); raises Unknown if there is no such attempt.
 
-    With `follow`: as it is written, until the attempt, or without a number the run, has ended.
+    `home`: the state directory, None for a daemon elsewhere. With `follow`: as it is written, until the attempt, or
+    without a number the run, has ended.
     """
     read: dict[int, int] = {}
     while True:
@@ -82,7 +89,7 @@ async def pieces(
         row = await store.run(found.job, found.tick)
         attempt = _chosen(await store.attempts(found.job, found.tick), found, number)
         if attempt is not None:
-            for data in _new_data(home, attempt, read):
+            async for data in _new_data(store, home, attempt, read):
                 yield Piece(attempt.number, data)
         is_over = row is None or row.state.is_terminal or (number is not None and _has_ended(attempt))
         if not follow or is_over:
@@ -103,8 +110,15 @@ def _chosen(attempts: Sequence[Attempt], found: Run, number: int | None) -> Atte
     return by_number[number]
 
 
-def _new_data(home: Path, attempt: Attempt, read: dict[int, int]) -> Iterator[bytes]:
+async def _new_data(
+    store: Store, home: Path | None, attempt: Attempt, read: dict[int, int]
+) -> AsyncIterator[bytes]:
     """Yield what was written since the last look and remember how far that was."""
+    if home is None:
+        async for data in cast("Elsewhere", store).log(attempt, read.get(attempt.number, 0)):
+            read[attempt.number] = read.get(attempt.number, 0) + len(data)
+            yield data
+        return
     if not attempt.log:
         return
     try:

@@ -9,15 +9,16 @@ import argparse
 import asyncio
 from datetime import datetime
 
-from dagsched.cli.coming import Ahead, Coming, in_utc
-from dagsched.cli.names import known_job
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import note, print_rows, print_table
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, count
 from dagsched.cli.places import load_config, state_dir
 from dagsched.cli.reading import marks_in
 from dagsched.cli.times import distance, parse_moment, wall
 from dagsched.clock import SystemClock
 from dagsched.model import format_instant
+from dagsched.views.coming import Ahead, Coming, coming_of, coming_row, event_row, in_utc
+from dagsched.views.names import known_job
 
 FOR_ONE_JOB, FOR_EACH_JOB = 5, 1
 
@@ -35,6 +36,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     after = parse_moment(args.after) if args.after else now
     rows, on_events = _rows(args, after)
     if args.json:
-        print_rows([*(_as_json(row) for row in rows), *(_event_row(*each) for each in on_events.items())])
+        print_rows([*(coming_row(row) for row in rows), *(event_row(*each) for each in on_events.items())])
         return 0
     titles = ("job", "utc", "local", "when", "note")
     print_table(
@@ -59,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _rows(args: argparse.Namespace, after: datetime) -> tuple[list[Coming], dict[str, str]]:
     """Return coming ticks, and the jobs that events make due as well, with which."""
+    if (url := url_of(args)) is not None:
+        return asyncio.run(_rows_there(args, url, after))
     config = load_config(args.paths)
     ids = [known_job(args.job, config.jobs)] if args.job else list(config.jobs)
     number = args.number if args.number is not None else FOR_ONE_JOB if args.job else FOR_EACH_JOB
@@ -67,14 +71,13 @@ def _rows(args: argparse.Namespace, after: datetime) -> tuple[list[Coming], dict
     return ahead.first_of_each(ids, after, number), on_events
 
 
-def _event_row(job: str, words: str) -> dict[str, str | None]:
-    return {"job": job, "tick": None, "local": None, "note": words}
-
-
-def _as_json(row: Coming) -> dict[str, str | None]:
-    return {
-        "job": row.job,
-        "tick": format_instant(row.tick),
-        "local": row.local.isoformat(),
-        "note": row.note,
-    }
+async def _rows_there(args: argparse.Namespace, url: str, after: datetime) -> tuple[list[Coming], dict[str, str]]:
+    async with far(args, url) as there:
+        ids = [args.job] if args.job else [row["job"] for row in (await there.get("/graph"))["jobs"]]
+        number = args.number if args.number is not None else FOR_ONE_JOB if args.job else FOR_EACH_JOB
+        query = {"from": format_instant(after), "limit": max(number, 1)}
+        pages = [await there.get(f"/jobs/{id}/next", **query) for id in ids]
+    rows = [row for page in pages for row in page["items"]]
+    found = [coming_of(row) for row in rows if row["tick"] is not None and number]
+    on_events = {row["job"]: row["note"] for row in rows if row["tick"] is None}
+    return sorted(found, key=lambda coming: coming.tick), on_events

@@ -98,6 +98,16 @@ def add_state_dir(parser: Parser) -> None:
     )
 
 
+def add_url(parser: Parser) -> None:
+    """Add `--url` and `--token`, for commands that can ask a daemon elsewhere."""
+    parser.add_argument(
+        "--url",
+        metavar="URL",
+        help="a daemon elsewhere: http://HOST:PORT, or unix:PATH/api.sock (default: $DAGSCHED_URL, else this machine)",
+    )
+    parser.add_argument("--token", metavar="TOKEN", help="who is asking there (default: $DAGSCHED_TOKEN)")
+
+
 def count(text: str) -> int:
     """Read a whole number that is not negative; argparse words its ValueError as `invalid count value`."""
     number = int(text)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from dagsched.cli.board import Board, Line
 from dagsched.cli.output import STATE_STYLES, may_color, print_rows, print_table, printable
-from dagsched.cli.rows import event_row
 from dagsched.cli.times import length_text
 from dagsched.model import Config, EventRow, RunState, format_instant
+from dagsched.views.rows import event_row
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -13,11 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import print_json
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.places import load_config_if_any, state_dir
 from dagsched.cli.reading import config_in_force, reading
-from dagsched.cli.remote import ask
+from dagsched.cli.remote import ask, demand
 from dagsched.cli.times import instant_or_none, parse_since
 from dagsched.clock import SystemClock
 from dagsched.model import Config, format_instant, parse_instant
@@ -37,10 +38,11 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    before, deleted = asyncio.run(_prune(args, state_dir(args), SystemClock().now()))
+    before, deleted = asyncio.run(_prune(args, SystemClock().now()))
     if args.json:
         print_json({"before": instant_or_none(before), "would_delete" if args.dry_run else "deleted": deleted})
         return 0
@@ -49,25 +51,35 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _prune(args: argparse.Namespace, home: Path, now: datetime) -> tuple[datetime | None, int]:
+async def _prune(args: argparse.Namespace, now: datetime) -> tuple[datetime | None, int]:
     """Return the instant before which runs were deleted, None if `keep` decided, and how many went."""
+    url = url_of(args)
+    home = state_dir(args) if url is None else None
     config = await _config(args, home)
     before = None
     if args.older_than is not None or config is None or not says_what_to_keep(config):
         before = parse_since(args.older_than or DEFAULT_AGE, now)
-    if not home.is_dir():
+    if home is not None and not home.is_dir():
         return before, 0
     verb, body = "retention" if before is None else "prune", {}
     if before is not None:
         body["before"] = format_instant(before)
-    answer = await ask(home, verb, {**body, "dry_run": args.dry_run} if args.dry_run else body)
+    wish = {**body, "dry_run": args.dry_run} if args.dry_run else body
+    if home is None:
+        return before, int((await demand(args, verb, wish))["deleted"])
+    answer = await ask(home, verb, wish)
     if answer is not None:
         return before, int(answer["deleted"])
     return before, await _prune_offline(home, config, body, now, dry_run=args.dry_run)
 
 
-async def _config(args: argparse.Namespace, home: Path) -> Config | None:
-    """Return the configuration in force, that of the files if none ever was."""
+async def _config(args: argparse.Namespace, home: Path | None) -> Config | None:
+    """Return the configuration in force, that of the files if none ever was; without `home`, of a daemon elsewhere."""
+    if home is None:
+        url = url_of(args)
+        assert url is not None, "a command looks here or elsewhere"
+        async with far(args, url) as there:
+            return await there.config()
     if home.is_dir():
         async with reading(home, quiet=True) as store:
             in_force = await config_in_force(store)

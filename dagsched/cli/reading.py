@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagsched.errors import StoreMissing
-from dagsched.model import Config, ConfigVersion, JobMark
+from dagsched.model import JobMark
+from dagsched.views.force import config_in_force
+
+__all__ = ["FOLLOW_S", "config_in_force", "marks_in", "must_be_known", "reading"]
 
 if TYPE_CHECKING:
     from dagsched.stores.contract import Store
@@ -45,23 +48,11 @@ async def marks_in(state_dir: Path) -> Mapping[str, JobMark]:
         return await store.marks()
 
 
-async def config_in_force(store: Store) -> tuple[ConfigVersion, Config | None] | None:
-    """Return the newest stored configuration and what it says; None when none was ever put in force.
-
-    The second part is None when this version of dagsched cannot use what an earlier one could.
-    """
-    newest = await store.configs(limit=1)
-    if not newest:
-        return None
-    from dagsched.config import load_texts
-
-    return newest[0], load_texts(newest[0].files, newest[0].applied).config
-
-
 async def must_be_known(store: Store, args: argparse.Namespace) -> None:
     """Raise Unknown unless `args.job` is a job the state remembers or the job files declare."""
-    from dagsched.cli.names import known_job
+    from dagsched.cli.far import url_of
     from dagsched.cli.places import load_config_if_any
+    from dagsched.views.names import known_job
 
-    config = load_config_if_any(args.paths)
+    config = load_config_if_any(args.paths) if url_of(args) is None else None
     known_job(args.job, [*await store.marks(), *(config.jobs if config else ())])

@@ -10,7 +10,7 @@ import asyncio
 import sys
 
 from dagsched.cli.output import may_color, print_json
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.remote import demand
 from dagsched.config import Problem, render
 
@@ -19,6 +19,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:

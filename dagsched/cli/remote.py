@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagsched.cli.names import find_run, known_job
+from dagsched.cli.far import far, looking, url_of
 from dagsched.cli.output import print_json
 from dagsched.cli.places import load_config_if_any, state_dir
 from dagsched.cli.reading import config_in_force, reading
 from dagsched.clock import SystemClock
 from dagsched.errors import NoDaemon
 from dagsched.model import Config, RunState
+from dagsched.views.names import find_run, known_job
 
 REMEMBERED = "remembered for the next start"
 
@@ -29,6 +30,9 @@ async def ask(home: Path, verb: str, body: Mapping[str, Any]) -> dict[str, Any] 
 
 async def act(args: argparse.Namespace, verb: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Have the daemon do it and return its answer, or remember it for the next start and return None."""
+    if (url := url_of(args)) is not None:
+        async with far(args, url) as there:
+            return await there.ask(verb, body)
     home = state_dir(args)
     answer = await ask(home, verb, body)
     if answer is None:
@@ -38,6 +42,9 @@ async def act(args: argparse.Namespace, verb: str, body: Mapping[str, Any]) -> d
 
 async def demand(args: argparse.Namespace, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the daemon's answer; raises NoDaemon when none runs: these verbs mean nothing without one."""
+    if (url := url_of(args)) is not None:
+        async with far(args, url) as there:
+            return await there.ask(verb, body)
     home = state_dir(args)
     answer = await ask(home, verb, body)
     if answer is None:
@@ -59,7 +66,7 @@ async def _remember(home: Path, verb: str, body: Mapping[str, Any]) -> None:
 
 async def run_meant(args: argparse.Namespace, *, prefer: Sequence[RunState] = ()) -> str:
     """Return the full name of the run in `args.run_name`; raises Unknown."""
-    async with reading(state_dir(args)) as store:
+    async with looking(args) as store:
         return (await find_run(store, args.run_name, prefer=prefer)).name
 
 
@@ -68,6 +75,9 @@ async def job_meant(args: argparse.Namespace) -> tuple[str, Config | None]:
 
     Known are the jobs of the configuration in force and, because a file may be newer, those of the files.
     """
+    if (url := url_of(args)) is not None:
+        async with far(args, url) as there:
+            return args.job, await there.config_of(args.job)
     async with reading(state_dir(args), quiet=True) as store:
         found = await config_in_force(store)
         remembered = list(await store.marks())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.remote import act, report, run_meant
 from dagsched.model import BAD
 
@@ -19,6 +19,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:

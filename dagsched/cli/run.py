@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
+import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dagsched.cli.output import is_watched
 from dagsched.cli.parser import Parser, add_json, add_paths, add_state_dir, count
@@ -21,6 +21,7 @@ from dagsched.cli.places import job_files, state_dir
 from dagsched.cli.times import parse_length
 from dagsched.clock import Clock, SystemClock
 from dagsched.errors import UsageError
+from dagsched.logs import FORMATS, JSON, TEXT, VARIABLE, set_up
 
 if TYPE_CHECKING:
     from dagsched.cli.progress import View
@@ -44,8 +45,30 @@ def arguments(parser: Parser) -> None:
         help=f"what running attempts get at a stop (default: {GRACE})",
     )
     parser.add_argument("--slots", metavar="N", type=count, help="how many attempts may run at a time")
+    _add_http(parser)
+    parser.add_argument(
+        "--log-format",
+        choices=FORMATS,
+        default=os.environ.get(VARIABLE) if os.environ.get(VARIABLE) in FORMATS else TEXT,
+        help="how the daemon writes its log and events (default: $DAGSCHED_LOG_FORMAT, then text)",
+    )
     add_json(parser, "events, one JSON object per line,")
     add_state_dir(parser)
+
+
+def _add_http(parser: Parser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--bind", metavar="HOST:PORT", help="where HTTP is served (default: 127.0.0.1:8420)")
+    where.add_argument("--no-http", action="store_true", help="serve no HTTP")
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a name by which browsers may call, besides localhost and addresses; may be repeated",
+    )
+    parser.add_argument("--insecure-no-auth", action="store_true", help="let everybody on this machine do everything")
+    parser.add_argument("--allow-api-commands", action="store_true", help="let jobs that come in by HTTP have commands")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,10 +79,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--param goes with --once; `dagsched trigger JOB --param` gives one to a running daemon")
     if args.slots == 0:
         raise UsageError("--slots 0 would start nothing; give at least 1")
-    _log_to_stderr()
+    args.json = args.json or args.log_format == JSON
+    set_up(args.log_format)
+    doors = _doors(args)
     clock = SystemClock()
     with _view(args, clock) as view:
-        code = asyncio.run(_run_daemon(args, files, home, grace, view))
+        code = asyncio.run(_run_daemon(args, files, home, grace, view, doors))
     if args.once is not None and not args.json:
         from dagsched.cli.progress import print_closing_table
 
@@ -79,12 +104,49 @@ def _is_path(word: str) -> bool:
     return word.endswith((".yaml", ".yml")) or "/" in word or word in (".", "..")
 
 
-async def _run_daemon(args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View) -> int:
+def _doors(args: argparse.Namespace) -> list[Any]:
+    """Return the ways in; raises UsageError, and StoreError for an address that was asked for and cannot be had."""
     from dagsched.api import calls_door, control_door
+
+    if args.once is not None or args.no_http:
+        return [control_door if args.once is None else calls_door]
+    from dagsched.api import http_door
+    from dagsched.api.listening import BIND_PATIENCE_S, Serving, bound, is_loopback
+
+    asked = parse_bind(args.bind) if args.bind else None
+    if args.insecure_no_auth and asked and not is_loopback(asked[0]):
+        raise UsageError(f"--insecure-no-auth with --bind {args.bind} would let everybody in; use tokens there")
+    serving = Serving(
+        bind=asked,
+        auth=not args.insecure_no_auth,
+        allow_hosts=args.allow_host,
+        job_commands=args.allow_api_commands,
+    )
+    tcp = bound(*asked, BIND_PATIENCE_S) if asked else None
+    return [control_door, http_door(serving, tcp, _say)]
+
+
+def parse_bind(text: str) -> tuple[str, int]:
+    """Return host and port of `127.0.0.1:8420`, `[::1]:8420` or `name:8420`; raises UsageError."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not colon or not host or (":" in host and not text.startswith("[")) or not port.isdecimal():
+        raise UsageError(f"--bind {text!r}: write HOST:PORT, such as 127.0.0.1:8420 or [::1]:8420")
+    if int(port) > 65535:
+        raise UsageError(f"--bind {text!r}: a port is at most 65535")
+    return host, int(port)
+
+
+def _say(words: str) -> None:
+    print(f"dagsched: {words}", file=sys.stderr, flush=True)
+
+
+async def _run_daemon(
+    args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View, doors: Sequence[Any]
+) -> int:
     from dagsched.cli.trigger import pairs
     from dagsched.daemon import Daemon
 
-    doors = [control_door if args.once is None else calls_door]
     daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots, doors=doors)
     if args.once is not None:
         code = await daemon.run_once(args.once, pairs(args.param))
@@ -103,8 +165,3 @@ def _view(args: argparse.Namespace, clock: Clock) -> View:
     if args.once is not None and is_watched() and not args.json:
         return Live(clock.now)
     return Lines(as_json=args.json, keeps_board=_ends_by_itself(args))
-
-
-def _log_to_stderr() -> None:
-    """Let warnings of the program itself reach people; what happens to runs is shown by the view."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="dagsched: %(levelname)s: %(message)s")

@@ -5,31 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from dagsched.cli.names import find_run
+from dagsched.cli.far import looking
 from dagsched.cli.output import print_json, print_table, printable
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
-from dagsched.cli.places import state_dir
-from dagsched.cli.reading import reading
-from dagsched.cli.rows import attempt_row, duration_s, run_row
-from dagsched.cli.times import instant_or_none, length_text
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
+from dagsched.cli.times import length_text
 from dagsched.cli.zones import Zones, zones_of
-from dagsched.model import CALLED, CALLER, EVENT, EVENT_DATA, Attempt, Link, Run, format_instant, run_name
-from dagsched.stores.contract import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """Everything known of one run. `upstream`: each link with the run it leads to, if there is one."""
-
-    run: Run
-    attempts: Sequence[Attempt]
-    upstream: Sequence[tuple[Link, Run | None]]
-    zones: Zones
+from dagsched.model import CALLER, Attempt, Link, Run, format_instant, run_name
+from dagsched.views.names import find_run
+from dagsched.views.rows import duration_s
+from dagsched.views.whole import Whole, called_by_it, event_of, given_params, read_whole, whole_doc
 
 
 def arguments(parser: Parser) -> None:
@@ -37,70 +24,33 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    whole = asyncio.run(_read(args))
+    whole, zones = asyncio.run(_read(args))
     if args.json:
-        print_json(_as_json(whole))
+        print_json(whole_doc(whole))
     else:
-        _print_for_people(whole)
+        _print_for_people(whole, zones)
     return 0
 
 
-async def _read(args: argparse.Namespace) -> Whole:
-    async with reading(state_dir(args)) as store:
+async def _read(args: argparse.Namespace) -> tuple[Whole, Zones]:
+    async with looking(args) as store:
         found = await find_run(store, args.run_name)
-        attempts = await store.attempts(found.job, found.tick)
-        upstream = [(link, await _at(store, link)) for link in found.links]
-        return Whole(found, attempts, upstream, Zones() if args.json else await zones_of(store))
+        return await read_whole(store, found), Zones() if args.json else await zones_of(store)
 
 
-async def _at(store: Store, link: Link) -> Run | None:
-    return None if link.tick is None else await store.run(link.job, link.tick)
-
-
-def _as_json(whole: Whole) -> dict[str, Any]:
-    found = whole.run
-    return {
-        **run_row(found),
-        "created": instant_or_none(found.created),
-        "ready": instant_or_none(found.ready),
-        "not_before": instant_or_none(found.not_before),
-        "attempt_limit": found.attempt_limit,
-        "stand_in": run_name(found.job, found.stand_in) if found.stand_in else None,
-        "only": found.only,
-        "acknowledged": found.acked,
-        "params": _given(found),
-        "event": _event(found),
-        "caller": found.params.get(CALLER),
-        "called": _called(found),
-        "outputs": dict(found.outputs),
-        "definition": found.definition,
-        "attempt_list": [attempt_row(attempt) for attempt in whole.attempts],
-        "upstream": [_link_row(link, upstream) for link, upstream in whole.upstream],
-    }
-
-
-def _link_row(link: Link, upstream: Run | None) -> dict[str, Any]:
-    return {
-        "job": link.job,
-        "match": str(link.match),
-        "run": run_name(link.job, link.tick) if link.tick else None,
-        "state": str(upstream.state) if upstream else None,
-        "reason": upstream.reason if upstream else "",
-    }
-
-
-def _print_for_people(whole: Whole) -> None:
-    for title, value in _facts(whole):
+def _print_for_people(whole: Whole, zones: Zones) -> None:
+    for title, value in _facts(whole, zones):
         if value:
             print(f"{title:<10} {printable(value)}")
     if whole.attempts:
         print()
         print_table(
             ("attempt", "outcome", "started", "took", "exit", "reason"),
-            [_attempt_cells(attempt, whole) for attempt in whole.attempts],
+            [_attempt_cells(attempt, zones) for attempt in whole.attempts],
             right=("attempt", "took", "exit"),
             state="outcome",
         )
@@ -109,8 +59,8 @@ def _print_for_people(whole: Whole) -> None:
         print_table(("upstream", "match", "state", "reason"), [_upstream_cells(*pair) for pair in whole.upstream])
 
 
-def _facts(whole: Whole) -> list[tuple[str, str]]:
-    found, zones = whole.run, whole.zones
+def _facts(whole: Whole, zones: Zones) -> list[tuple[str, str]]:
+    found = whole.run
     seconds = duration_s(found)
     return [
         ("run", found.name),
@@ -126,8 +76,8 @@ def _facts(whole: Whole) -> list[tuple[str, str]]:
         ("stand-in", run_name(found.job, found.stand_in) if found.stand_in else ""),
         ("event", _event_words(found)),
         ("called by", found.params.get(CALLER, "")),
-        ("called", ", ".join(_called(found))),
-        ("params", _pairs(_given(found))),
+        ("called", ", ".join(called_by_it(found))),
+        ("params", _pairs(given_params(found))),
         ("outputs", _pairs(found.outputs)),
         ("note", ", ".join(filter(None, ("late" if found.late else "", "acknowledged" if found.acked else "")))),
     ]
@@ -138,22 +88,8 @@ def _both(found: Run, zones: Zones) -> str:
     return local if local.endswith(" UTC") else f"{local}  ({utc})"
 
 
-def _given(found: Run) -> dict[str, Any]:
-    return {name: value for name, value in found.params.items() if not name.startswith("DAGSCHED_")}
-
-
-def _event(found: Run) -> dict[str, Any] | None:
-    """Return name and data of the event that the run came of."""
-    return {"name": found.params[EVENT], "data": found.params.get(EVENT_DATA, {})} if EVENT in found.params else None
-
-
-def _called(found: Run) -> list[str]:
-    """Return the runs that a workflow has made as its step, the newest last."""
-    return [name for name in found.params.get(CALLED, ()) if name]
-
-
 def _event_words(found: Run) -> str:
-    event = _event(found)
+    event = event_of(found)
     return f"{event['name']} {json.dumps(event['data'], ensure_ascii=False)}" if event else ""
 
 
@@ -161,13 +97,13 @@ def _pairs(values: Any) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
-def _attempt_cells(attempt: Attempt, whole: Whole) -> list[str]:
+def _attempt_cells(attempt: Attempt, zones: Zones) -> list[str]:
     seconds = duration_s(attempt)
     exit_code = "" if attempt.exit_code is None else str(attempt.exit_code)
     return [
         str(attempt.number),
         str(attempt.outcome) if attempt.outcome else "running",
-        whole.zones.show(attempt.job, attempt.started),
+        zones.show(attempt.job, attempt.started),
         length_text(None if seconds is None else timedelta(seconds=seconds)),
         exit_code if attempt.signal is None else f"signal {attempt.signal}",
         attempt.reason,

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dagsched.cli.names import known_job
 from dagsched.cli.output import print_json
 from dagsched.cli.parser import Parser, add_json, add_paths, add_state_dir, count
 from dagsched.cli.places import load_config, state_dir
@@ -20,6 +19,7 @@ from dagsched.cli.reading import reading
 from dagsched.cli.times import parse_length, parse_moment
 from dagsched.clock import SystemClock
 from dagsched.errors import UsageError
+from dagsched.views.names import known_job
 
 if TYPE_CHECKING:
     from dagsched.model import Config

@@ -6,16 +6,16 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from dagsched.cli.far import looking
 from dagsched.cli.output import print_rows, print_table
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
-from dagsched.cli.places import state_dir
-from dagsched.cli.reading import must_be_known, reading
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
+from dagsched.cli.reading import must_be_known
 from dagsched.cli.times import length_text, parse_since
 from dagsched.clock import SystemClock
-from dagsched.model import format_instant
+from dagsched.views.rows import statistics_row
 
 _TITLES = (
     "job",
@@ -45,12 +45,13 @@ def arguments(parser: Parser) -> None:
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     rows = asyncio.run(_read(args))
     if args.json:
-        print_rows(_as_json(row) for row in rows)
+        print_rows(statistics_row(row) for row in rows)
     elif args.by:
         print_table(_TREND_TITLES, _trend_cells(rows, args.by), right=_TREND_TITLES[3:], state="")
     else:
@@ -63,7 +64,7 @@ async def _read(args: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
     since = parse_since(args.since, now) if args.since else None
     if args.by and since is None:
         since = now - _SHOWN[args.by]
-    async with reading(state_dir(args)) as store:
+    async with looking(args) as store:
         rows = await store.statistics(args.job, since=since, by=args.by or "")
         if args.job and not rows:
             await must_be_known(store, args)
@@ -96,10 +97,6 @@ def _bar(value: int, most: int) -> str:
     if not (sys.stdout.encoding or "").lower().startswith("utf"):
         return "#" * round(eighths / 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-
-
-def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: format_instant(value) if isinstance(value, datetime) else value for key, value in row.items()}
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

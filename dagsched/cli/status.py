@@ -8,208 +8,53 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from dagsched.cli.coming import Ahead, Coming
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import print_json, print_table, printable
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.places import load_config_if_any, state_dir
 from dagsched.cli.reading import config_in_force, reading
 from dagsched.cli.remote import ask
-from dagsched.cli.rows import reason_of, run_row
-from dagsched.cli.times import distance, instant_or_none
+from dagsched.cli.times import distance
 from dagsched.clock import SystemClock
-from dagsched.model import (
-    ACTIVE,
-    Config,
-    ConfigVersion,
-    JobMark,
-    Request,
-    Run,
-    RunState,
-    format_instant,
-    parse_run_name,
-)
-
-_WAITING = ("waiting", "queued", "retrying")
-_MOST_URGENT = (RunState.RUNNING, RunState.RETRYING, RunState.QUEUED, RunState.WAITING)
-
-
-@dataclass(frozen=True, slots=True)
-class JobLine:
-    """What is known of one job: `run` is its most active run, else its newest; `blocked`: what that waits for."""
-
-    job: str
-    enabled: bool
-    paused: datetime | None
-    run: Run | None
-    next: Coming | None
-    counts: Mapping[str, int]
-    removed: bool = False
-    on_event: str = ""
-    blocked: str = ""
-
-    @property
-    def state(self) -> str:
-        """Return what to know first: a run under way, else why nothing will be, else the last end."""
-        if self.run is not None and self.run.state in ACTIVE:
-            return str(self.run.state)
-        if self.removed:
-            return "removed"
-        if not self.enabled:
-            return "disabled"
-        if self.paused is not None:
-            return "paused"
-        return str(self.run.state) if self.run is not None else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """All that `status` shows. `daemon`: its own answer, None when none runs; `requests`: left for the next one."""
-
-    home: Path
-    now: datetime
-    daemon: Mapping[str, Any] | None
-    version: ConfigVersion | None
-    jobs: Sequence[JobLine]
-    requests: Sequence[Request] = ()
+from dagsched.model import Run, format_instant
+from dagsched.views.rows import reason_of
+from dagsched.views.status import JobLine, Status, read_status, status_doc, status_of
 
 
 def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     status = asyncio.run(_read(args))
     if args.json:
-        print_json(_as_json(status))
+        print_json(status_doc(status))
     else:
         _print_for_people(status)
     return 0
 
 
 async def _read(args: argparse.Namespace) -> Status:
-    home, now = state_dir(args), SystemClock().now()
+    now = SystemClock().now()
+    if (url := url_of(args)) is not None:
+        async with far(args, url) as there:
+            return status_of(await there.get("/status"), now)
+    home = state_dir(args)
     daemon = await ask(home, "status", {})
     async with reading(home, quiet=True) as store:
-        in_force = await config_in_force(store)
-        snapshot = await store.snapshot({})
-        counts = await store.counts()
-    config = in_force[1] if in_force else None
-    # Without a daemon the files are what the next start will use, so their coming ticks are shown.
-    if daemon is None:
-        config = load_config_if_any(args.paths) or config
-    marks = {mark.job: mark for mark in snapshot.marks}
-    blocked = _by_job(daemon.get("blocked", {}) if daemon else {})
-    jobs = [
-        replace(line, blocked=blocked.get(line.job, "") if line.state in _WAITING else "")
-        for line in _job_lines(config, marks, snapshot.runs, counts, now)
-    ]
-    return Status(home, now, daemon, in_force[0] if in_force else None, jobs, snapshot.requests)
-
-
-def _by_job(blocked: Mapping[str, str]) -> dict[str, str]:
-    return {parse_run_name(name)[0]: words for name, words in blocked.items()}
-
-
-def _job_lines(
-    config: Config | None,
-    marks: Mapping[str, JobMark],
-    runs: Iterable[Run],
-    counts: Mapping[str, Mapping[str, int]],
-    now: datetime,
-) -> Iterable[JobLine]:
-    newest = _most_telling(runs)
-    declared = config.jobs if config else {}
-    ahead = Ahead(config, marks) if config else None
-    for id, job in declared.items():
-        mark = marks.get(id)
-        coming = ahead.next(id, now) if ahead else None
-        paused = mark.paused if mark else None
-        on_event = ahead.events_of(id) if ahead and coming is None else ""
-        yield JobLine(
-            id, job.enabled, paused, newest.get(id), coming, _in_order(counts.get(id, {})), on_event=on_event
-        )  # fmt: skip
-    for id in sorted((newest.keys() | counts.keys()) - declared.keys()):
-        yield JobLine(id, True, None, newest.get(id), None, _in_order(counts.get(id, {})), removed=config is not None)
-
-
-def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return how many runs are in each state that occurs, in the order of a run's life."""
-    return {str(state): counts[str(state)] for state in RunState if counts.get(str(state))}
-
-
-def _most_telling(runs: Iterable[Run]) -> dict[str, Run]:
-    """Return each job's most active run, else its newest."""
-    found: dict[str, Run] = {}
-    for run in runs:
-        known = found.get(run.job)
-        if known is None or _urgency(run) > _urgency(known):
-            found[run.job] = run
-    return found
-
-
-def _urgency(run: Run) -> tuple[int, datetime]:
-    rank = len(_MOST_URGENT) - _MOST_URGENT.index(run.state) if run.state in _MOST_URGENT else 0
-    return rank, run.tick
-
-
-def _as_json(status: Status) -> dict[str, Any]:
-    return {
-        "state_dir": str(status.home),
-        "daemon": _daemon_row(status.daemon),
-        "config": _config_row(status.version),
-        "requests": [_request_row(request) for request in status.requests],
-        "jobs": [_job_row(line) for line in status.jobs],
-    }
-
-
-def _daemon_row(daemon: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what the daemon said of itself; `running` says whether there is one, `runs` which runs it has going."""
-    if daemon is None:
-        return {"running": False}
-    return {**daemon, "running": True, "runs": daemon["running"]}
-
-
-def _config_row(version: ConfigVersion | None) -> dict[str, Any] | None:
-    if version is None:
-        return None
-    return {
-        "number": version.number,
-        "applied": format_instant(version.applied),
-        "digest": version.digest,
-        "files": list(version.files),
-        "summary": version.summary,
-    }
-
-
-def _request_row(request: Request) -> dict[str, Any]:
-    return {"time": format_instant(request.time), "verb": request.verb, "body": dict(request.body)}
-
-
-def _job_row(line: JobLine) -> dict[str, Any]:
-    return {
-        "job": line.job,
-        "state": line.state,
-        "enabled": line.enabled,
-        "paused": instant_or_none(line.paused),
-        "removed": line.removed,
-        "blocked": line.blocked or None,
-        "last": run_row(line.run) if line.run else None,
-        "next": _next_row(line.next) if line.next else None,
-        "on_event": line.on_event,
-        "counts": dict(line.counts),
-    }
-
-
-def _next_row(coming: Coming) -> dict[str, str]:
-    return {"tick": format_instant(coming.tick), "local": coming.local.isoformat(), "note": coming.note}
+        version, config = await config_in_force(store) or (None, None)
+        # Without a daemon the files are what the next start will use, so their coming ticks are shown.
+        if daemon is None:
+            config = load_config_if_any(args.paths) or config
+        return await read_status(store, home, now, daemon, version, config)
 
 
 def _print_for_people(status: Status) -> None:
@@ -234,6 +79,8 @@ def _headlines(status: Status) -> Iterable[str]:
         yield f"config    {version.number}, in force since {format_instant(version.applied)} ({files})"
     if daemon is not None:
         yield from _troubles(daemon)
+    if status.undelivered:
+        yield f"told      {status.undelivered} not delivered, see `dagsched notifications --failed`"
     for request in status.requests:
         subject = request.body.get("job") or request.body.get("run") or request.body.get("event") or ""
         yield f"to do     {request.verb} {subject} at the next start"

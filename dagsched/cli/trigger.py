@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, did_you_mean
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, did_you_mean
 from dagsched.cli.remote import act, job_meant, report
 from dagsched.errors import Refused, UsageError
 from dagsched.handlers.params import typed
@@ -24,6 +24,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:

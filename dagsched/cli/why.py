@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import print_json, printable
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.places import load_config_if_any, state_dir
 from dagsched.cli.reading import config_in_force, must_be_known, reading
 from dagsched.cli.remote import ask
@@ -35,6 +36,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,8 +52,10 @@ def run(args: argparse.Namespace) -> int:
 async def _explain(args: argparse.Namespace) -> Answer:
     from dagsched.explaining import why
 
-    home, now = state_dir(args), SystemClock().now()
     _split_name(args)
+    if (url := url_of(args)) is not None:
+        return await _explain_there(args, url)
+    home, now = state_dir(args), SystemClock().now()
     async with reading(home) as store:
         await must_be_known(store, args)
         config = await _config(store, args)
@@ -62,6 +66,15 @@ async def _explain(args: argparse.Namespace) -> Answer:
     if remark:
         answer.lines.append(remark)
     return answer
+
+
+async def _explain_there(args: argparse.Namespace, url: str) -> Answer:
+    from dagsched.engine.why import Answer
+
+    async with far(args, url) as there:
+        tick, remark = _moment(args, await there.config_of(args.job))
+        told = await there.get(f"/jobs/{args.job}/why", tick=format_instant(tick) if tick else None)
+    return Answer([*told.pop("lines"), *([remark] if remark else [])], told)
 
 
 async def _of_daemon(args: argparse.Namespace, home: Path, tick: datetime | None) -> Answer | None:

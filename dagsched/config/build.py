@@ -29,6 +29,7 @@ from dagsched.declaration import (
     Job,
     Keep,
     Match,
+    NotifyRule,
     OnCrash,
     OutputRef,
     Overlap,
@@ -311,6 +312,11 @@ class Builder:
                 self._reserved(("jobs", self._id, key, name), name)
         return MappingProxyType({name: Param(schema, schema.get("default")) for name, schema in value.items()})
 
+    def _notify(self, key: str, value: list[Mapping[str, Any]]) -> tuple[NotifyRule, ...]:
+        made = rules_of(value)
+        known: tuple[NotifyRule, ...] = self._made.setdefault((key, repr(made)), made)
+        return known
+
     def _secrets(self, key: str, value: Mapping[str, str]) -> Mapping[str, str]:
         for name in value:
             if name.startswith("DAGSCHED_"):
@@ -328,16 +334,12 @@ class Builder:
         )
 
     def _with(self, key: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        if "timeout" in value and self._raw.get("handler") == "http":
-            path: Path = ("jobs", self._id, key, "timeout")
-            if self._parsed(path, value["timeout"]) == timedelta(0):
-                self._say(
-                    "E304",
-                    path,
-                    "'timeout' is zero",
-                    "no request is answered in no time",
-                    "write a longer one",
-                )
+        inner = {"http": "timeout", "agent": "poll"}.get(self._raw.get("handler", ""), "")
+        if inner in value:
+            path: Path = ("jobs", self._id, key, inner)
+            if self._parsed(path, value[inner]) == timedelta(0):
+                why = "no request is answered in no time"
+                self._say("E304", path, f"'{inner}' is zero", why, "write a longer one")
         return MappingProxyType(dict(value))
 
     def _say(self, code: str, path: Path, message: str, why: str, fix: str, is_key: bool = False) -> None:
@@ -365,6 +367,11 @@ def _kept(raw: Mapping[str, Any], dropped: Dropped) -> dict[str, Any]:
         else:
             kept[key] = [value for number, value in enumerate(raw[key]) if number not in lost]
     return kept
+
+
+def rules_of(said: list[Mapping[str, Any]]) -> tuple[NotifyRule, ...]:
+    """Return the notification rules that a file says."""
+    return tuple(NotifyRule(tuple(rule["on"]), tuple(rule["to"])) for rule in said)
 
 
 def keep_of(value: Mapping[str, int]) -> Keep:
@@ -413,5 +420,6 @@ _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     "params": Builder._params,
     "secrets": Builder._secrets,
     "retry": Builder._retry,
+    "notify": Builder._notify,
     "keep": Builder._keep,
 }

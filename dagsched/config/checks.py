@@ -4,7 +4,7 @@ Each check is a function over `View`; `check_part` runs those about the jobs of 
 of them. A check stays silent where its subject was already refused or could not be read: one mistake, one complaint.
 
 Of other files a job's checks may look at what `Part` notes and `load.py` compares, and at nothing else: whether an
-upstream is there, whether it is enabled and when it fires, and how large a pool is.
+upstream is there, whether it is enabled and when it fires, how large a pool is, and which names are declared.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time
 from itertools import pairwise
 from typing import NamedTuple
 
+from dagsched.config import telling
 from dagsched.config.build import Entry
 from dagsched.config.eventual import check_event_schedule
 from dagsched.config.explain import Complaint, short
@@ -38,7 +39,7 @@ class View(NamedTuple):
 
     `broken`: ids of jobs that are no mappings; others may wait for them without being wrong.
     `pools`: capacity by name, None when its declaration was refused; `calendars`: the same. `handlers`: names that may
-    be used.
+    be used. `named`: notifiers and agents by section and name.
     """
 
     entries: Mapping[str, Entry]
@@ -48,6 +49,7 @@ class View(NamedTuple):
     handlers: frozenset[str]
     is_whole: bool
     now: datetime
+    named: Mapping[str, telling.Declared]
 
 
 def day_of(now: datetime) -> date:
@@ -63,6 +65,8 @@ def midnight_of(now: datetime) -> datetime:
 def check_part(part: Part, view: View, report: Report) -> None:
     """Report what is wrong between the file's jobs and others, and what is right but doubtful."""
     looks = Looks(view.now)
+    if part.document is not None and part.rules and view.is_whole:
+        telling.check_rules(part.document, ("defaults", "notify"), part.rules, view.named["notifiers"], report)
     for id, entry in part.entries.items():
         if view.entries[id] is not entry:
             continue  # declared elsewhere as well, which has been told
@@ -75,6 +79,8 @@ def check_part(part: Part, view: View, report: Report) -> None:
             _check_handler(entry, view, report)
         if job.env:
             _check_outputs(entry, report)
+        if job.notify:
+            telling.check_job_rules(entry, view.named["notifiers"], view.is_whole, report)
         if job.params:
             check_params(entry, report)
         if job.secrets:
@@ -381,6 +387,8 @@ def _check_pool(entry: Entry, view: View, report: Report) -> None:
 
 def _check_handler(entry: Entry, view: View, report: Report) -> None:
     name = entry.job.handler
+    if name == "agent" and view.is_whole:
+        telling.check_agent(entry, view.named["agents"], report)
     if name not in view.handlers:
         meant = report.guess(name, view.handlers)
         fix = f"did you mean '{meant}'?" if meant else f"use one of {', '.join(sorted(view.handlers))}, or install it"

@@ -1,9 +1,9 @@
 """Every code a problem may have, with the rule it stands for.
 
 `E` codes make a configuration unusable, `W` codes do not. 0xx is about the file and its YAML, 1xx about
-keys and values, 2xx about jobs that name each other, 3xx about time, 4xx about templates and matrices. A code
-never changes its meaning; one that is no longer used is not given out again. `docs/problems.md` tells why and how
-to fix each.
+keys and values, 2xx about jobs that name each other, 3xx about time, 4xx about templates and matrices, 5xx about
+who is told and who works elsewhere. A code never changes its meaning; one that is no longer used is not given out
+again. `docs/problems.md` tells why and how to fix each.
 """
 
 from __future__ import annotations
@@ -93,6 +93,10 @@ CODES: dict[str, str] = {
     "E412": "templates and matrices grow too much",
     "E413": "several files have a template of one name",
     "E414": "matrices that wait for matrices make too many dependencies",
+    "E501": "unknown notifier",
+    "E502": "a notifier is declared twice",
+    "E503": "unknown agent",
+    "E504": "an agent is declared twice",
     "W201": "match: same on schedules that never meet",
     "W202": "an upstream is disabled",
     "W203": "catchup_window has no effect",
@@ -115,6 +119,7 @@ CODES: dict[str, str] = {
     "W401": "no job uses a template",
     "W402": "an exclude entry excludes nothing",
     "W403": "a placeholder in a job without template or matrix",
+    "W501": "a notification rule can never match",
 }
 
 

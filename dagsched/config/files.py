@@ -17,7 +17,7 @@ from dagsched.config.problem import Problem
 from dagsched.config.source import Source
 
 SUFFIXES = (".yaml", ".yml")
-BUILT_IN_HANDLERS = ("compact", "http", "python", "retention", "rollup", "workflow")
+BUILT_IN_HANDLERS = ("agent", "compact", "http", "python", "retention", "rollup", "workflow")
 
 
 def job_files(paths: Sequence[Path]) -> tuple[list[Path], list[Problem]]:

@@ -17,8 +17,9 @@ from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dagsched.config import telling
 from dagsched.config.build import Entry
 from dagsched.config.checks import View, check_cycles, check_part, day_of, may_close_a_cycle
 from dagsched.config.explain import Complaint, short
@@ -129,11 +130,12 @@ class _Good(NamedTuple):
     entries: Mapping[str, Entry]
     pools: Mapping[str, int | None]
     calendars: Mapping[str, Calendar | None]
+    named: Mapping[str, telling.Declared]
     remarks: Mapping[str, tuple[Problem, ...]]
     day: date
 
 
-_NOTHING = _Good(EMPTY, EMPTY, EMPTY, EMPTY, EMPTY, date.min)
+_NOTHING = _Good(EMPTY, EMPTY, EMPTY, EMPTY, dict.fromkeys(telling.SECTIONS, EMPTY), EMPTY, date.min)
 
 
 class _Loading:
@@ -151,6 +153,7 @@ class _Loading:
         self._pools: dict[str, int | None] = {}
         self._pool_rates: dict[str, RateLimit] = {}
         self._calendars: dict[str, Calendar | None] = {}
+        self._named: dict[str, dict[str, Mapping[str, Any] | None]] = {section: {} for section in telling.SECTIONS}
         self._remarks: dict[str, tuple[Problem, ...]] = {}
         self._is_whole = True
         for problem in problems:
@@ -179,7 +182,9 @@ class _Loading:
 
     def kept(self) -> _Good:
         """Return what the next load can use; only after a load without errors."""
-        return _Good(self._parts, self._entries, self._pools, self._calendars, self._remarks, day_of(self._now))
+        return _Good(
+            self._parts, self._entries, self._pools, self._calendars, self._named, self._remarks, day_of(self._now)
+        )
 
     def _known(self, path: str, content: bytes | str) -> Part | None:
         known = (self._good.parts.get(path), self._latest.get(path))
@@ -221,6 +226,8 @@ class _Loading:
             self._join_pool(part, name, slots)
         for name, calendar in part.calendars.items():
             self._join_calendar(part, name, calendar)
+        for section, entries in part.named.items():
+            self._join_named(part, section, entries)
         if self._entries.keys().isdisjoint(part.entries):
             self._entries.update(part.entries)
             return
@@ -278,6 +285,16 @@ class _Loading:
         )
         self._report.complain(part.document, said)
 
+    def _join_named(self, part: Part, section: str, entries: telling.Declared) -> None:
+        for name, said in entries.items():
+            before = self._named[section].setdefault(name, said)
+            if before is said or before is None or said is None:
+                continue
+            first = next(each for each in self._parts.values() if name in each.named.get(section, ()))
+            assert part.document is not None, "what declares something was understood"
+            assert first.document is not None, "what declares something was understood"
+            self._report.complain(part.document, telling.twice(part.document, section, name, first.document))
+
     def _twice(self, part: Part, id: str, other: Document | None = None) -> None:
         document = part.raw if id in part.groups else part.document
         assert document is not None, "what declares a job was understood"
@@ -299,7 +316,8 @@ class _Loading:
         # Looking for plug-ins takes longer than all the rest for a small file, so only if one may be meant.
         handlers = frozenset(BUILT_IN_HANDLERS if used <= {"shell", *BUILT_IN_HANDLERS} else installed_handlers())
         broken = frozenset().union(*(part.broken for part in parts))
-        view = View(self._entries, broken, self._pools, self._calendars, handlers, self._is_whole, self._now)
+        known = (self._entries, broken, self._pools, self._calendars, handlers)
+        view = View(*known, self._is_whole, self._now, self._named)
         changed = self._changed_ids()
         for path, part in self._parts.items():
             if not self._is_settled(path, part, changed, handlers):
@@ -351,6 +369,7 @@ class _Loading:
             and not any(self._matters(id) for id in part.upstreams & changed)
             and all(good.pools.get(name) == self._pools.get(name) for name in part.used_pools)
             and all(good.calendars.get(name) == self._calendars.get(name) for name in part.used_calendars)
+            and all((name in good.named[at]) == (name in self._named[at]) for at, name in part.used_names)
             and part.handlers - {"shell"} <= handlers
         )
 
@@ -364,19 +383,24 @@ class _Loading:
 
     def _config(self) -> Config:
         jobs = dict(zip(self._entries, map(_job_of, self._entries.values()), strict=True))
+        if any("agent" in part.handlers for part in self._parts.values()):
+            jobs = {id: telling.with_agent(job, self._named["agents"]) for id, job in jobs.items()}
         pools = {name: slots for name, slots in self._pools.items() if slots is not None}
         texts = {path: part.text for path, part in self._parts.items()}
-        digest = _digest(self._parts)
         rates = MappingProxyType(self._pool_rates) if self._pool_rates else EMPTY
         calendars = {name: calendar for name, calendar in self._calendars.items() if calendar is not None}
+        notifiers = {name: said for name, said in self._named["notifiers"].items() if said is not None}
+        rules = (rule for part in self._parts.values() for rule in telling.about_no_job(part.rules))
         return Config(
             MappingProxyType(jobs),
             MappingProxyType(pools),
             MappingProxyType(texts),
-            digest,
+            _digest(self._parts),
             rates,
             MappingProxyType(calendars) if calendars else EMPTY,
             _most_generous([part.keep for part in self._parts.values()]),
+            notifiers=MappingProxyType(notifiers) if notifiers else EMPTY,
+            notify=tuple(dict.fromkeys(rules)),
         )
 
 

@@ -12,14 +12,14 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dagsched.config import grammar
-from dagsched.config.build import Builder, Dropped, Entry, Groups, checked_rate, keep_of
+from dagsched.config import grammar, telling
+from dagsched.config.build import Builder, Dropped, Entry, Groups, checked_rate, keep_of, rules_of
 from dagsched.config.explain import Complaint, short
 from dagsched.config.problem import Problem
 from dagsched.config.reader import Document, Path, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
-from dagsched.declaration import EMPTY, Calendar, Keep, RateLimit
+from dagsched.declaration import EMPTY, Calendar, Keep, NotifyRule, RateLimit
 
 if TYPE_CHECKING:  # plain files do without all that
     from dagsched.config.patterns import Expansion
@@ -37,7 +37,8 @@ class Part:
 
     `broken`: ids of jobs that could not be built. `pools`: capacity by name, None where it was refused. `pool_rates`:
     rate limits of those pools that have one. `calendars`: days off by name, None where they were refused. `keep`: what
-    it says for all its jobs. `is_whole`: nothing of the file was lost. `has_patterns`: there is something to write out;
+    it says for all its jobs. `named`: notifiers and agents by section and name. `rules`: the file's default rules of
+    notification. `is_whole`: nothing of the file was lost. `has_patterns`: there is something to write out;
     `expansion` is what became of it. `is_timed`: an instant is named after which a schedule has no tick. `calls`: it
     has workflows, which look at all jobs. `name` is what problems call the file.
     """
@@ -45,8 +46,8 @@ class Part:
     __slots__ = (
         "_digest", "_group_names", "_groups_then", "_opened", "_tried", "broken", "calendars", "calls", "document",
         "entries", "expansion", "groups", "handlers", "has_patterns", "is_built", "is_timed", "is_whole", "keep",
-        "name", "path", "pool_rates", "pools", "problems", "raw", "templates", "text", "upstreams", "used_calendars",
-        "used_pools", "wrong_templates",
+        "name", "named", "path", "pool_rates", "pools", "problems", "raw", "rules", "templates", "text", "upstreams",
+        "used_calendars", "used_names", "used_pools", "wrong_templates",
     )  # fmt: skip
 
     def __init__(self, path: str, name: str, content: bytes | str) -> None:
@@ -68,6 +69,8 @@ class Part:
         self.pool_rates: dict[str, RateLimit] = {}
         self.calendars: dict[str, Calendar | None] = {}
         self.keep: Keep | None = None
+        self.named: dict[str, telling.Declared] = {}
+        self.rules: tuple[NotifyRule, ...] = ()
         self.groups: Groups = EMPTY
         self.expansion: Expansion | None = None
         self.wrong_templates: frozenset[str] = frozenset()
@@ -186,6 +189,9 @@ class Part:
         self._declare_pools(document, _refused_names(refused, "pools"), report)
         if "calendars" in document.data:
             self._declare_calendars(document, _refused_names(refused, "calendars"), report)
+        for section in telling.SECTIONS:
+            self._declare_named(document, section, _refused_names(refused, section), report)
+        self.rules = rules_of(telling.rules_of_file(document, _refused_names(refused, "defaults")))
         self._declare_jobs(document.data, builder, unexplained)
         if "${{" in self.text:
             self._tell_strays(document, report)
@@ -214,6 +220,12 @@ class Part:
                 rate = checked_rate(said["rate_limit"], document, ("pools", name, "rate_limit"), report)
                 if rate is not None:
                     self.pool_rates[name] = rate
+
+    def _declare_named(self, document: Document, section: str, refused: set[str], report: Report) -> None:
+        if section in document.data:
+            self.is_whole = self.is_whole and isinstance(document.data[section], dict)
+            folder = os.path.dirname(self.path) or os.sep
+            self.named[section] = telling.declared(document, section, folder, refused, report)
 
     def _declare_jobs(self, data: Mapping[str, Any], builder: Builder, unexplained: frozenset[str]) -> None:
         jobs = data.get("jobs")
@@ -251,6 +263,9 @@ class Part:
         self.used_pools = {job.pool for job in jobs if job.pool is not None}
         self.handlers = {job.handler for job in jobs}
         self.calls = any(job.handler == "workflow" for job in jobs)
+        rules = {rule for told in (self.rules, *{job.notify for job in jobs}) for rule in told}
+        self.used_names = {("notifiers", name) for rule in rules for name in rule.to}
+        self.used_names |= {("agents", str(job.with_.get("agent"))) for job in jobs if job.handler == "agent"}
         self.is_timed = any(job.schedule is not None and (job.schedule.end or job.schedule.at) for job in jobs)
 
 

@@ -20,15 +20,17 @@ WATCH_AGAIN_S = 10.0
 class JobFiles:
     """What stands in `files` (absolute paths) is read as a whole; a bad file's last good text stands in for it.
 
-    `last_good`: absolute path → text of the configuration last in force. `problems` and `reverted` are those of the
-    newest reading.
+    `last_good`: absolute path → text of the configuration last in force. `also`: a folder of further files, which is
+    not watched: who writes there has them read. `problems` and `reverted` are those of the newest reading.
     """
 
-    def __init__(self, files: Sequence[Path], last_good: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self, files: Sequence[Path], last_good: Mapping[str, str], clock: Clock, also: Path | None = None
+    ) -> None:
         self.problems: tuple[Problem, ...] = ()
         self.reverted: tuple[str, ...] = ()
         self._files, self._clock = files, clock
-        self._sources = Sources(files, last_good)
+        self._sources = Sources(files, last_good, also)
 
     async def read(self, *, trust_stamps: bool = False) -> tuple[Reading, list[Problem]]:
         """Read all files, or with `trust_stamps` those that changed; return what they amount to, and errors if new.
@@ -42,6 +44,10 @@ class JobFiles:
             log.warning("problems in the job files:\n%s", render(reading.problems, "human"))
         self.problems, self.reverted = reading.problems, tuple(reading.reverted)
         return reading, errors if errors != before else []
+
+    def forget(self, file: Path) -> None:
+        """Take a file that is gone for removed, at the next reading and not only after a while."""
+        self._sources.forget(file)
 
     @property
     def errors(self) -> list[Problem]:

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from dagsched.clock import Clock
+from dagsched.daemon.histogram import COMMIT_BOUNDS_S, Histogram
 from dagsched.daemon.outbox import Outbox
 from dagsched.engine import Plan, events
 from dagsched.engine.commands import Command, StartAttempt, StopAttempt
@@ -25,7 +26,7 @@ from dagsched.errors import DagschedError, HandlerError, Refused, StoreError, St
 from dagsched.executor import Exited, Inventory, Remark, Report, SpawnerGone, Started
 from dagsched.handlers import Launch, launch
 from dagsched.handlers.secrets import resolved
-from dagsched.model import EMPTY, Config, EventRow, Exit, Job, Outcome, OutputRef, Run, format_step
+from dagsched.model import EMPTY, Config, EventRow, Exit, Job, Kept, Outcome, OutputRef, Run, format_step
 from dagsched.stores.contract import Batch, Store
 
 log = logging.getLogger("dagsched.daemon")
@@ -81,13 +82,15 @@ class Ask:
     """Something a person wants: `make` gives the event at the loop's `now`, `answer` what to reply with.
 
     The future is resolved once all of it is durable, or at once with what `make` or the plan refused.
-    `request`: its number in the store's inbox, from which the same commit removes it.
+    `request`: its number in the store's inbox, from which the same commit removes it. `keep`: key and digest of the
+    question under which the same commit keeps the answer.
     """
 
     make: Callable[[datetime], events.Event]
     answer: Callable[[Sequence[Command]], Any]
     future: asyncio.Future[Any]
     request: int | None = None
+    keep: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -121,6 +124,7 @@ class Loop:
     ) -> None:
         self.plan = plan
         self.health = Health()
+        self.commits = Histogram(COMMIT_BOUNDS_S)
         self.broken = ""
         self._store, self._hand, self._clock, self._observer = store, hand, clock, observer
         self._grace_s = grace.total_seconds()
@@ -141,6 +145,7 @@ class Loop:
 
     def take_over(self, other: Loop) -> None:
         """Take what was told to another loop, whose plan was thrown away, and not applied yet."""
+        self.commits = other.commits
         self._inbox.extend(other._inbox)
         self._begun |= other._begun
         self._watched.update(other._watched)
@@ -161,10 +166,11 @@ class Loop:
         make: Callable[[datetime], events.Event],
         answer: Callable[[Sequence[Command]], Any] = lambda commands: None,
         request: int | None = None,
+        keep: tuple[str, str] | None = None,
     ) -> Any:
         """Have an event applied and return the answer once it is durable; raises what was refused."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.tell(Ask(make, answer, future, request))
+        self.tell(Ask(make, answer, future, request, keep))
         return await future
 
     def watch(self, key: tuple[str, datetime]) -> asyncio.Future[None]:
@@ -311,7 +317,11 @@ class Loop:
                 ask.future.set_exception(Refused(f"a defect of dagsched keeps it from doing this: {error}"))
             raise
         self._take(turn, commands)
-        turn.answers.append((ask.future, ask.answer(commands)))
+        answer = ask.answer(commands)
+        turn.answers.append((ask.future, answer))
+        if ask.keep is not None:
+            key, asked = ask.keep
+            turn.outbox.batch.answers.append(Kept(key, event.now, asked, answer))
         if isinstance(event, events.ConfigApplied):
             turn.configs.append(event.config)
 
@@ -324,6 +334,7 @@ class Loop:
         pause_s = RETRY_S
         while True:
             try:
+                began_s = self._clock.monotonic()
                 await self._store.commit(batch)
             except StoreUnavailable as error:
                 if self._gave_up.is_set():
@@ -333,6 +344,7 @@ class Loop:
                     await asyncio.wait_for(self._gave_up.wait(), pause_s)
                 pause_s = min(pause_s * 2, RETRY_MAX_S)
             else:
+                self.commits.took(self._clock.monotonic() - began_s)
                 self._recover()
                 return
 

@@ -19,15 +19,20 @@ from datetime import timedelta
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, load, rows
+from dagsched.daemon.audience import Audience
+from dagsched.daemon.door import Door
 from dagsched.daemon.feeding import Feeder
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import rest, settle
+from dagsched.daemon.messenger import Messenger
+from dagsched.daemon.observers import Observers
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.daemon.secrets import Guard
 from dagsched.daemon.systemd import Notifier
@@ -45,7 +50,7 @@ from dagsched.errors import (
 from dagsched.executor import Executor
 from dagsched.graph import Graph
 from dagsched.handlers.params import shared_params
-from dagsched.model import EMPTY, Config, EventRow, Origin, RunState, format_instant
+from dagsched.model import EMPTY, Config, Origin, RunState, format_instant
 from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import open_store
 from dagsched.stores.contract import Store
@@ -56,24 +61,6 @@ GRACE = timedelta(seconds=30)
 KILL_GRACE = timedelta(seconds=10)
 REBUILDS_MAX = 3
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-class Door(Protocol):
-    """A way in from outside, open while the daemon can answer."""
-
-    async def start(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-class Nobody:
-    """An observer that looks away."""
-
-    def on_config(self, config: Config) -> None:
-        """Do nothing."""
-
-    def on_events(self, events: Sequence[EventRow]) -> None:
-        """Do nothing."""
 
 
 class Daemon:
@@ -101,8 +88,13 @@ class Daemon:
         self.job_files: JobFiles | None = None
         self.number = 0
         self.is_stopping = False
+        self.http = ""  # where it is served, once it is
         self._files = [Path(os.path.abspath(file)) for file in files]
-        self._observer = observer or Nobody()
+        self._audience = Audience()
+        self.watch = self._audience.watch
+        # The audience first: a terminal that was closed keeps nobody else from hearing.
+        self._observers = Observers([self._audience, *([observer] if observer is not None else ())])
+        self._messenger = Messenger(self.state_dir)
         self._grace, self._slots, self._doors = grace, slots, doors
         self._handover = False
         self._interrupts = 0
@@ -131,6 +123,8 @@ class Daemon:
         Raises ConfigInvalid, StoreError and SpawnerError for what makes a start impossible.
         """
         self._hear_signals()
+        # First of them: a terminal that was closed keeps nobody from being told.
+        self._observers.insert(0, self._messenger)
         await self._open_state()
         try:
             if not await self._has_started(self._start()):
@@ -145,6 +139,7 @@ class Daemon:
             self._stop_unrecorded()
             raise
         finally:
+            await self._messenger.close()
             self.executor.release()
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)
@@ -242,7 +237,8 @@ class Daemon:
 
     async def _start(self) -> None:
         last = next(iter(await self.store.configs(limit=1)), None)
-        self.job_files = JobFiles(self._files, last.files if last else {}, self.clock)
+        also = registered.folder_of(self.state_dir)
+        self.job_files = JobFiles(self._files, last.files if last else {}, self.clock, also)
         reading, _ = await self.job_files.read()
         if reading.config is None:
             raise ConfigInvalid(reading.problems)
@@ -260,7 +256,7 @@ class Daemon:
         beat, seen = self._heart.last(), plan.book.last_seen
         if beat is not None and seen is not None and seen < beat <= self.clock.now():
             plan.book.last_seen = beat
-        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
+        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE)
         await self._take_up()
 
     async def _take_up(self) -> None:
@@ -307,7 +303,7 @@ class Daemon:
     async def _rebuild(self) -> None:
         plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots, once=self._once)
         broken = self.loop
-        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observer, KILL_GRACE)
+        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE)
         self.loop.take_over(broken)
         await self._take_up()
         if self.is_stopping:

@@ -9,7 +9,7 @@ from pathlib import Path
 from dagsched.clock import Clock
 from dagsched.config.files import BUILT_IN_HANDLERS, installed_handlers
 from dagsched.daemon import Daemon, Observer
-from dagsched.daemon.service import Door
+from dagsched.daemon.door import Door
 from dagsched.daemon.systemd import Notifier
 from dagsched.embedding.hand import Function, InProcess, Key
 

@@ -26,7 +26,8 @@ OUTPUT_BYTES_MAX = 16 * 1024
 TIMEOUT = "60s"
 
 _STATUS = {"type": "integer", "minimum": 100, "maximum": 599}
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LENGTH = r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+"
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SECRET: Mapping[str, Any] = {
     "required": ["secret"],
     "properties": {"secret": {"type": "string"}, "prefix": {"type": "string"}},
@@ -57,7 +58,7 @@ SCHEMA: Mapping[str, Any] = {
         "timeout": {
             "description": "How long to wait to connect, to send, or for more of the answer: `10s`.",
             "type": "string",
-            "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$",
+            "pattern": f"^{_LENGTH}$",
             "default": TIMEOUT,
         },
         "follow_redirects": {"description": "Follow redirects.", "type": "boolean", "default": False},
@@ -126,11 +127,11 @@ def _filled_json(value: Any, secrets: Mapping[str, str]) -> Any:
 
 
 def seconds(length: str) -> float:
-    """Return a length with its unit in seconds; raises HandlerError."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", length)
-    if match is None:
-        raise HandlerError(f"http handler: timeout {length!r} is no length; write it like 10s or 500ms")
-    return float(match[1]) * _UNITS_S[match[2]]
+    """Return a length with its units in seconds; raises HandlerError."""
+    if not re.fullmatch(_LENGTH, length):
+        raise HandlerError(f"{length!r} is no length; write it like 10s, 1m30s or 500ms")
+    parts = re.findall(r"([0-9.]+)([a-z]+)", length)
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
 def is_expected(status: int, expect: int | list[int] | None) -> bool:

@@ -16,6 +16,7 @@ GROUP = "dagsched.handlers"
 
 # Imported when used: `validate` never loads an HTTP client.
 BUILT_IN = {
+    "agent": "dagsched.handlers.agent:handler",
     "http": "dagsched.handlers.http:handler",
     "python": "dagsched.handlers.python:handler",
     "retention": "dagsched.handlers.housekeeping:retention",

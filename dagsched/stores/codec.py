@@ -27,6 +27,7 @@ from dagsched.model import (
     Emission,
     EventRow,
     JobMark,
+    Kept,
     Link,
     Match,
     Origin,
@@ -209,6 +210,15 @@ def mark_columns(mark: JobMark) -> Row:
 def mark_of(row: Row) -> JobMark:
     job, cursor, paused, started_runs, since = row
     return JobMark(job, instant(cursor), instant_or_none(paused), started_runs, instant_or_none(since))
+
+
+def kept_columns(kept: Kept) -> Row:
+    return kept.key, ms_of(kept.time), kept.asked, json_of(kept.answer)
+
+
+def kept_of(row: Row) -> Kept:
+    key, time, asked, answer = row
+    return Kept(key, instant(time), asked, mapping_of(answer))
 
 
 def backfill_columns(backfill: Backfill) -> Row:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from dagsched.model import Attempt, Backfill, ConfigVersion, Emission, EventRow, JobMark, Request, Run, RunState
+from dagsched.model import Attempt, Backfill, ConfigVersion, Emission, EventRow, JobMark, Kept, Request, Run, RunState
+
+ANSWERS_KEPT = timedelta(days=7)
 
 
 @dataclass(slots=True)
@@ -25,7 +27,8 @@ class Batch:
     sequence without a gap, else `IntegrityBroken`. `definitions`: hash → JSON-able job, kept once.
     `config`: its number must be new, else `IntegrityBroken`. `backfills` are upserts by id. `done_requests`: ids
     to remove from the inbox; one that is gone already is no error. `emissions`: put behind those stored, of which the
-    newest EMISSIONS_MAX stay.
+    newest EMISSIONS_MAX stay. `answers`: upserts by key; those older than ANSWERS_KEPT before the newest of them are
+    forgotten in the same commit.
     """
 
     split: list[tuple[str, datetime]] = field(default_factory=list)
@@ -38,12 +41,13 @@ class Batch:
     config: ConfigVersion | None = None
     backfills: list[Backfill] = field(default_factory=list)
     done_requests: list[int] = field(default_factory=list)
+    answers: list[Kept] = field(default_factory=list)
     emissions: list[Emission] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(
             self.split or self.runs or self.new_attempts or self.attempts or self.marks or self.events
-            or self.definitions or self.config or self.backfills or self.done_requests or self.emissions
+            or self.definitions or self.config or self.backfills or self.done_requests or self.emissions or self.answers
         )  # fmt: skip
 
 
@@ -175,8 +179,16 @@ class Store(Protocol):
         """Return the stored job of that hash."""
         ...
 
+    async def answer(self, key: str) -> Kept | None:
+        """Return the answer kept under this key."""
+        ...
+
     async def counts(self) -> Mapping[str, Mapping[str, int]]:
         """Return for each job that has rows how many there are in each state that occurs."""
+        ...
+
+    async def last_ends(self) -> Mapping[str, Mapping[str, datetime]]:
+        """Return for each job and state of which a run ever ended when the newest did, also of deleted ones."""
         ...
 
     async def statistics(

@@ -22,11 +22,12 @@ from dagsched.model import (
     Emission,
     EventRow,
     JobMark,
+    Kept,
     Request,
     Run,
     RunState,
 )
-from dagsched.stores.contract import Batch, Bound, Gone, Snapshot
+from dagsched.stores.contract import ANSWERS_KEPT, Batch, Bound, Gone, Snapshot
 from dagsched.stores.needed import Key, by_start, last_tick, with_needed
 from dagsched.stores.rollup import Days, RowFacts, add_days, day_of, rolled_up, trends
 from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
@@ -52,6 +53,7 @@ class MemoryState:
     marks: dict[str, JobMark] = field(default_factory=dict)
     configs: dict[int, ConfigVersion] = field(default_factory=dict)
     definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    answers: dict[str, Kept] = field(default_factory=dict)
     backfills: dict[int, Backfill] = field(default_factory=dict)
     dropped: Days = field(default_factory=dict)
     present: Days = field(default_factory=dict)
@@ -112,6 +114,7 @@ class MemoryStore:
         self.state.backfills.update((backfill.id, backfill) for backfill in batch.backfills)
         for number in batch.done_requests:
             self.state.requests.pop(number, None)
+        self._write_answers(batch.answers)
         for emission in batch.emissions:
             self.state.emissions.pop((emission.event, emission.id), None)
             self.state.emissions[emission.event, emission.id] = emission
@@ -213,6 +216,12 @@ class MemoryStore:
             self.state.events.extend(events)
             self.state.last_event, self.state.last_seen = events[-1].seq, events[-1].time
 
+    def _write_answers(self, answers: Sequence[Kept]) -> None:
+        if answers:
+            self.state.answers.update((kept.key, kept) for kept in answers)
+            oldest = max(kept.time for kept in answers) - ANSWERS_KEPT
+            self.state.answers = {key: kept for key, kept in self.state.answers.items() if kept.time >= oldest}
+
     # ------------------------------------------------------------ reading
 
     async def snapshot(self, horizons: Mapping[str, datetime]) -> Snapshot:
@@ -291,11 +300,22 @@ class MemoryStore:
         self._require_open()
         return self.state.definitions.get(digest)
 
+    async def answer(self, key: str) -> Kept | None:
+        self._require_open()
+        return self.state.answers.get(key)
+
     async def counts(self) -> Mapping[str, Mapping[str, int]]:
         self._require_open()
         found: dict[str, Counter[str]] = {}
         for run in self._runs():
             found.setdefault(run.job, Counter())[run.state.value] += 1
+        return found
+
+    async def last_ends(self) -> Mapping[str, Mapping[str, datetime]]:
+        self._require_open()
+        found: dict[str, dict[str, datetime]] = {}
+        for (job, state), ended in self.state.ends.items():
+            found.setdefault(job, {})[state.value] = ended
         return found
 
     async def statistics(

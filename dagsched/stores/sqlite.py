@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dagsched.errors import StoreError, StoreUnavailable
-from dagsched.model import LIVE, Attempt, Backfill, ConfigVersion, EventRow, JobMark, Run, RunState
+from dagsched.model import LIVE, Attempt, Backfill, ConfigVersion, EventRow, JobMark, Kept, Run, RunState
 from dagsched.stores import codec, sqlite_read, sqlite_write
 from dagsched.stores.contract import Batch, Bound, Gone, Snapshot
 from dagsched.stores.lock import DaemonLock
@@ -242,8 +242,15 @@ class SqliteStore:
         found = await self._ask(_body_of, "definition", (digest,))
         return found[0] if found else None
 
+    async def answer(self, key: str) -> Kept | None:
+        found = await self._ask(codec.kept_of, "answer", (key,))
+        return found[0] if found else None
+
     async def counts(self) -> Mapping[str, Mapping[str, int]]:
         return await self._opened_reader().read(sqlite_read.counts_by_job)
+
+    async def last_ends(self) -> Mapping[str, Mapping[str, datetime]]:
+        return await self._opened_reader().read(sqlite_read.last_ends)
 
     async def statistics(
         self, job: str | None = None, *, since: datetime | None = None, by: str = ""

@@ -133,6 +133,13 @@ def counts_by_job(connection: Procedures) -> dict[str, Counter[str]]:
     return {job: +facts.states for job, facts in _counted(connection.ask("counts")).items()}
 
 
+def last_ends(connection: Procedures) -> dict[str, dict[str, datetime]]:
+    found: dict[str, dict[str, datetime]] = {}
+    for job, state, ended in connection.ask("last_ends"):
+        found.setdefault(job, {})[state] = codec.instant(ended)
+    return found
+
+
 def facts_by_job(connection: Procedures, job: str | None, since_ms: int | None) -> dict[str, Facts]:
     if since_ms is not None:
         facts = _counted(_counts_since(connection, since_ms))

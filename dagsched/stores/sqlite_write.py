@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from dagsched.errors import FencedOut, IntegrityBroken
 from dagsched.model import EMISSIONS_MAX, ConfigVersion, EventRow, RunState
 from dagsched.stores import codec
-from dagsched.stores.contract import Batch, Bound, Gone
+from dagsched.stores.contract import ANSWERS_KEPT, Batch, Bound, Gone
 from dagsched.stores.needed import Key
 from dagsched.stores.rollup import Days, Rollup, rolled_up
 from dagsched.stores.session import Procedures
@@ -53,6 +53,10 @@ def write(connection: Procedures, batch: Batch, epoch: int) -> None:
         connection.change("put_emission", [codec.emission_columns(emission) for emission in batch.emissions])
         connection.change("trim_emissions", [(EMISSIONS_MAX,)])
     connection.change("done_request", [(number,) for number in batch.done_requests])
+    if batch.answers:
+        connection.change("put_answer", [codec.kept_columns(kept) for kept in batch.answers])
+        oldest = max(kept.time for kept in batch.answers) - ANSWERS_KEPT
+        connection.change("forget_answers", [(codec.ms_of(oldest),)])
 
 
 def _new_config(connection: Procedures, config: ConfigVersion) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from dagsched.api.client import call
+from dagsched.api.client import call, watch
 from dagsched.api.socket import LINE_BYTES_MAX, ControlServer, short_path
+from dagsched.daemon.audience import Audience
 from dagsched.errors import NoDaemon, Refused, Unknown
+from dagsched.model import EventRow, utc
 
 
 async def echo(verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -156,5 +158,31 @@ def test_a_daemon_that_ends_before_it_answers_is_no_daemon_that_never_was(tmp_pa
             await call(tmp_path, "trigger", {"job": "a"})
         server.close()
         await server.wait_closed()
+
+    asyncio.run(play())
+
+
+def test_a_watcher_hears_of_new_events_and_a_slow_one_of_the_newest(tmp_path: Path) -> None:
+    audience = Audience()
+
+    async def play() -> None:
+        server = ControlServer(tmp_path, echo, nothing, watch=audience.watch)
+        await server.start()
+        numbers = watch(tmp_path)
+        assert await anext(numbers) == 0
+        audience.on_events([EventRow(seq, utc(2026, 11, 26), "daemon.started") for seq in (1, 2)])
+        assert await anext(numbers) == 2
+        for seq in (3, 4, 5):
+            audience.on_events([EventRow(seq, utc(2026, 11, 26), "daemon.started")])
+        assert await anext(numbers) == 5
+        await asyncio.wait_for(server.close(), 0.9)  # a watcher is not waited for
+        assert [number async for number in numbers] == []
+
+    asyncio.run(play())
+
+
+def test_whoever_watches_what_is_not_there_is_done_at_once(tmp_path: Path) -> None:
+    async def play() -> None:
+        assert [number async for number in watch(tmp_path)] == []
 
     asyncio.run(play())

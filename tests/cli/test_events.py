@@ -77,3 +77,14 @@ def test_following_waits_for_what_comes():
         return seen
 
     assert asyncio.run(follow()) == [2, 3, 4, 5, 6]
+
+
+def test_cloud_events_are_one_envelope_per_line(call):
+    rows = call("events", "--format", "cloudevents", "--since", "2").rows
+    assert [row["data"]["seq"] for row in rows] == [3, 4, 5, 6, 7]
+    assert (rows[0]["type"], rows[0]["subject"]) == ("dev.dagsched.run.retrying", "job:extract:2026-11-23T01:00:00Z")
+    assert rows[0]["source"].endswith("/a%20folder/.dagsched")
+
+
+def test_formats_of_rows_are_the_option_of_old_too(call):
+    assert call("events", "--format", "json").out == call("events", "--json").out

@@ -24,7 +24,7 @@ def test_help_lists_every_command_for_people(call, words):
     result = call(*words)
     assert result.code == 0
     for name, line in COMMANDS.items():
-        assert (f"  {name:<12}{line}" in result.lines) == (not name.startswith("_"))
+        assert (f"  {name:<14}{line}" in result.lines) == (not name.startswith("_"))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

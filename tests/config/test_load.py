@@ -16,6 +16,7 @@ from dagsched.model import (
     Dependency,
     Job,
     Match,
+    NotifyRule,
     OnCrash,
     OutputRef,
     Overlap,
@@ -39,6 +40,7 @@ def test_every_key_reaches_the_job():
         version: 1
         timezone: Europe/Berlin
         pools: {db: 4}
+        notifiers: {ops: {type: command, run: [tell]}}
         jobs:
           up: {run: x}
           all:
@@ -67,6 +69,7 @@ def test_every_key_reaches_the_job():
             jitter: 500ms
             dst: {gap: skip, overlap: both}
             on_crash: fail
+            notify: [{on: [failure, recovered], to: [ops]}]
             enabled: false
         """)
     job = config.jobs["all"]
@@ -101,6 +104,7 @@ def test_every_key_reaches_the_job():
         slots=3,
         jitter=timedelta(milliseconds=500),
         on_crash=OnCrash.FAIL,
+        notify=(NotifyRule(("failure", "recovered"), ("ops",)),),
         enabled=False,
     )  # fmt: skip
     assert (job.params["region"].schema["type"], job.params["region"].default) == ("string", "eu")

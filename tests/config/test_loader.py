@@ -47,6 +47,7 @@ LINES = st.sampled_from(
         "matrix: {m: [3], n: [4], include: [{m: 1}]}",
         "depends_on: [one.1]",
         "handler: nothing",
+        "notify: [{on: [failure], to: [ops]}]",
         "calendar: c",
         "calendar: [c, d]",
         "window: {from: '22:00', to: '06:00', outside: skip}",
@@ -54,6 +55,7 @@ LINES = st.sampled_from(
         "rate_limit: 0/1m",
     ]
 )
+OPS = "notifiers: {ops: {type: command, run: [tell]}}\n"
 JOBS = st.lists(LINES, max_size=3, unique_by=lambda line: line.partition(":")[0])
 BODIES = st.dictionaries(st.sampled_from(IDS), JOBS, max_size=3)
 TEMPLATES = [
@@ -67,7 +69,8 @@ TEMPLATES = [
 POOLS = ["pools: {db: 2}\n", "pools: {db: 1}\n", "pools: 5\n", "pools: {db: {slots: 2, rate_limit: 1/1m}}\n"]
 CALENDARS = ["{c: {weekdays: [mon]}}", "{c: [2026-12-24], d: [2026-12-25]}", "{c: 5}"]
 CALENDARS = [f"calendars: {days}\n" for days in CALENDARS]
-HEADS = st.sampled_from(["", "", *TEMPLATES, *POOLS, *CALENDARS, "timezone: America/New_York\n"])
+OPSES = [OPS, OPS + "defaults: {notify: [{on: [config_rejected], to: [ops, dev]}]}\n"]
+HEADS = st.sampled_from(["", "", *TEMPLATES, *POOLS, *CALENDARS, *OPSES, "timezone: America/New_York\n"])
 BROKEN = st.sampled_from(["jobs: [\n", "", "jobs:\n  one: 5\n", "jobs: {one: {run: x}, one: {run: y}}\n", "jobs: {}\n"])
 
 

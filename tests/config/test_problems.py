@@ -9,7 +9,6 @@ from tests.config.texts import FILE, NOW, file_of, found, load_text, spelled
 # The job's keys stand on lines 3, 4, ... from column 5.
 JOB_PROBLEMS = {
     "an unknown key": ("run: x\nretrie: 3", ["E101 4:5-11"]),
-    "a key of later days": ("run: x\nnotify: y", ["E101 4:5-11"]),
     "no work": ("schedule: '@daily'", ["E108 2:3-4"]),
     "work twice": ("run: x\nhandler: http\nwith: {url: http://h/}", ["E108 2:3-4"]),
     "with but no handler": ("run: x\nwith: {a: 1}", ["E102 2:3-4"]),
@@ -21,7 +20,7 @@ JOB_PROBLEMS = {
     "http timing out at once": ("handler: http\nwith: {url: http://h/, timeout: 0s}", ["E304 4:37-39"]),
     "python without a function": ("handler: python\nwith: {function: build}", ["E105 4:22-27"]),
     "an unknown handler": ("handler: htp", ["E110 3:14-17"]),
-    "a handler of later days": ("handler: agent\nwith: {}", ["E110 3:14-19"]),
+    "an agent that is not named": ("handler: agent\nwith: {}", ["E102 4:5-9"]),
     "a list for text": ("run: x\ndescription: [a]", ["E103 4:18-21"]),
     "text for a list": ("run: x\ntags: nightly", ["E103 4:11-18"]),
     "nothing for a mapping": ("run: x\nenv:", ["E103 4:9-10"]),
@@ -163,6 +162,16 @@ JOB_PROBLEMS = {
     "a weekday that there is not": ("run: x\nwhen: local.weekday == \"monday\"", ["E133 4:28-36"]),
     "a condition on no upstream": ("run: x\nwhen: state(\"b\") == \"success\"", ["E134 4:17-20"]),
     "a condition on no parameter": ("run: x\nwhen: param(\"p\") == 1", ["E135 4:17-20"]),
+    "a rule that is no list": ("run: x\nnotify: {on: [failure], to: [ops]}", ["E103 4:13-39"]),
+    "a rule about other news": ("run: x\nnotify: [{on: [failed], to: [ops]}]", ["E104 4:20-26"]),
+    "a rule for nobody": ("run: x\nnotify: [{on: [failure]}]", ["E102 4:14-29"]),
+    "an unknown notifier": ("run: x\nnotify: [{on: [failure], to: [ops]}]", ["E501 4:35-38"]),
+    "an agent without settings": ("handler: agent", ["E102 2:3-4"]),
+    "an unknown agent": ("handler: agent\nwith: {agent: gpu}", ["E503 4:19-22"]),
+    "an agent that is asked without a pause": (
+        "handler: agent\nwith: {agent: gpu, poll: 0s}",
+        ["E503 4:19-22", "E304 4:30-32"],
+    ),
     "an unknown calendar": ("run: x\ncalendar: bank", ["E231 4:15-19"]),
     "an unknown calendar of two": ("run: x\ncalendar: [bank]", ["E231 4:16-20"]),
     "three mistakes": (
@@ -246,6 +255,52 @@ FILE_PROBLEMS = {
         ["W234 2:38-39"],
     ),
     "no jobs": ("version: 1\n", ["E102 1:1-2"]),
+    "a notifier of no type": ("notifiers: {ops: {url: http://h/}}\njobs: {}\n", ["E102 1:13-16"]),
+    "a notifier of an odd type": ("notifiers: {ops: {type: pigeon}}\njobs: {}\n", ["E104 1:25-31"]),
+    "a webhook without url": ("notifiers: {ops: {type: webhook}}\njobs: {}\n", ["E102 1:13-16"]),
+    "a key of another type": (
+        "notifiers: {ops: {type: slack, url: http://h/, run: [x]}}\njobs: {}\n",
+        ["E101 1:48-51"],
+    ),
+    "a secret in the open": (
+        "notifiers: {ops: {type: webhook, url: http://h/, secret: abc}}\njobs: {}\n",
+        ["E103 1:58-61"],
+    ),
+    "a secret in two places": (
+        "notifiers: {ops: {type: webhook, url: http://h/, secret: {env: A, file: b}}}\njobs: {}\n",
+        ["E114 1:58-75"],
+    ),
+    "a mail account without password": (
+        "notifiers: {m: {type: email, to: [a@b.c], from: a@b.c, smtp: {host: h, user: u}}}\njobs: {}\n",
+        ["E102 1:56-60"],
+    ),
+    "a line feed in a mail address": (
+        'notifiers: {m: {type: email, to: ["a@b.c\\nX: y"], from: a@b.c, smtp: {host: h}}}\njobs: {}\n',
+        ["E105 1:35-48"],
+    ),
+    "a try that ends at once": (
+        "notifiers: {ops: {type: command, run: [x], timeout: 0s}}\njobs: {}\n",
+        ["E304 1:53-55"],
+    ),
+    "an endless group": (
+        "notifiers: {ops: {type: command, run: [x], group: 3651d}}\njobs: {}\n",
+        ["E304 1:51-56"],
+    ),
+    "an unknown notifier in defaults, told once": (
+        "defaults: {notify: [{on: [failure], to: [ops]}]}\njobs: {a: {run: x}, b: {run: x}}\n",
+        ["E501 1:42-45"],
+    ),
+    "a rule about job files in a job": (
+        "notifiers: {ops: {type: command, run: [x]}}\n"
+        "jobs: {a: {run: x, notify: [{on: [config_rejected], to: [ops]}]}}\n",
+        ["W501 2:35-50"],
+    ),
+    "a recovery from nothing": (
+        "notifiers: {ops: {type: command, run: [x]}}\njobs: {a: {run: x, notify: [{on: [recovered], to: [ops]}]}}\n",
+        ["W501 2:35-44"],
+    ),
+    "an agent without url": ("agents: {gpu: {}}\njobs: {}\n", ["E102 1:10-13"]),
+    "an agent with an odd health": ("agents: {gpu: {url: http://g/, health: up}}\njobs: {}\n", ["E105 1:40-42"]),
     "jobs that are nothing": ("jobs:\n", ["E103 1:6-7"]),
     "a later version": ("version: 2\njobs: {}\n", ["E104 1:10-11"]),
     "an unknown key": ("version: 1\nsteps: []\njobs: {}\n", ["E101 2:1-6"]),
@@ -425,7 +480,7 @@ def test_hints_name_keys_that_exist():
 
     defs = schema()["$defs"]
     known = {*schema()["properties"]}
-    for part in ("job", "retry", "withHttp", "withPython", "withWorkflow"):
+    for part in ("job", "retry", "withHttp", "withPython", "withWorkflow", "notifyRule", "notifierEmail"):
         known |= defs[part]["properties"].keys()
     assert {meant.partition(":")[0] for meant in PEER_WORDS.values()} <= known
 

@@ -11,18 +11,10 @@ from dagsched.config import CODES, load_texts, schema
 from tests.config.texts import NOW
 
 DOCS = Path(__file__).parents[2] / "docs"
-LATER = {
-    "notify",
-}
 
 
 def test_schema_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(schema())
-
-
-def test_no_key_of_later_work_is_promised():
-    job = schema()["$defs"]["job"]["properties"].keys()
-    assert not LATER & {*job, *schema()["properties"], *schema()["$defs"]["schedule"]["properties"]}
 
 
 def parts(node, path="#"):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from dagsched.clock import ManualClock
 from dagsched.daemon.loop import Loop
-from dagsched.daemon.service import Nobody
+from dagsched.daemon.observers import Observers
 from dagsched.engine import Plan, events
 from dagsched.executor import Exited, Started
 from dagsched.handlers import Launch
@@ -91,7 +91,7 @@ async def live(folder: Path, hours: float) -> dict[str, list[int]]:
 async def _live(store: Store, hours: float) -> dict[str, list[int]]:
     clock, hand = ManualClock(START), Straw()
     samples: dict[str, list[int]] = {"blocks": [], "resident_kb": []}
-    loop = Loop(Plan(), store, hand, clock, Nobody(), timedelta(seconds=10))
+    loop = Loop(Plan(), store, hand, clock, Observers(), timedelta(seconds=10))
     loop.tell(events.Recovered(clock.now(), frozenset(), (), frozenset()))
     edition, runs = 0, 0
     end, next_edit, next_sample = START + timedelta(hours=hours), START, START + SAMPLE

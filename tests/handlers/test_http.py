@@ -135,7 +135,10 @@ def test_unreachable_url_is_a_failure_that_names_it(tmp_path, url):
     assert "Traceback" not in log
 
 
-@pytest.mark.parametrize(("length", "wanted"), [("500ms", 0.5), ("10s", 10), ("1.5m", 90), ("1h", 3600)])
+LENGTHS = [("500ms", 0.5), ("1m30s", 90.0), ("10s", 10), ("1.5m", 90), ("1h", 3600)]
+
+
+@pytest.mark.parametrize(("length", "wanted"), LENGTHS)
 def test_timeout_carries_its_unit(length, wanted):
     assert seconds(length) == wanted
 

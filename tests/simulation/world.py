@@ -17,13 +17,13 @@ from typing import Any
 
 from dagsched.backfill import rows_for_want, ticks_asked_for
 from dagsched.clock import ManualClock
-from dagsched.control import called_by, rows_for_rerun
 from dagsched.daemon.loop import Ask, Loop, recovered
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.engine import events
 from dagsched.errors import Refused
 from dagsched.executor import Inventory, Report
 from dagsched.handlers import Launch
+from dagsched.lookups import called_by, rows_for_rerun
 from dagsched.model import Again, Config, EventRow, Run, RunState, format_instant, utc
 from dagsched.stores import MemoryStore
 from dagsched.stores.contract import Batch
@@ -134,6 +134,7 @@ class World:
         self.is_stopping = False
         self.fuse: int | None = None
         self.turns = 0
+        self._reloading: Loop | None = None
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._is_calm = False
@@ -216,6 +217,27 @@ class World:
                 hand_over()
             else:
                 self.after(self.rng.uniform(0, 5), hand_over)
+
+    def _once_read(
+        self, loop: Loop, words: str, make: Callable[[datetime], events.Event], then: Callable[[], None] = lambda: None
+    ) -> None:
+        """Have an event asked for whose rows were read just now: the daemon goes on until they are handed over."""
+        keeping = ExitStack()
+        keeping.enter_context(loop.plan.keeping_rows())
+
+        def made(now: datetime) -> events.Event:
+            keeping.close()
+            self.after(0, then)
+            return make(now)
+
+        def hand_over() -> None:
+            if self.loop is loop:
+                self.ask(words, made)
+
+        if self._is_calm or self.rng.random() < 0.5:
+            hand_over()
+        else:
+            self.after(self.rng.uniform(0, 5), hand_over)
 
     def _end_reading(self, now: datetime, keeping: ExitStack) -> events.Event:
         keeping.close()
@@ -300,13 +322,27 @@ class World:
         self._configure(config)
 
     def _configure(self, config: Config) -> None:
+        self.ask("configure", self._configuring(config))
+
+    def _configuring(self, config: Config) -> Callable[[datetime], events.Event]:
+        """Read what an edit needs, and return the event."""
         assert self.loop is not None
         rows = _run(rows_for_edit(self.store, self.loop.plan, config, self.clock.now()))
         starts = _run(starts_for_edit(self.store, self.loop.plan, config, self.clock.now()))
-        self.ask(
-            "configure",
-            partial(events.ConfigApplied, config=config, number=self.number, rows=rows, starts=starts),
-        )
+        return partial(events.ConfigApplied, config=config, number=self.number, rows=rows, starts=starts)
+
+    def _reload(self) -> None:
+        """Put the files in force if they say something new, one edit after the other."""
+        loop, config = self.loop, self.files.read()
+        if loop is None or loop is self._reloading or config.digest == self.digest or self.is_stopping:
+            return
+        self.number, self.digest = self.number + 1, config.digest
+        self._reloading = loop
+        self._once_read(loop, "configure", self._configuring(config), then=self._reloaded)
+
+    def _reloaded(self) -> None:
+        self._reloading = None
+        self._reload()
 
     def report(self, report: Report) -> None:
         """Pass on what the spawner says."""
@@ -419,7 +455,8 @@ class World:
         config = Config(self.loop.plan.book.jobs)
         rows = _run(rows_for_rerun(self.store, config, name))
         self.auditor.asked_rerun(name)
-        self.ask("rerun", partial(events.RerunRequested, run=name, downstream=downstream, rows=rows))
+        event = partial(events.RerunRequested, run=name, downstream=downstream, rows=rows)
+        self._once_read(self.loop, "rerun", event)
 
     def _backfill(self) -> None:
         job, now, rng = self._some_job(), self.clock.now(), self.rng
@@ -473,8 +510,7 @@ class World:
         self.auditor.knows(config)
         self.note("edit", f"a new job file: {', '.join(config.jobs)}" + ("" if self.loop else " (daemon down)"))
         if self.loop is not None and config.digest != self.digest and not self.is_stopping:
-            self.number, self.digest = self.number + 1, config.digest
-            self._configure(config)
+            self._reload()
 
     def _some_job(self) -> str | None:
         if self.loop is None:

@@ -33,4 +33,5 @@ def names(rows) -> list[str]:
 
 async def everything(store: Store) -> tuple[object, ...]:
     snapshot = await store.snapshot({})
-    return snapshot, await store.rows(), await store.events(), await store.marks(), await store.configs()
+    answers = [await store.answer(key) for key in ("k", "l")]
+    return snapshot, await store.rows(), await store.events(), await store.marks(), await store.configs(), answers

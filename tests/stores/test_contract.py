@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
-from dagsched.model import EMPTY, Again, Backfill, BackfillState, ConfigVersion, Emission, JobMark
+from dagsched.model import EMPTY, Again, Backfill, BackfillState, ConfigVersion, Emission, JobMark, Kept
 from dagsched.stores import Batch
 from tests.stores.helpers import S, check, everything, names
 from tests.stores.make import (
@@ -332,3 +332,20 @@ def test_a_command_can_be_left_while_a_daemon_holds_the_state(engine):
             assert [request.verb for request in (await store.snapshot({})).requests] == ["pause"]
 
     asyncio.run(main())
+
+
+def test_an_answer_is_kept_under_its_key_for_a_week(engine):
+    first = Kept("a", at(0), "digest", {"runs": ["x"]})
+
+    async def body(store):
+        assert await store.answer("a") == first
+        assert await store.answer("b") is None
+        await store.commit(Batch(answers=[Kept("b", at(7 * 24), "", {})]))
+        assert await store.answer("a") == first
+        await store.commit(Batch(answers=[first._replace(asked="other"), Kept("b", at(7 * 24), "", {})]))
+        assert (await store.answer("a")).asked == "other"
+        await store.commit(Batch(answers=[Kept("c", at(7 * 24 + 1), "", {})]))
+        assert await store.answer("a") is None
+        assert await store.answer("b") == Kept("b", at(7 * 24), "", {})
+
+    check(engine, body, Batch(answers=[first]))

@@ -399,3 +399,15 @@ def test_starts_are_found_over_more_than_one_page(engine):
         assert await store.started_since(at()) == made
 
     check(engine, body, Batch(runs=[row("a", 1)], new_attempts=made))
+
+
+def test_the_newest_end_in_each_state_is_remembered_whatever_becomes_of_the_runs(engine):
+    async def body(store):
+        ends = {"a": {"failed": at(2.5), "skipped": at(3.5)}, "b": {"success": at(1.5)}}
+        assert await store.last_ends() == ends
+        await store.commit(Batch(runs=[row("a", 2, S.QUEUED), row("b", 3)]))
+        await store.prune(before=at(4), keep=frozenset())
+        assert await store.last_ends() == {**ends, "b": {"success": at(3.5)}}
+
+    runs = [row("a", 1, S.FAILED), row("a", 2, S.FAILED), left_out("a", 3, 3.5), row("a", 4, S.RUNNING), row("b", 1)]
+    check(engine, body, Batch(runs=runs))

@@ -19,6 +19,7 @@ from dagsched.model import (
     Emission,
     EventRow,
     JobMark,
+    Kept,
     Link,
     Match,
     Origin,
@@ -65,6 +66,10 @@ ATTEMPTS = st.tuples(JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE).map(
 MARKS = st.tuples(JOBS, MOMENTS, MAYBE, st.integers(0, 9)).map(lambda parts: JobMark(*parts))
 EMISSIONS = st.tuples(TEXTS, TEXTS, TICKS).map(lambda parts: Emission(*parts))
 CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}))
+# The ticks lie within hours, so some of these are a week and more apart.
+ANSWERS = st.tuples(st.sampled_from("kl"), MOMENTS, st.integers(0, 9)).map(
+    lambda parts: Kept(parts[0], parts[1] + timedelta(days=parts[2]), "asked", {"days": parts[2]})
+)
 BACKFILLS = st.tuples(st.integers(1, 3), JOBS, MOMENTS, MOMENTS, st.sampled_from(BackfillState)).map(
     lambda parts: Backfill(*parts[:4], state=parts[4])
 )
@@ -84,6 +89,7 @@ def commits(draw: st.DrawFn):
         config=draw(CONFIGS),
         backfills=draw(st.lists(BACKFILLS, max_size=1)),
         done_requests=draw(st.lists(st.integers(1, 4), max_size=1)),
+        answers=draw(st.lists(ANSWERS, max_size=1)),
         emissions=draw(st.lists(EMISSIONS, max_size=2, unique_by=lambda each: each[:2])),
     )
     return ("commit", batch, draw(st.lists(EVENTS, max_size=3)))
@@ -207,6 +213,7 @@ class Side:
             await store.definition("d"),
             await store.statistics(),
             await store.backfills(),
+            await store.last_ends(),
             await store.statistics(by="day"),
             await store.statistics("a", by="month", since=at(24.1)),
         )

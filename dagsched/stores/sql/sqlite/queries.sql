@@ -181,6 +181,18 @@ INSERT INTO configs (number, applied, digest, files, summary) VALUES (?, ?, ?, ?
 -- Remove a command that has been carried out from the inbox.
 DELETE FROM requests WHERE id = ?
 
+-- name: put_answer
+-- Keep an answer for whoever asks again with its key.
+INSERT OR REPLACE INTO answers (key, time, asked, answer) VALUES (?, ?, ?, ?)
+
+-- name: forget_answers
+-- Forget answers from before an instant.
+DELETE FROM answers WHERE time < ?
+
+-- name: answer
+-- The answer kept under a key.
+SELECT key, time, asked, answer FROM answers WHERE key = ?
+
 -- name: new_request
 -- Leave a command in the inbox.
 INSERT INTO requests (time, verb, body) VALUES (?, ?, ?)
@@ -339,6 +351,10 @@ SELECT body FROM definitions WHERE digest = ?
 SELECT job, state, runs, ended FROM totals
 UNION ALL
 SELECT job, state, count(*), NULL FROM runs WHERE live = 1 GROUP BY job, state
+
+-- name: last_ends
+-- Per job and state: when the newest run that ended so did, deleted ones included.
+SELECT job, state, ended FROM totals WHERE ended IS NOT NULL
 
 -- name: job_counts
 -- As counts, of one job.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from dagsched.cli.times import instant_or_none
 from dagsched.model import Attempt, EventRow, Run, format_instant, run_name
+from dagsched.views.times import instant_or_none
 
 
 def run_row(run: Run) -> dict[str, Any]:
@@ -69,3 +71,8 @@ def event_row(event: EventRow) -> dict[str, Any]:
         "to": event.to_state or None,
         "reason": event.reason,
     }
+
+
+def statistics_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job's figures as `stats` prints them."""
+    return {key: format_instant(value) if isinstance(value, datetime) else value for key, value in row.items()}

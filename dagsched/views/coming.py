@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from dagsched.graph import Graph
-from dagsched.model import Config, Job, JobMark
+from dagsched.model import Config, Job, JobMark, format_instant, parse_instant
 from dagsched.triggers import dst_note, local, trigger_of
 from dagsched.triggers.calendars import days_off
 from dagsched.triggers.windows import opening
@@ -133,6 +133,26 @@ def _sources(jobs: Mapping[str, Job], graph: Graph) -> dict[str, tuple[str, ...]
             above = (source for upstream in graph.upstream[id] for source in found[upstream])
             found[id] = tuple(dict.fromkeys(above))
     return found
+
+
+def coming_row(coming: Coming) -> dict[str, str]:
+    """Return a coming tick as `next --json` prints it."""
+    return {
+        "job": coming.job,
+        "tick": format_instant(coming.tick),
+        "local": coming.local.isoformat(),
+        "note": coming.note,
+    }
+
+
+def event_row(job: str, words: str) -> dict[str, str | None]:
+    """Return the row of a job that events make due, `words` saying which: there is no telling when."""
+    return {"job": job, "tick": None, "local": None, "note": words}
+
+
+def coming_of(row: Mapping[str, str]) -> Coming:
+    """Return the coming tick that such a row tells of; its local time has an offset and no zone's name."""
+    return Coming(row["job"], parse_instant(row["tick"]), datetime.fromisoformat(row["local"]), row["note"])
 
 
 def in_utc(moment: datetime) -> str:

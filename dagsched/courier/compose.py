@@ -1,0 +1,168 @@
+"""From gathered news to one message: a broken run is named once, and what did not start for it is counted.
+
+Nothing here decides what is delivered how; it reads the state and what notifiers know already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from dagsched.model import BAD, Config, EventRow, Origin, Run, RunState, format_instant, run_name
+from dagsched.notifiers import Item, Message, message_of
+from dagsched.notifiers.message import AFFECTED_MAX
+from dagsched.stores.contract import Store
+from dagsched.stores.notices import Notices
+
+Key = tuple[str, datetime]
+STEPS_MAX = 1000
+
+
+class Composed(NamedTuple):
+    """A message, and what its notifier knows with it: `broken` runs, jobs that `broke`, jobs that are `mended`."""
+
+    message: Message | None
+    broken: tuple[Key, ...] = ()
+    broke: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Cluster:
+    """A broken run and what did not start for it. `row`: the news of its own failure, None when only others tell."""
+
+    run: Run | None
+    row: EventRow | None
+    affected: list[str] = field(default_factory=list)
+
+
+class Composer:
+    """Makes the message of one group of news."""
+
+    def __init__(self, store: Store, notices: Notices, config: Config, source: str, now: datetime) -> None:
+        self._store, self._notices, self._config = store, notices, config
+        self._source, self._now = source, now
+        self._runs: dict[Key, Run | None] = {}
+        self._roots: dict[Key, Run] = {}
+
+    async def message(self, notifier: str, kind: str, news: Sequence[EventRow]) -> Composed:
+        """Return what is to be told, `message` None when it turns out to be nothing. The news are oldest first."""
+        if kind == "config_rejected":
+            return Composed(self._told(notifier, kind, news, (), news[-1]))
+        rows = [row for row in news if not await self._is_of_once(row)]
+        if kind == "failure":
+            return await self._failure(notifier, kind, rows)
+        if kind == "recovered":
+            rows = [row for row in rows if self._notices.is_broken(notifier, row.job)]
+            rows = list({row.job: row for row in reversed(rows)}.values())[::-1]
+        items = [self._item(row, await self._run(row.job, row.tick)) for row in rows]
+        mended = tuple(row.job for row in rows) if kind == "recovered" else ()
+        return Composed(self._told(notifier, kind, news, items), mended=mended)
+
+    async def _failure(self, notifier: str, kind: str, rows: Sequence[EventRow]) -> Composed:
+        clusters: dict[Key, Cluster] = {}
+        for row in rows:
+            if row.to_state == RunState.FAILED and row.tick is not None:
+                clusters[row.job, row.tick] = Cluster(await self._run(row.job, row.tick), row)
+        for row in rows:
+            if row.to_state == RunState.FAILED or row.tick is None:
+                continue
+            run = await self._run(row.job, row.tick)
+            root = await self._root(run) if run is not None else None
+            key = root.key if root is not None else (row.job, row.tick)
+            if key not in clusters and self._notices.was_told(notifier, *key):
+                continue  # it knows what is broken; that more waits for it is no news
+            cluster = clusters.setdefault(key, Cluster(root, row if root is None else None))
+            cluster.affected.append(row.job)
+        items = [self._item_of(key, each) for key, each in clusters.items()]
+        items.sort(key=lambda item: -item.affected)
+        broke = [
+            job
+            for (id, _), each in clusters.items()
+            for job in ([id] if each.row is not None else dict.fromkeys(each.affected))
+        ]
+        return Composed(self._told(notifier, kind, rows, items), tuple(clusters), tuple(dict.fromkeys(broke)))
+
+    async def _is_of_once(self, row: EventRow) -> bool:
+        """Whether it is of a `run --once`: whoever started that has seen it."""
+        run = await self._run(row.job, row.tick)
+        return run is not None and run.origin is Origin.ONCE
+
+    async def _run(self, job: str, tick: datetime | None) -> Run | None:
+        if tick is None:
+            return None
+        if (job, tick) not in self._runs:
+            self._runs[job, tick] = await self._store.run(job, tick)
+        return self._runs[job, tick]
+
+    async def _root(self, run: Run) -> Run:
+        """Return the run for which this one could not start: the first on the way up that went bad by itself."""
+        path, at = [run.key], run
+        for _ in range(STEPS_MAX):
+            if at.state is not RunState.UPSTREAM_FAILED or at.key in self._roots:
+                break
+            above = await self._bad_upstream(at)
+            if above is None or above.key in path:
+                break
+            path.append(above.key)
+            at = above
+        root = self._roots.get(at.key, at)
+        self._roots.update(dict.fromkeys(path, root))
+        return root
+
+    async def _bad_upstream(self, run: Run) -> Run | None:
+        found = []
+        for link in run.links:
+            above = await self._run(link.job, link.tick)
+            while above is not None and above.stand_in is not None and above.state not in BAD:
+                above = await self._run(above.job, above.stand_in)
+            if above is not None and above.state in BAD:
+                found.append(above)
+        # What failed by itself tells more than what could not start either.
+        return min(found, key=lambda each: each.state is RunState.UPSTREAM_FAILED, default=None)
+
+    # ------------------------------------------------------------ in words
+
+    def _told(
+        self,
+        notifier: str,
+        kind: str,
+        news: Sequence[EventRow],
+        items: Sequence[Item],
+        rejected: EventRow | None = None,
+    ) -> Message | None:
+        if not items and rejected is None:
+            return None
+        first = news[0]
+        basis = f"{self._source}\n{notifier}\n{kind}\n{first.seq}\n{format_instant(first.time)}"
+        id = "msg_" + hashlib.sha256(basis.encode()).hexdigest()[:26]
+        problems = list(rejected.detail.get("problems", ())) if rejected is not None else []
+        return message_of(id, kind, notifier, format_instant(self._now), self._source, items, problems)
+
+    def _item_of(self, key: Key, cluster: Cluster) -> Item:
+        job, tick = key
+        row = cluster.row or EventRow(0, tick, "", job, tick)
+        names = tuple(dict.fromkeys(cluster.affected))[:AFFECTED_MAX]
+        item = self._item(row, cluster.run)
+        return item._replace(affected=len(cluster.affected), affected_jobs=names)
+
+    def _item(self, row: EventRow, run: Run | None) -> Item:
+        job = self._config.jobs.get(row.job)
+        assert row.tick is not None, "news of a job are of a run"
+        state, reason, attempt = row.to_state, row.reason, row.attempt
+        if run is not None and not state:
+            state, reason, attempt = str(run.state), run.reason, run.attempts or None
+        return Item(
+            job=row.job,
+            run=run_name(row.job, row.tick),
+            state=state,
+            reason=reason,
+            attempt=attempt,
+            started=format_instant(run.started) if run is not None and run.started else None,
+            ended=format_instant(run.ended) if run is not None and run.ended else None,
+            owner=job.owner if job else "",
+            description=job.description if job else "",
+        )

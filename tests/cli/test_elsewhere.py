@@ -1,0 +1,128 @@
+"""With `--url` a command prints what it prints beside the daemon, and ends with the same code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.caller import Caller, called
+from tests.daemon.served import environment
+
+
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    with called(tmp_path_factory.mktemp("served")) as found:
+        found.run_once("extract")
+        found.run_once("broken", "run.failed")
+        found.post("/jobs/nightly/pause")
+        yield found
+
+
+def run(*words: str, cwd: Path | None = None, **env: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "dagsched", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**environment(), **env},
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def here_and_there(caller: Caller, tmp_path: Path, *words: str) -> tuple[tuple[int, str], tuple[int, str]]:
+    here = run(*words, cwd=caller.daemon.folder)
+    there = run(*words, "--url", caller.url, "--token", caller.token, cwd=tmp_path)
+    return here[:2], there[:2]
+
+
+def test_reading_commands_print_the_same_from_elsewhere(caller: Caller, tmp_path: Path) -> None:
+    newest = caller.get("/runs?job=broken&limit=1")["items"][0]["run"]
+    for words in (
+        ("status", "--json"),
+        ("history", "--json"),
+        ("history", "broken", "--state", "failed", "--limit", "1"),
+        ("history", "--limit", "0"),
+        ("show", newest, "--json"),
+        ("show", "extract"),
+        ("show", "load", "--json"),
+        ("logs", "extract"),
+        ("logs", newest, "--attempt", "1", "--json"),
+        ("events", "--json"),
+        ("events", "--since", "3", "--job", "broken"),
+        ("stats", "--json"),
+        ("stats", "broken"),
+        ("stats", "--by", "day"),
+        ("stats", "--by", "day", "--json"),
+        ("why", newest),
+        ("why", "load", "--json"),
+        ("next", "--json"),
+        ("next", "nightly", "-n", "3", "--from", "2026-03-28", "--json"),
+        ("graph",),
+        ("graph", "load", "--json"),
+        ("history", "lod"),
+        ("show", "nobody"),
+        ("why", "nightly", "never"),
+    ):
+        here, there = here_and_there(caller, tmp_path, *words)
+        assert there == here, words
+
+
+def test_changing_commands_steer_a_daemon_elsewhere(caller: Caller, tmp_path: Path) -> None:
+    env = {"DAGSCHED_URL": caller.url, "DAGSCHED_TOKEN": caller.token}
+    code, out, _ = run("trigger", "extract", "--param", "day=tue", cwd=tmp_path, **env)
+    assert (code, out.startswith("job:extract:")) == (0, True)
+    name = out.splitlines()[0]
+    assert caller.get(f"/runs/{name}")["params"] == {"day": "tue"}
+    assert run("trigger", "extract", "--param", "dya=tue", cwd=tmp_path, **env)[0] == 2
+    assert run("resume", "nightly", cwd=tmp_path, **env)[1] == "resumed nightly\n"
+    code, out, _ = run("pause", "nightly", "--json", cwd=tmp_path, **env)
+    assert json.loads(out) == {"remembered": False, "job": "nightly"}
+    assert run("emit", "arrived", "--data", "file=x", cwd=tmp_path, **env)[1].startswith("job:listener:")
+    assert run("ack", "broken", cwd=tmp_path, **env)[0] == 0
+    assert run("rerun", "broken", cwd=tmp_path, **env)[0] == 0
+    assert run("cancel", name, cwd=tmp_path, **env)[0] == 1
+    assert run("reload", cwd=tmp_path, **env)[1].endswith("as before\n")
+    assert run("prune", cwd=tmp_path, **env)[1].startswith("deleted 0 runs")
+    assert run("pause", "nigthly", cwd=tmp_path, **env)[0] == 2
+
+
+def test_the_socket_of_the_state_directory_is_an_address_too(caller: Caller, tmp_path: Path) -> None:
+    url = f"unix:{caller.daemon.folder}/.dagsched/api.sock"
+    assert run("history", "--url", url, cwd=tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("--token", "wrong"), 2, "--token"),
+        ((), 2, "--token"),
+        (("--url", "http://127.0.0.1:1"), 4, "no daemon answers at http://127.0.0.1:1"),
+        (("--url", "ftp://x"), 2, "write http://"),
+        (("--url", "127.0.0.1:8420"), 2, "write http://"),
+        (("--state-dir", "x", "--url", "http://127.0.0.1:1"), 2, "goes with neither"),
+    ],
+)
+def test_what_keeps_a_command_from_a_daemon_elsewhere_is_told(
+    caller: Caller, tmp_path: Path, words: tuple[str, ...], code: int, why: str
+) -> None:
+    given = words if "--url" in words else ("--url", caller.url, *words)
+    found, _, told = run("status", *given, cwd=tmp_path)
+    assert (found, why in told) == (code, True), told
+
+
+def test_a_viewer_is_told_what_it_takes(caller: Caller, tmp_path: Path) -> None:
+    token = caller.make_token("viewer")
+    code, _, told = run("pause", "nightly", "--url", caller.url, "--token", token, cwd=tmp_path)
+    assert (code, "takes the role operator" in told) == (1, True)
+
+
+def test_what_is_named_here_is_here_whatever_the_environment_says(caller: Caller) -> None:
+    words = ("history", "--json", "--state-dir", str(caller.daemon.folder / ".dagsched"))
+    assert run(*words, DAGSCHED_URL="http://127.0.0.1:1")[0] == 0

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from starlette.responses import Response, StreamingResponse
 
 from dagsched.api.answers import Turned
+from dagsched.handlers.launch import log_of
 from dagsched.model import Attempt
 
 CHUNK_BYTES = 1 << 16
@@ -61,9 +62,9 @@ def _bounds(first: str, last: str, size: int) -> tuple[int, int] | None:
 
 def _open(home: Path, attempt: Attempt) -> BinaryIO | None:
     """Return the log's file, None when nothing was written; never one outside of the state's own logs."""
-    if not attempt.log:
+    if not (log := log_of(attempt)):
         return None
-    logs, path = home.resolve() / "logs", (home / attempt.log).resolve()
+    logs, path = home.resolve() / "logs", (home / log).resolve()
     if not path.is_relative_to(logs):
         raise Turned(404, "not-found", "the log lies outside of the state directory")
     try:

@@ -21,6 +21,7 @@ from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_u
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import FOLLOW_S
 from dagsched.errors import Unknown
+from dagsched.handlers.launch import log_of
 from dagsched.model import Attempt, Run, RunState
 from dagsched.stores.contract import Store
 from dagsched.views.names import find_run
@@ -119,10 +120,10 @@ async def _new_data(
             read[attempt.number] = read.get(attempt.number, 0) + len(data)
             yield data
         return
-    if not attempt.log:
+    if not (log := log_of(attempt)):
         return
     try:
-        file = (home / attempt.log).open("rb")
+        file = (home / log).open("rb")
     except FileNotFoundError:
         return
     with file:

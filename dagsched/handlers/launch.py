@@ -16,7 +16,7 @@ from dagsched.errors import HandlerError
 from dagsched.handlers import shell
 from dagsched.handlers.params import event_of, params_env, params_of
 from dagsched.handlers.table import BUILT_IN
-from dagsched.model import EMPTY, Job, Run, format_instant
+from dagsched.model import EMPTY, Attempt, Job, Run, format_instant
 
 GRACE_S = 10.0
 
@@ -94,7 +94,15 @@ def launch(
     )
 
 
-def log_path(run: Run, attempt: int) -> str:
+def log_of(attempt: Attempt) -> str:
+    """Return where an attempt's output is, below the state directory; "" when it ended without any.
+
+    While it is under way nothing is on record yet, and the file is there as soon as something was found in it.
+    """
+    return attempt.log or ("" if attempt.ended else log_path(attempt, attempt.number))
+
+
+def log_path(run: Run | Attempt, attempt: int) -> str:
     """Return where the attempt's output is, below the state directory; no file is there while it is empty."""
     return f"logs/{run.job}/{format_instant(run.tick)}.{attempt}.log"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dagsched.cli.logs import pieces
+from dagsched.handlers.launch import log_path
 from dagsched.model import Attempt, Outcome, Run, RunState, utc
 from dagsched.stores import MemoryStore
 from dagsched.stores.contract import Batch
@@ -91,3 +92,34 @@ def test_following_goes_on_with_the_next_attempt_until_the_run_has_ended(tmp_pat
         return [(piece.attempt, piece.data) async for piece in pieces(store, tmp_path, run, follow=True, wait=wait)]
 
     assert asyncio.run(follow()) == [(1, b"a"), (1, b"b"), (2, b"x")]
+
+
+def test_following_shows_output_while_the_attempt_is_under_way_and_nothing_of_it_is_on_record(tmp_path: Path):
+    run = Run("job", TICK, RunState.RUNNING, attempts=1)
+    attempt = Attempt("job", TICK, 1, TICK)
+    log = tmp_path / log_path(run, 1)
+    log.parent.mkdir(parents=True)
+
+    async def follow() -> list[bytes]:
+        store = MemoryStore()
+        await store.open(write=True)
+        await store.acquire("a test")
+        await store.commit(Batch(runs=[run], new_attempts=[attempt]))
+        ended = Batch(
+            runs=[run._replace(state=RunState.SUCCESS, ended=TICK)],
+            attempts=[attempt._replace(ended=TICK, outcome=Outcome.SUCCESS, log=log_path(run, 1))],
+        )
+        steps = iter([lambda: log.write_bytes(b"a"), lambda: log.write_bytes(b"ab"), lambda: store.commit(ended)])
+        seen: list[bytes] = []
+
+        async def wait(_: float) -> None:
+            done = next(steps)()
+            if asyncio.iscoroutine(done):
+                await done
+
+        async for piece in pieces(store, tmp_path, run, follow=True, wait=wait):
+            assert (await store.attempts("job", TICK))[0].ended is None
+            seen.append(piece.data)
+        return seen
+
+    assert asyncio.run(follow()) == [b"a", b"b"]

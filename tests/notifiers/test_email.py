@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
 from dagsched.errors import NotifierError
 from tests.notifiers.receivers import CERTIFICATE, Mailbox, smtp
 from tests.notifiers.samples import FAILURE, deliver
+
+# Before a server has a thread of its own: Python 3.11 fails now and then where pytest, which rewrites what it imports,
+# reads a module beside another thread (https://github.com/python/cpython/issues/106905).
+import_module("dagsched.notifiers.email")
 
 
 def spec_of(port: int, **server):

@@ -1,0 +1,116 @@
+"""A daemon whose state is on a PostgreSQL server."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.daemon.served import PATIENCE_S, Served, ask, rows
+from tests.postgres import new_address, own_server
+
+FILE = """\
+version: 1
+jobs:
+  greet: {run: echo hello}
+  after: {depends_on: [greet], run: echo after}
+  beat: {schedule: {every: 1s}, run: "true", overlap: allow}
+  long: {run: sleep 300}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "jobs.yaml").write_text(FILE)
+    return tmp_path
+
+
+def on(address):
+    return ["--store", address.url, "--namespace", address.namespace]
+
+
+def until(is_so):
+    """Wait for what nobody tells by an event."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def states(folder, job):
+    return [row["state"] for row in rows(ask(folder, "history", job, "--json", "--limit", "0"))]
+
+
+def test_a_daemon_keeps_its_state_on_the_server_and_commands_find_it(folder):
+    address = new_address()
+    with Served(folder, *on(address)) as daemon:
+        daemon.until_type("daemon.started")
+        ask(folder, "trigger", "greet")
+        daemon.until_type("run.succeeded", "after")
+        assert f"store     {address.shown}" in ask(folder, "status")
+        ask(folder, "pause", "beat")
+        daemon.until_type("job.paused", "beat")
+        ask(folder, "stop")
+        assert daemon.ended() == 0
+    assert not (folder / ".dagsched" / "dagsched.db").exists()
+    assert states(folder, "greet") == states(folder, "after") == ["success"]
+    found = json.loads(ask(folder, "db", "status", "--json"))
+    assert (found["layout"], found["holder"]) == (found["known"], None)
+    # Left while nobody ran, carried out at the next start, which needs no `--store` any more.
+    ask(folder, "resume", "beat")
+    with Served(folder) as daemon:
+        daemon.until_type("job.resumed", "beat")
+        daemon.until_type("run.succeeded", "beat")
+    assert "sound" in ask(folder, "doctor")
+
+
+def test_the_next_daemon_adopts_what_a_killed_one_left_running(folder):
+    address = new_address()
+    with Served(folder, *on(address)) as daemon:
+        daemon.until_type("daemon.started")
+        ask(folder, "trigger", "long")
+        daemon.until_type("run.started", "long")
+        daemon.signal(signal.SIGKILL)
+        daemon.ended()
+    with Served(folder, "--grace", "0s") as daemon:
+        daemon.until_type("daemon.started")
+        [run] = rows(ask(folder, "history", "long", "--json"))
+        assert (run["state"], run["attempts"]) == ("running", 1)
+        ask(folder, "cancel", run["run"])
+        daemon.until_type("run.cancelled", "long")
+
+
+def test_a_killed_server_costs_no_run_and_the_daemon_goes_on(folder):
+    server = own_server()
+    with Served(folder, "--store", server.url) as daemon:
+        daemon.until_type("run.succeeded", "beat")
+        for crash in range(2):
+            server.crash()
+            until(lambda: (folder / "stderr").read_text().count("nothing is started until") > crash)
+            server.start()
+            daemon.until_type("run.succeeded", "beat")
+            daemon.until_type("run.succeeded", "beat")
+        ask(folder, "stop")
+        assert daemon.ended() == 0
+    assert set(states(folder, "beat")) == {"success"}
+    numbers = [event["seq"] for event in rows(ask(folder, "events", "--json"))]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert "sound" in ask(folder, "doctor")
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--store", "mysql://x/y"], 2, "write postgresql://"),
+        (["--store", "postgresql://x/y", "--namespace", "No-Good"], 2, "a namespace is at most 40"),
+        (["--store", "postgresql://me:secret@127.0.0.1:1/y"], 4, "postgresql://me@127.0.0.1:1/y"),
+    ],
+    ids=["another engine", "a bad namespace", "nobody listens"],
+)
+def test_a_store_that_cannot_be_used_is_told_without_its_password(folder, words, code, said):
+    told = ask(folder, "history", *words, code=code)
+    assert said in told
+    assert "secret" not in told

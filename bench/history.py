@@ -157,7 +157,9 @@ class run_daemon:
 
     def __enter__(self) -> float:
         begun = time.perf_counter()
-        self._process = subprocess.Popen(self._command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            self._command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_for_socket(self._state, self._process)
         return time.perf_counter() - begun
 

@@ -165,7 +165,9 @@ def test_why_names_the_one_condition_that_blocks(daemon: Served) -> None:
     ],
     ids=["params as a list", "flag as text", "job as a number", "lone surrogate", "before the calendar"],
 )
-def test_bodies_of_the_wrong_type_are_refused(daemon: Served, verb: str, body: Mapping[str, Any], words: str) -> None:
+def test_bodies_of_the_wrong_type_are_refused(
+    daemon: Served, verb: str, body: Mapping[str, Any], words: str
+) -> None:
     with pytest.raises(Refused, match=words):
         do(daemon, verb, **body)
 

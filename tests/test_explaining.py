@@ -70,7 +70,7 @@ def test_an_instant_without_a_row_has_a_reason(job, tick, reason):
         ('{cron: "0 * * * *", end: 2026-11-23T01:30:00Z}', MONDAY.replace(hour=2), "past its end, 2026-11-23T01:30"),
         ('{cron: "0 * * * *", start: 2026-11-24T00:00:00Z}', MONDAY.replace(hour=2), "before its start"),
         ('{cron: "0 * * * *", max_runs: 1}', MONDAY.replace(hour=2), "max_runs used up"),
-        ("{at: 2026-11-22T00:00}", MONDAY.replace(hour=2), "its only tick is another one"),
+        ('{at: 2026-11-22T00:00}', MONDAY.replace(hour=2), "its only tick is another one"),
     ],
     ids=["past end", "before start", "max_runs", "at"],
 )

@@ -220,3 +220,5 @@ async def _not_served(request: Request, error: Exception) -> Response:
 async def _failed(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem(Turned(500, "defect", "the server failed at this; the daemon's log says more"))
+
+

@@ -137,9 +137,7 @@ def test_a_session_changes_things_from_the_servers_own_pages_alone(caller: Calle
         assert browser.post(path, headers={"Origin": caller.url}).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "file://", "http://127.0.0.1:1", "https://localhost"]
-)
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "file://", "http://127.0.0.1:1", "https://localhost"])
 def test_pages_of_another_origin_are_refused_whatever_token_they_have(caller: Caller, origin: str) -> None:
     for method, path in (("GET", "/api/v1/me"), ("POST", "/api/v1/jobs/nightly/resume"), ("GET", "/livez")):
         problem_of(caller.root.request(method, path, headers={"Origin": origin}), 403, "foreign-origin")

@@ -57,7 +57,7 @@ def test_without_an_output_or_a_default_it_is_false_and_says_so():
 
 
 def test_successive_ticks_of_a_schedule_left_out_for_one_reason_are_one_row():
-    bench = plan_of(job("a at 0 1-3 * * *", when="local.month == 12"))
+    bench = plan_of(job("a at 0 1-3 * * *", when='local.month == 12'))
     bench.to("04:00")
     assert bench.rows("a") == ["01:00-03:00 skipped"]
     assert bench.reasons("a") == ["when: local.month == 12 is false (local.month = 3)"]
@@ -79,7 +79,7 @@ def test_parameters_count_as_given_or_by_default():
 
 
 def test_a_retry_is_not_judged_again():
-    bench = plan_of(job("a at 59 23 * * *", when="local.day == 2", retry=2))
+    bench = plan_of(job("a at 59 23 * * *", when='local.day == 2', retry=2))
     bench.to("23:59")
     bench.fail("a")
     bench.to(timedelta(minutes=10))

@@ -84,7 +84,7 @@ def test_long_work_is_asked_after_and_its_words_come_once(tmp_path):
     ("task", "env", "words"),
     [
         ("bad", {}, "says that the work failed: exit 3"),
-        ("unknown", {}, 'refused the work: status 422: {"error": "no task \'unknown\' here"}'),
+        ("unknown", {}, "refused the work: status 422: {\"error\": \"no task 'unknown' here\"}"),
         ("fine", {"TOKEN": "wrong"}, "refused the work: status 401"),
         ("fine", {"TOKEN": ""}, "there is no token in the variable TOKEN"),
     ],

@@ -9,14 +9,14 @@ from dagsched.handlers import find, names, schema_of
 from dagsched.model import Outcome
 from tests.handlers.attempts import attempt
 
-PLUGIN = """
+PLUGIN = '''
 import json
 SCHEMA = {"type": "object", "required": ["n"]}
 
 async def run(context):
     print(json.dumps(context, sort_keys=True))
     return {"twice": 2 * context["with"]["n"]}
-"""
+'''
 
 
 @pytest.fixture

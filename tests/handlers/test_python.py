@@ -9,7 +9,7 @@ from dagsched.handlers import schema_of
 from dagsched.model import Outcome
 from tests.handlers.attempts import attempt
 
-MODULE = """
+MODULE = '''
 import asyncio, os, sys
 
 def plain(*args, **kwargs):
@@ -35,7 +35,7 @@ class Report:
     def main(): return os.environ["DAGSCHED_JOB"]
 
 value = 3
-"""
+'''
 
 
 @pytest.fixture

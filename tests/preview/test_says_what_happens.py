@@ -75,6 +75,7 @@ class Story:
         after.run_until(self.end + BEYOND)
         return World(config, at_once, after)
 
+
     def _goes_on(self, job: Job, run: Run, attempt: int) -> End:
         """Return the same end, but none before the edit: `plan` cannot know which attempts have ended unseen."""
         end = takes_its_time(job, run, attempt)

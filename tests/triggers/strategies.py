@@ -14,7 +14,9 @@ DAY_NAMES = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 Meaning = tuple[str, frozenset[int]]
 
 
-def items(low: int, high: int, name: Callable[[int], str] = str, top: int | None = None) -> st.SearchStrategy[Meaning]:
+def items(
+    low: int, high: int, name: Callable[[int], str] = str, top: int | None = None
+) -> st.SearchStrategy[Meaning]:
     """Draw a value, a range, a range with a step or a start with a step, and the values it means.
 
     `top`: where the field ends, if values are drawn from less than all of it.

@@ -30,9 +30,15 @@ def ticks(expression: str, zone: str, day: str, hours: int = 24, **reading: str)
             "08T07:00",
             id="fixed time moves to the end of the gap",
         ),
-        pytest.param("0,15,30 2 * * *", NEW_YORK, "2026-03-08T05:00Z", "08T07:00", id="several collapse to one"),
-        pytest.param("0 2,3 * * *", NEW_YORK, "2026-03-08T05:00Z", "08T07:00", id="and with a tick of that instant"),
-        pytest.param("*/15 2 * * *", NEW_YORK, "2026-03-08T05:00Z", "", id="wildcard minutes in the gap do not exist"),
+        pytest.param(
+            "0,15,30 2 * * *", NEW_YORK, "2026-03-08T05:00Z", "08T07:00", id="several collapse to one"
+        ),
+        pytest.param(
+            "0 2,3 * * *", NEW_YORK, "2026-03-08T05:00Z", "08T07:00", id="and with a tick of that instant"
+        ),
+        pytest.param(
+            "*/15 2 * * *", NEW_YORK, "2026-03-08T05:00Z", "", id="wildcard minutes in the gap do not exist"
+        ),
         pytest.param(
             "30 */2 * * *",
             NEW_YORK,
@@ -40,7 +46,9 @@ def ticks(expression: str, zone: str, day: str, hours: int = 24, **reading: str)
             "08T05:30 08T08:30 08T10:30 08T12:30",
             id="wildcard hours in the gap do not exist",
         ),
-        pytest.param("30 1 * * *", NEW_YORK, "2026-11-01T04:00Z", "01T05:30", id="fixed time runs in the first pass"),
+        pytest.param(
+            "30 1 * * *", NEW_YORK, "2026-11-01T04:00Z", "01T05:30", id="fixed time runs in the first pass"
+        ),
         pytest.param(
             "*/30 1 * * *",
             NEW_YORK,
@@ -55,8 +63,12 @@ def ticks(expression: str, zone: str, day: str, hours: int = 24, **reading: str)
             "01T07:00",
             id="the hour after the fold is no part of it",
         ),
-        pytest.param("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T13:30Z", "03T15:30", id="half-hour gap"),
-        pytest.param("45 1 * * *", "Australia/Lord_Howe", "2026-04-04T13:00Z", "04T14:45", id="half-hour fold"),
+        pytest.param(
+            "15 2 * * *", "Australia/Lord_Howe", "2026-10-03T13:30Z", "03T15:30", id="half-hour gap"
+        ),
+        pytest.param(
+            "45 1 * * *", "Australia/Lord_Howe", "2026-04-04T13:00Z", "04T14:45", id="half-hour fold"
+        ),
         pytest.param(
             "*/15 1 * * *",
             "Australia/Lord_Howe",
@@ -94,7 +106,9 @@ def ticks(expression: str, zone: str, day: str, hours: int = 24, **reading: str)
             "08T05:00",
             id="gap at midnight of a named day",
         ),
-        pytest.param("0 0 * * fri", "Africa/Cairo", "2026-04-23T20:00Z", "23T22:00", id="gap at midnight of a weekday"),
+        pytest.param(
+            "0 0 * * fri", "Africa/Cairo", "2026-04-23T20:00Z", "23T22:00", id="gap at midnight of a weekday"
+        ),
         pytest.param(
             "30 23 * * thu",
             "Africa/Cairo",
@@ -137,9 +151,15 @@ def ticks(expression: str, zone: str, day: str, hours: int = 24, **reading: str)
             "20T00:00 21T00:00 21T12:00",
             id="Kwajalein's lost day",
         ),
-        pytest.param("30 2 * * *", "Africa/Casablanca", "2026-02-15T00:00Z", "15T01:30", id="Ramadan begins: a fold"),
-        pytest.param("30 2 * * *", "Africa/Casablanca", "2026-03-22T00:00Z", "22T02:00", id="Ramadan is over: a gap"),
-        pytest.param("45 2 * * *", "Pacific/Chatham", "2026-09-26T12:00Z", "26T14:00", id="Chatham: gap at 02:45"),
+        pytest.param(
+            "30 2 * * *", "Africa/Casablanca", "2026-02-15T00:00Z", "15T01:30", id="Ramadan begins: a fold"
+        ),
+        pytest.param(
+            "30 2 * * *", "Africa/Casablanca", "2026-03-22T00:00Z", "22T02:00", id="Ramadan is over: a gap"
+        ),
+        pytest.param(
+            "45 2 * * *", "Pacific/Chatham", "2026-09-26T12:00Z", "26T14:00", id="Chatham: gap at 02:45"
+        ),
         pytest.param(
             "30 2 * * *",
             "Europe/Volgograd",
@@ -177,7 +197,9 @@ def test_expression_fires_at_these_instants_around_a_clock_change(
     [
         pytest.param("*/15 2 * * *", {"gap": "run"}, "08T07:00", id="wildcard made up for, once"),
         pytest.param("30 2 * * *", {"gap": "skip"}, "", id="fixed time left out"),
-        pytest.param("0 2,3 * * *", {"gap": "skip"}, "08T07:00", id="the real tick at the end of the gap stays"),
+        pytest.param(
+            "0 2,3 * * *", {"gap": "skip"}, "08T07:00", id="the real tick at the end of the gap stays"
+        ),
     ],
 )
 def test_gap_overrides_the_class(expression: str, reading: dict[str, str], expected: str) -> None:
@@ -188,7 +210,9 @@ def test_gap_overrides_the_class(expression: str, reading: dict[str, str], expec
     ("expression", "reading", "expected"),
     [
         pytest.param("30 1 * * *", {"fold": "both"}, "01T05:30 01T06:30", id="fixed time in both passes"),
-        pytest.param("*/30 1 * * *", {"fold": "first"}, "01T05:00 01T05:30", id="wildcard in the first alone"),
+        pytest.param(
+            "*/30 1 * * *", {"fold": "first"}, "01T05:00 01T05:30", id="wildcard in the first alone"
+        ),
     ],
 )
 def test_fold_overrides_the_class(expression: str, reading: dict[str, str], expected: str) -> None:

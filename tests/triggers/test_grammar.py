@@ -60,7 +60,9 @@ def test_whole_hour_range_names_every_hour() -> None:
         pytest.param("0 0 * * 5#5", "1-30", id="fifth Friday, where there is one"),
         pytest.param("0 0 * * L5", "1-30 2-27 3-27 4-24", id="last Friday"),
         pytest.param("0 0 * * Lfri", "1-30 2-27 3-27 4-24", id="last Friday by name"),
-        pytest.param("0 0 * * mon#1,L0", "1-5 1-25 2-2 2-22 3-2 3-29 4-6 4-26", id="first Monday, last Sunday"),
+        pytest.param(
+            "0 0 * * mon#1,L0", "1-5 1-25 2-2 2-22 3-2 3-29 4-6 4-26", id="first Monday, last Sunday"
+        ),
         pytest.param("0 0 15W * *", "1-15 2-16 3-16 4-15", id="weekday nearest to the 15th, a Sunday twice"),
         pytest.param("0 0 1W * *", "1-1 2-2 3-2 4-1", id="nearest to a Sunday the 1st"),
         pytest.param("0 0 31W * *", "1-30 3-31", id="31st: a Saturday, none, a Tuesday, none"),
@@ -71,7 +73,9 @@ def test_whole_hour_range_names_every_hour() -> None:
         pytest.param("0 0 * 1 7", "1-4 1-11 1-18 1-25", id="7 is Sunday"),
         pytest.param("0 0 * 1 6-7", "1-3 1-4 1-10 1-11 1-17 1-18 1-24 1-25 1-31", id="range up to 7"),
         pytest.param("0 0 */1 1 sun", "1-4 1-11 1-18 1-25", id="a step of one restricts nothing"),
-        pytest.param("0 0 */10 1 sun", "1-1 1-4 1-11 1-18 1-21 1-25 1-31", id="starred step beside a weekday"),
+        pytest.param(
+            "0 0 */10 1 sun", "1-1 1-4 1-11 1-18 1-21 1-25 1-31", id="starred step beside a weekday"
+        ),
     ],
 )
 def test_expression_names_these_days_of_early_2026(expression: str, expected: str) -> None:
@@ -252,7 +256,9 @@ def croniter_reads_alike(case: Case) -> bool:
 
 
 @settings(max_examples=80, deadline=None)
-@given(case=cases().filter(croniter_reads_alike), start=st.datetimes(datetime(2010, 1, 1), datetime(2030, 1, 1)))
+@given(
+    case=cases().filter(croniter_reads_alike), start=st.datetimes(datetime(2010, 1, 1), datetime(2030, 1, 1))
+)
 def test_croniter_finds_the_same_naive_times(case: Case, start: datetime) -> None:
     try:
         cron = Cron(case.text)

@@ -106,7 +106,9 @@ def test_schedule_that_no_clock_change_disturbs_has_no_remark(expression: str, z
         ("*/30 1 * * *", {"fold": "first"}),
     ],
 )
-def test_reading_of_clock_changes_that_is_said_outright_has_no_remark(expression: str, reading: dict[str, str]) -> None:
+def test_reading_of_clock_changes_that_is_said_outright_has_no_remark(
+    expression: str, reading: dict[str, str]
+) -> None:
     assert codes(expression, timezone=NEW_YORK, **reading) == []
 
 
@@ -152,7 +154,9 @@ def test_step_of_days_is_fine_because_none_divides_them(expression: str) -> None
     assert "W305" not in codes(expression)
 
 
-@pytest.mark.parametrize("expression", ["*/15 * * * *", "0 */6 * * *", "0 0 1 */3 *", "10-50/7 * * * *", "*/1 * * * *"])
+@pytest.mark.parametrize(
+    "expression", ["*/15 * * * *", "0 */6 * * *", "0 0 1 */3 *", "10-50/7 * * * *", "*/1 * * * *"]
+)
 def test_step_that_divides_its_field_or_has_an_end_of_its_own_is_fine(expression: str) -> None:
     assert codes(expression) == []
 
@@ -171,10 +175,14 @@ def test_step_that_divides_its_field_or_has_an_end_of_its_own_is_fine(expression
     ],
 )
 def test_day_that_some_month_lacks_is_told(expression: str, message: str) -> None:
-    assert [(remark.code, remark.message, remark.offset) for remark in remarks(expression)] == [("W306", message, 4)]
+    assert [(remark.code, remark.message, remark.offset) for remark in remarks(expression)] == [
+        ("W306", message, 4)
+    ]
 
 
-@pytest.mark.parametrize("expression", ["0 0 31 1,3 *", "0 0 28 * *", "0 0 L * *", "0 0 1-31 * *", "0 0 15-31 * *"])
+@pytest.mark.parametrize(
+    "expression", ["0 0 31 1,3 *", "0 0 28 * *", "0 0 L * *", "0 0 1-31 * *", "0 0 15-31 * *"]
+)
 def test_day_that_every_named_month_has_or_a_wide_range_is_fine(expression: str) -> None:
     assert codes(expression) == []
 
@@ -214,8 +222,12 @@ def test_period_of_a_day_and_more_is_told(length: timedelta, expected: list[str]
     ("schedule", "part"),
     [
         pytest.param(Schedule(cron=("0 0 30 2 *",)), "'0 0 30 2 *' never fires", id="no such date"),
-        pytest.param(Schedule(at=datetime(2026, 11, 20)), "2026-11-20T00:00:00 (UTC) is already past", id="at is past"),
-        pytest.param(Schedule(cron=("0 0 * * *",), end=utc(2026, 1, 1)), "never fires again", id="end is past"),
+        pytest.param(
+            Schedule(at=datetime(2026, 11, 20)), "2026-11-20T00:00:00 (UTC) is already past", id="at is past"
+        ),
+        pytest.param(
+            Schedule(cron=("0 0 * * *",), end=utc(2026, 1, 1)), "never fires again", id="end is past"
+        ),
         pytest.param(
             Schedule(every=timedelta(hours=9), start=utc(2027, 1, 1, 1), end=utc(2027, 1, 1, 0, 59)),
             "",

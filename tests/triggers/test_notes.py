@@ -49,8 +49,12 @@ def test_local_is_the_wall_clock_of_the_zone() -> None:
         pytest.param({"cron": ("0 3 * * *",)}, "2026-03-08T07:00Z", "", id="a tick of that instant alone"),
         pytest.param({"cron": ("0 2,3 * * *",), "gap": "skip"}, "2026-03-08T07:00Z", "", id="gap: skip"),
         pytest.param({"cron": ("30 2 * * *",)}, "2026-03-09T06:30Z", "", id="the day after"),
-        pytest.param({"cron": ("30 1 * * *",)}, "2026-11-01T05:30Z", "first of two 01:30 by DST", id="first pass"),
-        pytest.param({"cron": ("*/30 1 * * *",)}, "2026-11-01T06:30Z", "second of two 01:30 by DST", id="second pass"),
+        pytest.param(
+            {"cron": ("30 1 * * *",)}, "2026-11-01T05:30Z", "first of two 01:30 by DST", id="first pass"
+        ),
+        pytest.param(
+            {"cron": ("*/30 1 * * *",)}, "2026-11-01T06:30Z", "second of two 01:30 by DST", id="second pass"
+        ),
         pytest.param({"cron": ("0 2 * * *",)}, "2026-11-01T07:00Z", "", id="after the fold"),
         pytest.param(
             {"at": datetime(2026, 3, 8, 2, 30)},

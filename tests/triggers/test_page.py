@@ -42,7 +42,9 @@ def test_table_of_clock_changes_holds(expression: str, start: str, ticks: str) -
 
 
 @pytest.mark.parametrize(("written", "instead"), REFUSED_ROWS)
-def test_what_the_page_calls_refused_is_refused_and_its_replacement_is_not(written: str, instead: str) -> None:
+def test_what_the_page_calls_refused_is_refused_and_its_replacement_is_not(
+    written: str, instead: str
+) -> None:
     for text in re.findall(r"`([^`]+)`", written):
         with pytest.raises(InvalidSchedule):
             Cron(text)

@@ -83,7 +83,9 @@ def test_ticks_are_the_same_when_the_window_is_split_anywhere(
     data: st.DataObject, zone: str, case: Case, reading: dict[str, str | None]
 ) -> None:
     after, until = data.draw(windows(zone))
-    middle = after + timedelta(milliseconds=data.draw(st.integers(0, int((until - after) / timedelta(milliseconds=1)))))
+    middle = after + timedelta(
+        milliseconds=data.draw(st.integers(0, int((until - after) / timedelta(milliseconds=1))))
+    )
     cron = cron_of(case, zone, reading)
     assert [*cron.ticks(after, middle), *cron.ticks(middle, until)] == list(cron.ticks(after, until))
 

@@ -40,7 +40,9 @@ def test_every_with_start_counts_from_it_and_includes_it() -> None:
 
 def test_every_ignores_clock_changes_of_its_zone() -> None:
     found = list(
-        trigger_of(Schedule(every=timedelta(minutes=30), timezone=NEW_YORK)).ticks(utc(2026, 3, 8), utc(2026, 3, 9))
+        trigger_of(Schedule(every=timedelta(minutes=30), timezone=NEW_YORK)).ticks(
+            utc(2026, 3, 8), utc(2026, 3, 9)
+        )
     )
     assert {later - earlier for earlier, later in pairwise(found)} == {timedelta(minutes=30)}
     assert len(found) == 48
@@ -79,7 +81,9 @@ def test_every_refuses_lengths_that_make_no_whole_seconds(length: timedelta) -> 
     ("at", "expected"),
     [
         pytest.param(datetime(2026, 7, 1, 18), "2026-07-01T22:00Z", id="wall time of the zone"),
-        pytest.param(datetime(2026, 3, 8, 2, 30), "2026-03-08T07:00Z", id="skipped: the first instant after the gap"),
+        pytest.param(
+            datetime(2026, 3, 8, 2, 30), "2026-03-08T07:00Z", id="skipped: the first instant after the gap"
+        ),
         pytest.param(datetime(2026, 11, 1, 1, 30), "2026-11-01T05:30Z", id="repeated: the first of two"),
         pytest.param(datetime(2026, 7, 1, 18, tzinfo=UTC), "2026-07-01T18:00Z", id="an instant of UTC"),
         pytest.param(
@@ -126,7 +130,9 @@ def test_start_and_end_are_both_included() -> None:
 
 
 def test_start_and_end_between_seconds_are_read_exactly() -> None:
-    schedule = Schedule(every=timedelta(seconds=1), start=utc(2026, 1, 1, ms=1), end=utc(2026, 1, 1, 0, 0, 2, ms=999))
+    schedule = Schedule(
+        every=timedelta(seconds=1), start=utc(2026, 1, 1, ms=1), end=utc(2026, 1, 1, 0, 0, 2, ms=999)
+    )
     assert first_ticks(schedule, FIRST, 9) == [utc(2026, 1, 1, 0, 0, 1), utc(2026, 1, 1, 0, 0, 2)]
 
 

@@ -105,7 +105,8 @@ def test_replacement_shows_the_same_time_as_the_old_name() -> None:
         for month in (1, 7):
             moment = datetime(2026, month, 1, tzinfo=UTC)
             assert (
-                today is None or moment.astimezone(zone(name)).utcoffset() == moment.astimezone(zone(today)).utcoffset()
+                today is None
+                or moment.astimezone(zone(name)).utcoffset() == moment.astimezone(zone(today)).utcoffset()
             )
 
 
@@ -117,7 +118,11 @@ def test_spans_of_a_year_join_and_carry_the_offset_of_every_instant(name: str) -
         assert spans[-1].end == spans_of_year(name, year + 1)[0].start
         assert all(earlier.end == later.start for earlier, later in pairwise(spans))
         for span in spans:
-            assert offset_at(ZoneInfo(name), span.start) == span.offset == offset_at(ZoneInfo(name), span.end - 1)
+            assert (
+                offset_at(ZoneInfo(name), span.start)
+                == span.offset
+                == offset_at(ZoneInfo(name), span.end - 1)
+            )
 
 
 def seconds(moment: datetime) -> int:
@@ -126,7 +131,9 @@ def seconds(moment: datetime) -> int:
 
 def test_day_lost_at_the_turn_of_the_year_is_seen() -> None:
     # Kiribati's Line Islands had no 31 December 1994 (or, in older data, no 1 January 1995).
-    found = clock_changes("Pacific/Kiritimati", seconds(datetime(1994, 12, 25)), seconds(datetime(1995, 1, 5)))
+    found = clock_changes(
+        "Pacific/Kiritimati", seconds(datetime(1994, 12, 25)), seconds(datetime(1995, 1, 5))
+    )
     assert [span.start + span.offset - span.shown for span in found] == [86_400]
 
 

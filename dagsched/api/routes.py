@@ -248,7 +248,6 @@ OTHERS = (
         answers={303: ("To the front page, with a session.", None)},
     ),
     Route("POST", "/logout", VIEWER, doors.log_out, "End the session that asks.", answers=_json("It has ended.")),
-    Route("GET", "/", None, doors.front, "To what there is to see.", answers={303: ("There.", None)}),
 )
 
 ROUTES = (*READS, *CHANGES, *OTHERS)

@@ -245,7 +245,10 @@ OTHERS = (
         doors.log_in,
         "Begin a session with a link of `dagsched open`.",
         [Query("code", "text", "The link's code.")],
-        answers={303: ("To the front page, with a session.", None)},
+        answers={
+            200: ("Without a code: a page that says how to get a link.", "text/html"),
+            303: ("To the front page, with a session.", None),
+        },
     ),
     Route("POST", "/logout", VIEWER, doors.log_out, "End the session that asks.", answers=_json("It has ended.")),
 )

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dagsched.web import words
+from dagsched.web import shapes, words
 
 
 @cache
@@ -36,7 +36,8 @@ def environment() -> Environment:
         "noun": words.count,
     }
     found.filters.update(filters)
-    found.globals["with_query"] = with_query
+    found.filters["with_query"] = with_query
+    found.globals |= {"outcomes": shapes.outcomes, "durations": shapes.durations}
     return found
 
 

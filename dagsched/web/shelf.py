@@ -14,7 +14,7 @@ from dagsched.errors import DagschedError
 from dagsched.model import Config, JobMark, RunState
 from dagsched.views.coming import Ahead, Coming
 
-DAEMON_S = 1.0
+DAEMON_S = 0.25
 USUAL_OF = 20
 
 
@@ -54,9 +54,17 @@ class Shelf:
                 self._future = Future(number, config or Config({}))
             return await asyncio.to_thread(self._future.seen_from, now, marks)
 
+    async def ahead(self, now: datetime) -> Ahead:
+        """Return the future of the configuration in force."""
+        await self.upcoming(now)
+        assert self._future is not None, "it was just looked at"
+        return self._future.ahead
+
     async def soonest(self, now: datetime, number: int) -> Sequence[Coming]:
-        """Return the jobs that are due next, each with its next tick."""
-        coming = [each for each in (await self.upcoming(now)).values() if each is not None]
+        """Return the jobs that will run next, each with its next tick; those that are paused or disabled will not."""
+        idle = {"paused", "disabled"}
+        upcoming = await self.upcoming(now)
+        coming = [each for each in upcoming.values() if each and idle.isdisjoint(each.note.split("; "))]
         return sorted(coming, key=lambda each: (each.tick, each.job))[:number]
 
     async def usual_s(self, jobs: Collection[str]) -> Mapping[str, float]:
@@ -81,6 +89,7 @@ class Future:
 
     def __init__(self, number: int, config: Config) -> None:
         self.number, self._config = number, config
+        self.ahead = Ahead(config)
         self._known: dict[str, Coming | None] = {}
         self._seen: dict[str, tuple[object, ...]] = {}
 
@@ -88,9 +97,10 @@ class Future:
         """Return the first tick after `now` of each job."""
         stale = [id for id in self._config.jobs if self._is_stale(id, now, marks)]
         if stale:
-            ahead = Ahead(self._config, marks)
+            # What it says of a job hangs on that job's own mark, and, of one without a schedule, on its sources'.
+            self.ahead = self.ahead.with_marks(marks)
             for id in stale:
-                self._known[id] = ahead.next(id, now)
+                self._known[id] = self.ahead.next(id, now)
         return dict(self._known)
 
     def _is_stale(self, id: str, now: datetime, marks: Mapping[str, JobMark]) -> bool:

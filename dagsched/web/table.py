@@ -55,4 +55,6 @@ class Page:
 
     def read_query(self, request: Request, now: datetime) -> dict[str, Any]:
         """Return every parameter of the query; raises Turned for one that is wrong."""
-        return {each.name: each.read(request.query_params.getlist(each.name), now) for each in self.query}
+        # A form sends a field that nobody filled in, too.
+        given = {each.name: list(filter(None, request.query_params.getlist(each.name))) for each in self.query}
+        return {each.name: each.read(given[each.name], now) for each in self.query}

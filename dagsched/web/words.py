@@ -66,7 +66,7 @@ def ahead(at: datetime, now: datetime) -> str:
 
 
 def length(seconds: float | timedelta | None) -> str:
-    """Return a length in at most two units, `1 h 20 min`; below ten seconds with a fraction."""
+    """Return a length in at most two units, `1 h 20 min`: below 10 s with a fraction, from 10 min on in minutes."""
     if seconds is None:
         return "–"
     if isinstance(seconds, timedelta):
@@ -74,6 +74,8 @@ def length(seconds: float | timedelta | None) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s" if seconds >= 0.05 or not seconds else f"{seconds * 1000:.0f} ms"
     left, parts = round(seconds), list[str]()
+    if left >= 600:
+        left -= left % 60  # nobody counts the seconds of an hour
     for unit_s, name in _STEPS:
         if left >= unit_s and len(parts) < 2:
             parts.append(f"{left // unit_s} {name}")

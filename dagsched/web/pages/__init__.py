@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagsched.web.pages import now
+from dagsched.web.pages import job, jobs, now, run
 from dagsched.web.table import Page
 
-PAGES: tuple[Page, ...] = (now.PAGE,)
+PAGES: tuple[Page, ...] = (now.PAGE, jobs.PAGE, job.PAGE, run.PAGE)

@@ -11,9 +11,8 @@ from dagsched.views.rows import reason_of
 from dagsched.web.table import Look, Page
 
 LIVE_SHOWN = 100
-FAILURES_SHOWN = 12
+FAILURES_SHOWN, FAILURES_LOOKED_AT = 12, 200
 COMING_SHOWN = 20
-USUAL_OF = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +29,25 @@ class Going:
         return (look.now - started).total_seconds() if started and self.run.state is RunState.RUNNING else None
 
 
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """The newest failure of a job that nobody has acknowledged, how many more there are, and how it went since."""
+
+    run: Run
+    more: int
+    newest: Run | None
+
+    @property
+    def has_recovered(self) -> bool:
+        """Whether the job has succeeded since."""
+        newest = self.newest
+        return newest is not None and newest.state is RunState.SUCCESS and newest.tick > self.run.tick
+
+
 async def data(look: Look) -> Mapping[str, Any]:
     """Return what is going on."""
     store = look.desk.store
     live = await store.rows(states=sorted(LIVE), limit=LIVE_SHOWN * 5)
-    failed = await store.rows(states=[RunState.FAILED], limit=FAILURES_SHOWN)
     daemon = await look.shelf.daemon()
     going = [run for run in live if run.state in (RunState.RUNNING, RunState.RETRYING)]
     waiting = [run for run in live if run.state in (RunState.QUEUED, RunState.WAITING)]
@@ -45,12 +58,25 @@ async def data(look: Look) -> Mapping[str, Any]:
         "running": [Going(run, blocked.get(run.name, ""), usual.get(run.job)) for run in going[:LIVE_SHOWN]],
         "waiting": [Going(run, blocked.get(run.name, ""), None) for run in waiting[:LIVE_SHOWN]],
         "totals": {"running": len(going), "waiting": len(waiting)},
-        "failed": failed,
+        "failed": await _failing(look),
         "coming": soonest,
         "reason_of": reason_of,
         "problems": errors_first(daemon["problems"]) if daemon else [],
         "reverted": daemon["reverted"] if daemon else [],
     }
+
+
+async def _failing(look: Look) -> list[Failing]:
+    """Return what fails, a line for each job: one that fails every minute must not hide the others."""
+    store = look.desk.store
+    failed = await store.rows(states=[RunState.FAILED], limit=FAILURES_LOOKED_AT)
+    by_job: dict[str, list[Run]] = {}
+    for run in failed:
+        if not run.acked:
+            by_job.setdefault(run.job, []).append(run)
+    shown = list(by_job.items())[:FAILURES_SHOWN]
+    newest = await store.newest([job for job, _ in shown], 1)
+    return [Failing(runs[0], len(runs) - 1, next(iter(newest.get(job, ())), None)) for job, runs in shown]
 
 
 def errors_first(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ export function now() {
 export function length(seconds) {
   if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
   let left = Math.round(seconds);
+  if (left >= 600) left -= left % 60;
   const parts = [];
   for (const [unit, name] of [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]]) {
     if (left >= unit && parts.length < 2) parts.push(`${Math.floor(left / unit)} ${name}`);

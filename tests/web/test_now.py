@@ -73,11 +73,11 @@ def test_what_comes_next_has_the_job_s_local_time(admin: Browser) -> None:
 def test_problems_of_the_job_files_are_a_banner(admin: Browser, caller: Caller) -> None:
     path = caller.daemon.folder / "jobs.yaml"
     assert 'class="banner' not in admin.page("")
-    path.write_text(JOBS.replace("run: 'exit 3'", "run: 'exit 3', depends_on: ['<b>odd</b>']"))
+    path.write_text(JOBS.replace("run: 'exit 3'", "run: 'exit 3', depends_on: [nobody], description: ['<b>odd</b>']"))
     caller.root.post("/api/v1/reload")
     page = within(admin, 'class="banner')
     words = text_of(page)
-    assert "The job files have 1 error; the last good version of" in words
+    assert "The job files have 2 errors; the last good version of" in words
     assert "jobs.yaml:3" in words
     assert "E201" in words
     assert "<b>odd" not in page

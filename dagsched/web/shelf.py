@@ -11,11 +11,12 @@ from typing import Any
 
 from dagsched.api.desk import Desk
 from dagsched.errors import DagschedError
-from dagsched.model import Config, JobMark, RunState
+from dagsched.model import Config, JobMark, Run, RunState
 from dagsched.views.coming import Ahead, Coming
 
 DAEMON_S = 0.25
 USUAL_OF = 20
+EVENTS_MAX = 2000
 
 
 class Shelf:
@@ -26,6 +27,9 @@ class Shelf:
         self._daemon: Mapping[str, Any] | None = None
         self._daemon_at = float("-inf")
         self._asking = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._newest: dict[str, Run | None] = {}
+        self._seq: int | None = None
         self._future: Future | None = None
         self._looking_ahead = asyncio.Lock()
 
@@ -43,6 +47,20 @@ class Shelf:
     def forget_daemon(self) -> None:
         """Ask the daemon anew: something was just changed."""
         self._daemon_at = float("-inf")
+
+    async def newest(self, jobs: Collection[str]) -> Mapping[str, Run]:
+        """Return the newest row of each of these jobs that has any; only those with news are read again."""
+        store = self._desk.store
+        async with self._reading:
+            seq = await self._desk.news.newest()
+            news = await store.events(since=self._seq, limit=EVENTS_MAX) if self._seq is not None else ()
+            if self._seq is None or len(news) == EVENTS_MAX:
+                self._newest = {}
+            changed = {row.job for row in news} | (set(jobs) - self._newest.keys())
+            found = await store.newest(sorted(changed), 1)
+            self._newest |= {job: next(iter(found.get(job, ())), None) for job in changed}
+            self._seq = max([seq, *(row.seq for row in news)])
+            return {job: run for job in jobs if (run := self._newest[job]) is not None}
 
     async def upcoming(self, now: datetime) -> Mapping[str, Coming | None]:
         """Return the next tick of each job of the configuration in force, None for one that no schedule makes due."""

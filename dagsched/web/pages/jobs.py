@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,7 +53,7 @@ async def data(look: Look) -> Mapping[str, Any]:
     query = look.query
     rows = await rows_of(look)
     tags = sorted({tag for row in rows if row.job for tag in row.job.tags})
-    counts = {state: sum(1 for row in rows if row.line.state == state) for state in STATES}
+    counts = Counter(row.line.state for row in rows)
     found = list(chosen(rows, query["q"] or "", query["state"], query["tag"]))
     sort = query["sort"] or "name"
     found.sort(key=ORDERS[sort.removeprefix("-")], reverse=sort.startswith("-"))
@@ -84,9 +85,9 @@ async def rows_of_jobs(look: Look, names: Sequence[str]) -> list[Row]:
     """Return these jobs, in this order: a few questions to the store, however many there are."""
     store, config = look.desk.store, await look.desk.config()
     marks = await store.marks()
-    newest = await store.newest(names, 1)
-    runs = [run for each in newest.values() for run in each] + list(await store.rows(states=sorted(LIVE)))
-    telling, upcoming = most_telling(runs), await look.shelf.upcoming(look.now)
+    newest = await look.shelf.newest(names)
+    telling = most_telling([*newest.values(), *await store.rows(states=sorted(LIVE))])
+    upcoming = await look.shelf.upcoming(look.now)
     return [
         Row(
             config.jobs.get(name),

@@ -4,12 +4,14 @@
 const page = document.documentElement;
 const SHOW_MS = 250;
 const FETCH_MS = 3000;
+const FETCH_PART = 10; // of the time is spent on fetching, at most one part in so many
 
 const words = { upstream_failed: "upstream failed" };
 let changed = new Map(); // run → state
 let isPlanned = false;
 let mustFetch = false;
 let fetched = 0;
+let pause = FETCH_MS;
 let fetchTimer = 0;
 
 export function follow() {
@@ -65,7 +67,7 @@ export function set(element, state) {
 
 function planFetch() {
   if (fetchTimer) return;
-  fetchTimer = setTimeout(fetchParts, Math.max(0, fetched + FETCH_MS - Date.now()));
+  fetchTimer = setTimeout(fetchParts, Math.max(0, fetched + pause - Date.now()));
 }
 
 async function fetchParts() {
@@ -79,6 +81,7 @@ async function fetchParts() {
     if (!answer.ok) return;
     text = await answer.text();
   } catch { return; }
+  pause = Math.max(FETCH_MS, FETCH_PART * (Date.now() - fetched));
   const there = new DOMParser().parseFromString(text, "text/html");
   for (const old of document.querySelectorAll("[data-part]")) {
     const fresh = there.querySelector(`[data-part="${CSS.escape(old.dataset.part)}"]`);

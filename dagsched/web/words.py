@@ -72,7 +72,7 @@ def length(seconds: float | timedelta | None) -> str:
     if isinstance(seconds, timedelta):
         seconds = seconds.total_seconds()
     if seconds < 10:
-        return f"{seconds:.1f} s" if seconds >= 0.05 or not seconds else f"{seconds * 1000:.0f} ms"
+        return f"{seconds:.1f} s" if seconds >= 0.9995 else f"{seconds * 1000:.0f} ms"
     left, parts = round(seconds), list[str]()
     if left >= 600:
         left -= left % 60  # nobody counts the seconds of an hour

@@ -1,4 +1,4 @@
-"""Pages in a real browser: coming in, watching a run turn green, its output, a retry, a pause, keys, a flood of events."""
+"""Pages in a real browser: coming in, a run that turns green, its output, a retry, a pause, keys, a flood of events."""
 
 from __future__ import annotations
 

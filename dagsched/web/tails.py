@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from dagsched.api.answers import Turned
 from dagsched.api.outputs import open_log
-from dagsched.model import Attempt
+from dagsched.model import Attempt, Run
 
 TAIL_BYTES = 64 << 10
 LINE_BYTES_MAX = 4 << 10
+LINE_SHOWN_MAX = 200
 SEARCHED_BYTES_MAX = 64 << 20
 FOUND_MAX = 200
 # Colours and the like, and what else a terminal would take for an order.
@@ -52,6 +54,19 @@ def tail_of(home: Path, attempt: Attempt, bytes_max: int = TAIL_BYTES) -> Tail:
     if first and (end := data.find(b"\n")) >= 0:
         first, data = first + end + 1, data[end + 1 :]
     return Tail(readable(data), first, first + len(data))
+
+
+def last_line(home: Path, run: Run) -> str:
+    """Return the last line of what a run's newest attempt wrote, "" when there is none: it often names the cause."""
+    if not run.attempts or run.started is None:
+        return ""
+    try:
+        # An attempt that has not ended is one whose log stands where its name says: that asks no store.
+        text = tail_of(home, Attempt(run.job, run.tick, run.attempts, run.started), LINE_BYTES_MAX).text
+    except Turned:
+        return ""
+    lines = text.rstrip().rsplit("\n", 1)
+    return lines[-1].strip()[:LINE_SHOWN_MAX]
 
 
 def find(home: Path, attempt: Attempt, words: str) -> Found:

@@ -97,7 +97,7 @@ def lived_in(caller: Caller, history_s: float) -> Mapping[str, tuple[str, str]]:
 def take(page: Any, url: str, file: Path) -> None:
     """Take a picture of a page, without what moves."""
     page.goto(url)
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(250)
     page.screenshot(path=file, animations="disabled")
     print(file, f"{file.stat().st_size // 1000} kB")
 

@@ -13,7 +13,7 @@ from tests.web.browser import Browser, said, tags_of, text_of
 JOBS = """\
 version: 1
 jobs:
-  bad: {run: 'exit 3'}
+  bad: {run: 'echo first; echo "<i>no such table</i>"; exit 3'}
   good: {run: 'true'}
   endless: {run: 'sleep 600'}
   blocked: {depends_on: [endless], run: 'true'}
@@ -45,7 +45,8 @@ def test_what_runs_has_its_elapsed_time_and_what_waits_its_reason(admin: Browser
 def test_failures_are_a_line_for_each_job_until_somebody_acknowledges_them(admin: Browser, caller: Caller) -> None:
     names = [caller.run_once("bad", "run.failed") for _ in range(3)]
     page = admin.page("")
-    assert "failed exit code 3 and 2 before it" in text_of(page)
+    assert "failed exit code 3 <i>no such table</i> and 2 before it" in text_of(page)
+    assert "<i>no" not in page
     assert page.count(f'data-run="{names[-1]}"') == 1
     assert names[0] not in page
     for name in names:
@@ -73,12 +74,12 @@ def test_what_comes_next_has_the_job_s_local_time(admin: Browser) -> None:
 def test_problems_of_the_job_files_are_a_banner(admin: Browser, caller: Caller) -> None:
     path = caller.daemon.folder / "jobs.yaml"
     assert 'class="banner' not in admin.page("")
-    path.write_text(JOBS.replace("run: 'exit 3'", "run: 'exit 3', depends_on: [nobody], description: ['<b>odd</b>']"))
+    path.write_text(JOBS.replace("good: {", "good: {depends_on: [nobody], description: ['<b>odd</b>'], "))
     caller.root.post("/api/v1/reload")
     page = within(admin, 'class="banner')
     words = text_of(page)
     assert "The job files have 2 errors; the last good version of" in words
-    assert "jobs.yaml:3" in words
+    assert "jobs.yaml:4" in words
     assert "E201" in words
     assert "<b>odd" not in page
     path.write_text(JOBS)

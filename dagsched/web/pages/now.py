@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from dagsched.model import LIVE, Run, RunState
 from dagsched.views.rows import reason_of
 from dagsched.web.table import Look, Page
+from dagsched.web.tails import last_line
 
 LIVE_SHOWN = 100
 FAILURES_SHOWN, FAILURES_LOOKED_AT = 12, 200
@@ -31,9 +33,13 @@ class Going:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """The newest failure of a job that nobody has acknowledged, how many more there are, and how it went since."""
+    """The newest failure of a job that nobody has acknowledged, how many more there are, and how it went since.
+
+    `words`: the last line of what it wrote.
+    """
 
     run: Run
+    words: str
     more: int
     newest: Run | None
 
@@ -76,7 +82,11 @@ async def _failing(look: Look) -> list[Failing]:
             by_job.setdefault(run.job, []).append(run)
     shown = list(by_job.items())[:FAILURES_SHOWN]
     newest = await store.newest([job for job, _ in shown], 1)
-    return [Failing(runs[0], len(runs) - 1, next(iter(newest.get(job, ())), None)) for job, runs in shown]
+    words = await asyncio.to_thread(lambda: [last_line(look.desk.home, runs[0]) for _, runs in shown])
+    return [
+        Failing(runs[0], line, len(runs) - 1, next(iter(newest.get(job, ())), None))
+        for (job, runs), line in zip(shown, words, strict=True)
+    ]
 
 
 def errors_first(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

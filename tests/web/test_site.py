@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -99,6 +101,12 @@ def test_logging_out_ends_the_session(caller: Caller) -> None:
         assert answer.status_code == 303
         assert "Log in" in browser.after(answer)
         assert browser.get("").status_code == 401
+
+
+def test_nothing_of_the_pages_is_in_the_daemon() -> None:
+    words = "import sys, dagsched.daemon, dagsched.control, dagsched.api.listening; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout.split()
+    assert {"jinja2", "markupsafe", "starlette", "dagsched.web"}.isdisjoint(loaded)
 
 
 # ---------------------------------------------------------------- forms

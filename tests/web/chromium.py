@@ -46,13 +46,13 @@ def launched() -> Iterator[Browser]:
             browser.close()
 
 
-def logged_in(browser: Browser, caller: Caller, role: str = "admin", **more: Any) -> Page:
-    """Return a window that came in by a one-time link; what it says on its console fails the test at its end."""
+def logged_in(browser: Browser, caller: Caller, role: str = "admin", *, at: str = "", **more: Any) -> Page:
+    """Return a window that came in by a one-time link; `at`: where the pages are, if not where the caller is."""
     context = browser.new_context(**more)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     link = json.loads(caller.daemon.ask("open", "--json", "--role", role))["url"]
-    page.goto(link)
+    page.goto(link.replace(caller.url, at) if at else link)
     return page
 
 

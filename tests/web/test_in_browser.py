@@ -14,6 +14,7 @@ import pytest
 
 from tests.api.caller import Caller, called
 from tests.web.chromium import PATIENCE_MS, complaints, launched, logged_in
+from tests.web.proxy import proxied
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -268,6 +269,53 @@ def test_a_page_goes_on_when_the_process_that_served_it_has_ended(browser: Any, 
     expect(state_of(page, name)).to_have_count(1, timeout=PATIENCE_MS)
     page.context.close()
     let_go(caller, name)
+
+
+def test_all_of_it_works_below_a_prefix_that_a_proxy_takes_away(browser: Any, caller: Caller) -> None:
+    (caller.daemon.folder / "go").unlink(missing_ok=True)
+    with proxied(caller.url, "/tools/jobs") as url:
+        page = logged_in(browser, caller, at=url)
+        wrong = complaints(page)
+        assert page.url == f"{url}/"
+        page.get_by_role("link", name="Jobs").click()
+        page.get_by_role("link", name="gated", exact=True).click()
+        page.wait_for_url(f"{url}/jobs/gated")
+        page.get_by_role("button", name="Trigger").click()
+        page.wait_for_url(f"{url}/runs/job:gated:*")
+        name = page.url.rsplit("/", 1)[1]
+        expect(page.locator("[data-out]")).to_have_text("begun\n")
+        let_go(caller, name)
+        expect(state_of(page, name)).to_have_class(re.compile("s-success"))
+        expect(page.locator("[data-out]")).to_have_text("begun\nall done\n")
+        page.get_by_role("button", name="Log out").click()
+        page.wait_for_url(f"{url}/login")
+        assert wrong == []
+        page.context.close()
+
+
+HIDE = """(is_hidden) => {
+  Object.defineProperty(document, "hidden", { value: is_hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_a_window_that_nobody_sees_gives_its_connection_back_and_catches_up_later(page: Any, caller: Caller) -> None:
+    (caller.daemon.folder / "go").unlink(missing_ok=True)
+    streams: list[str] = []
+    page.on("request", lambda request: streams.append(request.url) if "/events/stream" in request.url else None)
+    page.goto(caller.url)
+    page.locator("[data-live]:not([hidden])").wait_for(state="attached")
+    opened = len(streams)
+    with page.expect_event("requestfailed", lambda request: "/events/stream" in request.url):
+        page.evaluate(HIDE, True)
+    name = caller.post("/jobs/gated/trigger")["runs"][0]
+    caller.daemon.until(lambda event: event["run"] == name and event["type"] == "run.started", "its start")
+    expect(state_of(page, name)).to_have_count(0)
+    page.evaluate(HIDE, False)
+    expect(state_of(page, name)).to_have_class(re.compile("s-running"))
+    let_go(caller, name)
+    expect(state_of(page, name)).to_have_count(0)
+    assert len(streams) == opened + 1
 
 
 def servers(caller: Caller) -> list[int]:

@@ -71,7 +71,7 @@ def _log(look: Look, attempt: Attempt | None) -> Mapping[str, Any]:
 
 
 async def _why(look: Look, run: Run) -> Sequence[str]:
-    """Return why an open run does what it does, from the daemon; of one that is over, on request, from the record."""
+    """Return why an open run does what it does, from the daemon; of others, on request, from the record."""
     if not run.state.is_terminal:
         try:
             told = await call(look.desk.home, "why", {"job": run.job, "tick": format_instant(run.tick)})
@@ -79,7 +79,7 @@ async def _why(look: Look, run: Run) -> Sequence[str]:
             told = None
         if told and told["lines"]:
             return list(map(str, told["lines"]))
-    if run.state.is_terminal and not look.query["why"]:
+    if not look.query["why"]:  # it may take a while: a plan is made of what is stored
         return ()
     config, daemon = await look.desk.config(), await look.shelf.daemon()
     return (await why(look.desk.store, config, run.job, run.tick, look.now, daemon=daemon)).lines

@@ -33,7 +33,8 @@ async def made(home: Path, jobs: int, runs: int) -> None:
         for number, name in enumerate(names)
         for hour in range(runs)
     ]
-    async with daemon(SqliteStore(home / "dagsched.db"), Batch(runs=rows, marks=[JobMark(name, at(runs)) for name in names], config=config)):
+    marks = [JobMark(name, at(runs)) for name in names]
+    async with daemon(SqliteStore(home / "dagsched.db"), Batch(runs=rows, marks=marks, config=config)):
         pass
 
 

@@ -56,6 +56,8 @@ def stamp(at: datetime) -> str:
 def ago(at: datetime, now: datetime) -> str:
     """Return how long ago something was."""
     seconds = (now - at).total_seconds()
+    if seconds >= 60:
+        seconds -= seconds % 60
     return "just now" if seconds < 1 else f"{length(seconds)} ago"
 
 

@@ -38,8 +38,8 @@ async def made(home: Path, jobs: int, runs: int) -> None:
         pass
 
 
-async def asked(home: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Return how often each statement is sent for a page, the first time it is looked at in a process."""
+async def asked(home: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Counter[str], str]:
+    """Return how often each statement is sent for a page, the first time it is looked at in a process, and the page."""
     counts: Counter[str] = Counter()
     ask = Procedures.ask
 
@@ -62,7 +62,7 @@ async def asked(home: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> Count
             assert answer.status_code == 200, answer.text
     finally:
         await desk.close()
-    return counts
+    return counts, answer.text
 
 
 @pytest.mark.parametrize("path", [page.path for page in PAGES])
@@ -76,8 +76,21 @@ def test_a_page_asks_no_more_for_many_jobs_and_runs_than_for_few(
             home.mkdir()
             await made(home, jobs, runs)
             name = path.replace("{job}", "job-001").replace("{run}", "job:job-001:2026-11-21T01:00:00Z")
-            told[jobs] = await asked(home, name, monkeypatch)
+            told[jobs], _ = await asked(home, name, monkeypatch)
         assert told[90] == told[12]
         assert told[90].total() < 100
+
+    asyncio.run(main())
+
+
+def test_of_many_jobs_that_fail_some_are_shown_and_the_others_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        await made(tmp_path, 90, 2)
+        _, page = await asked(tmp_path, "/", monkeypatch)
+        assert page.count('s-failed"') == 12
+        assert "And 6 more: " in page
+        assert 'href="./jobs?state=failed"' in page
 
     asyncio.run(main())

@@ -59,12 +59,14 @@ async def data(look: Look) -> Mapping[str, Any]:
     waiting = [run for run in live if run.state in (RunState.QUEUED, RunState.WAITING)]
     blocked = daemon["blocked"] if daemon else {}
     usual = await look.shelf.usual_s({run.job for run in going[:LIVE_SHOWN]})
+    failing, failed_more = await _failing(look)
     soonest = await look.shelf.soonest(look.now, COMING_SHOWN)
     return {
         "running": [Going(run, blocked.get(run.name, ""), usual.get(run.job)) for run in going[:LIVE_SHOWN]],
         "waiting": [Going(run, blocked.get(run.name, ""), None) for run in waiting[:LIVE_SHOWN]],
         "totals": {"running": len(going), "waiting": len(waiting)},
-        "failed": await _failing(look),
+        "failed": failing,
+        "failed_more": failed_more,
         "coming": soonest,
         "reason_of": reason_of,
         "problems": errors_first(daemon["problems"]) if daemon else [],
@@ -72,8 +74,8 @@ async def data(look: Look) -> Mapping[str, Any]:
     }
 
 
-async def _failing(look: Look) -> list[Failing]:
-    """Return what fails, a line for each job: one that fails every minute must not hide the others."""
+async def _failing(look: Look) -> tuple[list[Failing], int]:
+    """Return what fails, a line for each job (one that fails every minute must not hide others), and how many more."""
     store = look.desk.store
     failed = await store.rows(states=[RunState.FAILED], limit=FAILURES_LOOKED_AT)
     by_job: dict[str, list[Run]] = {}
@@ -83,10 +85,11 @@ async def _failing(look: Look) -> list[Failing]:
     shown = list(by_job.items())[:FAILURES_SHOWN]
     newest = await store.newest([job for job, _ in shown], 1)
     words = await asyncio.to_thread(lambda: [last_line(look.desk.home, runs[0]) for _, runs in shown])
-    return [
+    failing = [
         Failing(runs[0], line, len(runs) - 1, next(iter(newest.get(job, ())), None))
         for (job, runs), line in zip(shown, words, strict=True)
     ]
+    return failing, len(by_job) - len(shown)
 
 
 def errors_first(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

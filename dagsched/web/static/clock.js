@@ -32,7 +32,7 @@ function update() {
     let words;
     if ("since" in element.dataset) words = whole(seconds);
     else if ("until" in element.dataset) words = seconds > -1 ? "due" : `in ${whole(-seconds)}`;
-    else words = seconds < 1 ? "just now" : `${whole(seconds)} ago`;
+    else words = seconds < 1 ? "just now" : `${whole(seconds < 60 ? seconds : seconds - seconds % 60)} ago`;
     if (element.textContent !== words) element.textContent = words;
   }
   for (const bar of document.querySelectorAll("progress[data-started]")) {

@@ -15,7 +15,6 @@ from jsonschema_rs import Draft202012Validator, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dagsched.api.access import Role
 from dagsched.api.answers import Turned
 from dagsched.api.app import judge
 from dagsched.api.changes import route_of
@@ -30,7 +29,6 @@ from dagsched.web import forms
 from dagsched.web.forms import Form
 from dagsched.web.render import part
 
-VIEWER = Role.VIEWER
 SAID_COOKIE = "dagsched_said"
 SAID_CHARS_MAX = 1200
 ASKED_FOR = ("trigger", "pause", "resume", "cancel", "rerun", "ack", "backfill", "backfill_cancel", "reload", "emit")

@@ -46,6 +46,13 @@ def render(template: str, data: Mapping[str, Any]) -> str:
     return environment().get_template(template).render(data)
 
 
+def compile_all() -> None:
+    """Make every template ready, so that no page is slower the first time."""
+    found = environment()
+    for name in found.list_templates():
+        found.get_template(name)
+
+
 def part(text: str) -> str:
     """Return a name as one part of a path. A colon is no danger behind a slash, and easier on the eye."""
     return quote(text, safe=":@")

@@ -21,11 +21,6 @@ class Look(Visit):
     shelf: Shelf
     now: datetime
 
-    @property
-    def may_operate(self) -> bool:
-        """Whether buttons that change something are shown."""
-        return self.caller.role is not None and self.caller.role >= Role.OPERATOR
-
 
 Data = Callable[[Look], Awaitable[Mapping[str, Any]]]
 

@@ -147,6 +147,13 @@ class Store(Protocol):
         """
         ...
 
+    async def newest(self, jobs: Sequence[str], each: int) -> Mapping[str, Sequence[Run]]:
+        """Return up to `each` rows of each of these jobs, by first tick, newest first; jobs without rows are left out.
+
+        One question however many jobs: what it costs hangs on the rows it returns and not on how long history is.
+        """
+        ...
+
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         """Return the attempts of one run in order of their number."""
         ...

@@ -270,6 +270,11 @@ class MemoryStore:
         found.sort(key=lambda run: (last_tick(run), run.job, run.tick), reverse=newest_first)
         return found[:limit]
 
+    async def newest(self, jobs: Sequence[str], each: int) -> Mapping[str, Sequence[Run]]:
+        self._require_open()
+        by_tick = {job: sorted(self._runs(job), key=lambda run: run.tick, reverse=True)[:each] for job in jobs}
+        return {job: runs for job, runs in by_tick.items() if runs}
+
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         self._require_open()
         return self._attempts((job, tick))

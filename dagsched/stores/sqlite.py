@@ -216,6 +216,10 @@ class SqliteStore:
 
         return await self._opened_reader().read(found)
 
+    async def newest(self, jobs: Sequence[str], each: int) -> Mapping[str, Sequence[Run]]:
+        wanted = list(dict.fromkeys(jobs))
+        return await self._opened_reader().read(lambda connection: sqlite_read.newest(connection, wanted, each))
+
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         return await self._ask(codec.attempt_of, "attempts", (job, codec.ms_of(tick)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -131,6 +132,14 @@ def _sorting_key(run: Run) -> tuple[datetime, str, datetime]:
 def counts_by_job(connection: Procedures) -> dict[str, Counter[str]]:
     # Adding up drops the states whose rows are all gone.
     return {job: +facts.states for job, facts in _counted(connection.ask("counts")).items()}
+
+
+def newest(connection: Procedures, jobs: Sequence[str], each: int) -> dict[str, list[Run]]:
+    wanted = {"jobs": json.dumps(jobs), "skip": each - 1, "ever": -EVER_MS}
+    found: dict[str, list[Run]] = {}
+    for run in runs_of(connection, "newest_of_jobs", wanted) if each > 0 else ():
+        found.setdefault(run.job, []).append(run)
+    return {job: sorted(runs, key=lambda run: run.tick, reverse=True) for job, runs in found.items()}
 
 
 def last_ends(connection: Procedures) -> dict[str, dict[str, datetime]]:

@@ -69,6 +69,25 @@ def test_rows_are_found_by_job_time_and_state(engine, arguments, expected):
 
 
 @pytest.mark.parametrize(
+    ("jobs", "each", "expected"),
+    [
+        pytest.param(["a", "b"], 2, {"a": ["a3", "a2"], "b": ["b4", "b2"]}, id="two of two jobs"),
+        pytest.param(["b", "a"], 9, {"a": ["a3", "a2", "a1"], "b": ["b4", "b2"]}, id="all that there are"),
+        pytest.param(["c", "nobody", "c"], 1, {"c": ["c6"]}, id="of a job named twice and one without rows"),
+        pytest.param(["a"], 0, {}, id="none of each"),
+        pytest.param([], 5, {}, id="of no job"),
+        pytest.param(['a"]', "\u2028"], 5, {}, id="of jobs with odd names"),
+    ],
+)
+def test_the_newest_rows_of_several_jobs_are_read_at_once(engine, jobs, each, expected):
+    async def body(store):
+        found = await store.newest(jobs, each)
+        assert {job: names(runs) for job, runs in found.items()} == expected
+
+    check(engine, body, LEDGER)
+
+
+@pytest.mark.parametrize(
     ("hour", "ms", "expected"),
     [
         (1, 0, ["a1"]),

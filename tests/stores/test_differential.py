@@ -214,6 +214,7 @@ class Side:
             await store.statistics(),
             await store.backfills(),
             await store.last_ends(),
+            await store.newest(["b", "a", "z"], 2),
             await store.statistics(by="day"),
             await store.statistics("a", by="month", since=at(24.1)),
         )

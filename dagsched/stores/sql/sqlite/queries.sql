@@ -244,6 +244,14 @@ newest (its_job, its_tick) AS (
 )
 SELECT {run_columns} FROM newest CROSS JOIN runs ON job = its_job AND tick = its_tick
 
+-- name: newest_of_jobs
+-- Of each of some jobs, a JSON list, the rows from the one that comes after so many newer ones on.
+SELECT {run_columns} FROM json_each(:jobs) AS wanted CROSS JOIN runs
+WHERE runs.job = wanted.value AND runs.tick >= ifnull(
+    (SELECT older.tick FROM runs AS older WHERE older.job = wanted.value ORDER BY older.tick DESC LIMIT 1 OFFSET :skip),
+    :ever
+)
+
 -- name: runs_after
 -- Rows of a job whose last tick lies after an instant.
 SELECT {run_columns} FROM runs WHERE job = :job AND until IS NULL AND tick > :after

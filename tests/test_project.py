@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 
 def run(*words: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +39,7 @@ def test_every_requirement_is_constrained():
     pinned = {name_of(line) for line in lines if "==" in line}
     wanted = {
         name_of(line)
-        for line in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"])
+        for line in (*PROJECT["dependencies"], *(each for name in ("test", "site") for each in EXTRAS[name]))
         if "python_version < '3.9'" not in line
     }
     assert wanted - pinned == set()
@@ -268,6 +269,19 @@ def test_a_measurement_that_is_not_there_is_named(tree: Tree):
 def test_check_asks_ruff_and_mypy(tree: Tree):
     tree.dev("check")
     assert tree.calls[2:] == ["-m ruff check --no-cache .", "-m mypy --strict"]
+
+
+def test_the_site_and_the_audit_get_environments_of_their_own(tree: Tree):
+    tree.dev("setup")
+    assert tree.dev("site").returncode == 0
+    assert tree.calls[:2] == ["-m venv -- TREE/.venv-site", f"{PIP} .[site]"]
+    assert tree.dev("audit", "--format", "cyclonedx-json").returncode == 0
+    assert tree.calls[0] == "-m venv -- TREE/.venv-audit"
+    assert tree.calls[-1].startswith("-m pip_audit --strict --no-deps --disable-pip --requirement constraints.txt")
+    tree.dev("site")
+    assert tree.calls == ["-m sphinx -W --keep-going -q -b html -d site/.doctrees docs site"]
+    tree.dev("test")
+    assert tree.calls == ["-m pytest"]
 
 
 def test_torture_passes_its_words_on(tree: Tree):

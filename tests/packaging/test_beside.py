@@ -156,3 +156,21 @@ def test_the_schemas_address_names_the_format_it_describes():
     assert schema["properties"]["version"]["const"] == FORMAT
     assert f"/v{FORMAT}/" in schema["$id"]
     assert entry["url"] == entry["versions"][str(FORMAT)] == schema["$id"]
+
+
+# ---------------------------------------------------------------- Grafana
+
+
+def test_every_metric_of_the_dashboard_is_one_that_is_told():
+    dashboard = json.loads((ROOT / "examples" / "grafana.json").read_text())
+    used = {
+        re.sub(r"_(bucket|sum|count)$", "", name)
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"dagsched_\w+", target["expr"])
+    }
+    told = set(re.findall(r"`(dagsched_\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
+    assert used
+    assert used <= told
+    page = (ROOT / "docs" / "grafana.md").read_text()
+    assert [panel["title"] for panel in dashboard["panels"] if panel["title"] not in page] == []

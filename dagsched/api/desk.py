@@ -15,6 +15,7 @@ from dagsched.api.client import call
 from dagsched.api.news import News
 from dagsched.clock import Clock, SystemClock
 from dagsched.errors import DagschedError, NoDaemon
+from dagsched.metrics import Exporter
 from dagsched.model import Config, ConfigVersion
 from dagsched.stores import open_store
 from dagsched.views.coming import Ahead
@@ -62,6 +63,8 @@ class Desk:
         self.access = Access(home)
         self.store = open_store(home)
         self.news = News(home, self.store)
+        self.exporter = Exporter(self.store)
+        self.exporting = asyncio.Lock()
         self.streams = 0
         self.ending = asyncio.Event()
         self._force: tuple[ConfigVersion, Config | None] | None = None

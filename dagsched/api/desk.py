@@ -17,6 +17,7 @@ from dagsched.clock import Clock, SystemClock
 from dagsched.config import Loader
 from dagsched.config.build import Entry
 from dagsched.errors import DagschedError, NoDaemon
+from dagsched.metrics import Exporter
 from dagsched.model import Config, ConfigVersion
 from dagsched.stores import open_store
 from dagsched.views.coming import Ahead
@@ -64,6 +65,8 @@ class Desk:
         self.access = Access(home)
         self.store = open_store(home)
         self.news = News(home, self.store)
+        self.exporter = Exporter(self.store)
+        self.exporting = asyncio.Lock()
         self.streams = 0
         self.ending = asyncio.Event()
         self._force: tuple[ConfigVersion, Config | None] | None = None

@@ -147,6 +147,16 @@ class Store(Protocol):
         """
         ...
 
+    async def newest_of_each(
+        self, jobs: Sequence[str], each: int, *, after: datetime | None = None, until: datetime | None = None
+    ) -> Mapping[str, Sequence[Run]]:
+        """Return of each of these jobs that has rows its newest `each` with a first tick in (after, until].
+
+        By job in the order given, newest first. They are as a list shows them: without links, parameters, outputs and
+        definition. One look at the state, however many jobs.
+        """
+        ...
+
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         """Return the attempts of one run in order of their number."""
         ...
@@ -161,6 +171,15 @@ class Store(Protocol):
 
     async def events(self, *, since: int = 0, job: str | None = None, limit: int | None = None) -> Sequence[EventRow]:
         """Return events with a number > `since`, oldest first."""
+        ...
+
+    async def newest_events(
+        self, *, after: int, before: int, limit: int, job: str | None = None, kind: str = ""
+    ) -> Sequence[EventRow]:
+        """Return events with after < number < before, newest first, whose type begins with `kind`.
+
+        Without `job` each event between is looked at until there are `limit`; `after` bounds what that may cost.
+        """
         ...
 
     async def marks(self) -> Mapping[str, JobMark]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -116,6 +117,16 @@ def rows_of_all(
         rows = connection.ask(f"state_rows_{order}", {**bounds, "state": state.value})
         walks.append(decoded(codec.run_of, rows))
     return _merged(walks, bounds, newest_first)
+
+
+def newest_of_each(connection: Procedures, bounds: Mapping[str, Any]) -> dict[str, list[Run]]:
+    """Return the newest rows of each job, newest first."""
+    found: dict[str, list[Run]] = {}
+    for run in decoded(codec.listed_of, connection.ask("newest_of_each", bounds)):
+        found.setdefault(run.job, []).append(run)
+    for runs in found.values():
+        runs.sort(key=lambda run: run.tick, reverse=True)
+    return {job: found[job] for job in json.loads(bounds["jobs"]) if job in found}
 
 
 def _merged(walks: Sequence[Sequence[Run]], bounds: Mapping[str, Any], newest_first: bool) -> list[Run]:

@@ -245,10 +245,12 @@ OTHERS = (
         doors.log_in,
         "Begin a session with a link of `dagsched open`.",
         [Query("code", "text", "The link's code.")],
-        answers={303: ("To the front page, with a session.", None)},
+        answers={
+            200: ("Without a code: a page that says how to get a link.", "text/html"),
+            303: ("To the front page, with a session.", None),
+        },
     ),
     Route("POST", "/logout", VIEWER, doors.log_out, "End the session that asks.", answers=_json("It has ended.")),
-    Route("GET", "/", None, doors.front, "To what there is to see.", answers={303: ("There.", None)}),
 )
 
 ROUTES = (*READS, *CHANGES, *OTHERS)

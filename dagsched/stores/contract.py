@@ -147,13 +147,14 @@ class Store(Protocol):
         """
         ...
 
-    async def newest_of_each(
+    async def newest(
         self, jobs: Sequence[str], each: int, *, after: datetime | None = None, until: datetime | None = None
     ) -> Mapping[str, Sequence[Run]]:
-        """Return of each of these jobs that has rows its newest `each` with a first tick in (after, until].
+        """Return up to `each` rows of each of these jobs with a first tick in (after, until], newest first.
 
-        By job in the order given, newest first. They are as a list shows them: without links, parameters, outputs and
-        definition. One look at the state, however many jobs.
+        Jobs without such rows are left out. Rows are as lists show them: without links, parameters, outputs and
+        definition. One question however many jobs: what it costs hangs on the rows it returns and not on how long
+        history is.
         """
         ...
 

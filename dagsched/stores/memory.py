@@ -272,7 +272,7 @@ class MemoryStore:
         found.sort(key=lambda run: (last_tick(run), run.job, run.tick), reverse=newest_first)
         return found[:limit]
 
-    async def newest_of_each(
+    async def newest(
         self, jobs: Sequence[str], each: int, *, after: datetime | None = None, until: datetime | None = None
     ) -> Mapping[str, Sequence[Run]]:
         self._require_open()

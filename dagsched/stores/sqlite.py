@@ -217,7 +217,7 @@ class SqliteStore:
 
         return await self._opened_reader().read(found)
 
-    async def newest_of_each(
+    async def newest(
         self, jobs: Sequence[str], each: int, *, after: datetime | None = None, until: datetime | None = None
     ) -> Mapping[str, Sequence[Run]]:
         bounds = {
@@ -226,7 +226,7 @@ class SqliteStore:
             "after": -EVER_MS if after is None else codec.ms_of(after),
             "until": EVER_MS if until is None else codec.ms_of(until),
         }
-        return await self._opened_reader().read(lambda connection: sqlite_read.newest_of_each(connection, bounds))
+        return await self._opened_reader().read(lambda connection: sqlite_read.newest(connection, bounds))
 
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         return await self._ask(codec.attempt_of, "attempts", (job, codec.ms_of(tick)))

@@ -119,10 +119,10 @@ def rows_of_all(
     return _merged(walks, bounds, newest_first)
 
 
-def newest_of_each(connection: Procedures, bounds: Mapping[str, Any]) -> dict[str, list[Run]]:
+def newest(connection: Procedures, bounds: Mapping[str, Any]) -> dict[str, list[Run]]:
     """Return the newest rows of each job, newest first."""
     found: dict[str, list[Run]] = {}
-    for run in decoded(codec.listed_of, connection.ask("newest_of_each", bounds)):
+    for run in decoded(codec.listed_of, connection.ask("newest_of_jobs", bounds)):
         found.setdefault(run.job, []).append(run)
     for runs in found.values():
         runs.sort(key=lambda run: run.tick, reverse=True)

@@ -77,14 +77,15 @@ def test_rows_are_found_by_job_time_and_state(engine, arguments, expected):
         pytest.param("a", 9, {"after": at(1)}, {"a": ["a3", "a2"]}, id="the lower bound is left out"),
         pytest.param("ab", 9, {"until": at(2)}, {"a": ["a2", "a1"], "b": ["b2"]}, id="the upper bound is included"),
         pytest.param("c", 9, {"until": at(5)}, {}, id="a job without rows there is left out"),
-        pytest.param(["nobody", 'x"]'], 9, {}, {}, id="of no such job"),
+        pytest.param(["c", "nobody", "c"], 1, {}, {"c": ["c6"]}, id="of a job named twice and one without rows"),
+        pytest.param(['a"]', "\u2028"], 5, {}, {}, id="of jobs with odd names"),
         pytest.param("", 9, {}, {}, id="of no jobs"),
         pytest.param("a", 0, {}, {}, id="none of each"),
     ],
 )
 def test_the_newest_rows_of_each_job_are_found(engine, jobs, each, bounds, expected):
     async def body(store):
-        found = await store.newest_of_each(list(jobs), each, **bounds)
+        found = await store.newest(list(jobs), each, **bounds)
         assert {job: names(runs) for job, runs in found.items()} == expected
         assert list(found) == list(expected)
 
@@ -93,7 +94,7 @@ def test_the_newest_rows_of_each_job_are_found(engine, jobs, each, bounds, expec
 
 def test_what_lists_do_not_show_is_not_read_with_the_newest_rows(engine):
     async def body(store):
-        [found] = (await store.newest_of_each(["load"], 1))["load"]
+        [found] = (await store.newest(["load"], 1))["load"]
         shown = ("state", "until", "reason", "origin", "started", "ended", "attempts", "exit_code", "acked", "late")
         assert [getattr(found, name) for name in shown] == [getattr(FULL_RUN, name) for name in shown]
         assert (found.links, found.params, found.outputs, found.definition) == ((), {}, {}, "")

@@ -306,7 +306,7 @@ WHERE job = :job AND until IS NOT NULL AND until > :after AND until <= :until
     AND (:states = '' OR instr(:states, '|' || state || '|') > 0)
 ORDER BY until, tick LIMIT :limit
 
--- name: newest_of_each
+-- name: newest_of_jobs
 -- The newest so many rows of each job of a JSON list, by first tick in (after, until], job by job.
 SELECT {listed_columns} FROM json_each(:jobs) CROSS JOIN runs
 WHERE runs.rowid IN (

@@ -1,0 +1,8 @@
+"""The pages: a new one is a file here and a line in this table, whose order is that of the navigation."""
+
+from __future__ import annotations
+
+from dagsched.web.pages import now
+from dagsched.web.table import Page
+
+PAGES: tuple[Page, ...] = (now.PAGE,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagsched.web.pages import now
+from dagsched.web.pages import graph, grid, now, timeline
 from dagsched.web.table import Page
 
-PAGES: tuple[Page, ...] = (now.PAGE,)
+PAGES: tuple[Page, ...] = (now.PAGE, grid.PAGE, timeline.PAGE, graph.PAGE)

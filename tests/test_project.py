@@ -317,12 +317,17 @@ def test_torture_passes_its_words_on(tree: Tree):
     assert tree.calls[2:] == ["-m tests.torture --seeds 3 --broken all"]
 
 
+def test_pictures_pass_their_words_on(tree: Tree):
+    tree.dev("pictures", "--to", "there")
+    assert tree.calls[2:] == ["-m tests.web.screenshots --to there"]
+
+
 def test_tools_that_are_missing_are_named_with_what_installs_them(tree: Tree):
     (tree.bin / "id").write_text("#!/bin/sh\necho 1000\n")
     (tree.bin / "id").chmod(0o755)
     done = tree.dev("tools")
-    assert (done.returncode, "apt-get install strace faketime" in done.stderr) == (1, True)
-    for name in ("strace", "faketime"):
+    assert (done.returncode, "apt-get install strace faketime chromium" in done.stderr) == (1, True)
+    for name in ("strace", "faketime", "chromium"):
         (tree.bin / name).symlink_to(str(shutil.which("true")))
     assert tree.dev("tools").returncode == 0
 

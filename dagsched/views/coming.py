@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -41,6 +42,12 @@ class Ahead:
         self._marks = marks or {}
         graph = Graph(config.jobs)
         self._sources = _sources(config.jobs, graph)
+
+    def with_marks(self, marks: Mapping[str, JobMark]) -> Ahead:
+        """Return the same future with other marks; what was worked out of the graph is kept."""
+        found = copy(self)
+        found._marks = marks
+        return found
 
     def of(self, id: str, after: datetime) -> Iterator[Coming]:
         """Yield the ticks of a job after that instant, oldest first; possibly without end."""

@@ -15,7 +15,6 @@ from jsonschema_rs import Draft202012Validator, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dagsched.api.access import Role
 from dagsched.api.answers import Turned
 from dagsched.api.app import judge
 from dagsched.api.changes import route_of
@@ -23,13 +22,13 @@ from dagsched.api.desk import Caller, Desk
 from dagsched.api.table import Route, Visit
 from dagsched.api.verbs import VERBS, Verb
 from dagsched.errors import DagschedError, UsageError
+from dagsched.handlers.params import typed
 from dagsched.model import format_instant
 from dagsched.views.times import parse_moment
 from dagsched.web import forms
 from dagsched.web.forms import Form
 from dagsched.web.render import part
 
-VIEWER = Role.VIEWER
 SAID_COOKIE = "dagsched_said"
 SAID_CHARS_MAX = 1200
 ASKED_FOR = ("trigger", "pause", "resume", "cancel", "rerun", "ack", "backfill", "backfill_cancel", "reload", "emit")
@@ -61,7 +60,8 @@ async def act(desk: Desk, request: Request, caller: Caller) -> Response:
         path = {names[0]: target} if names else {}
         try:
             _check(route, body)
-            done = await route.do(Visit(desk, request, caller, path, {}, body))
+            fitting = await _fitting(desk, target, body) if verb.name in ("trigger", "backfill") else body
+            done = await route.do(Visit(desk, request, caller, path, {}, fitting))
             answer = json.loads(bytes(done.body))
             good.append(target)
         except (Turned, DagschedError) as error:
@@ -72,7 +72,7 @@ async def act(desk: Desk, request: Request, caller: Caller) -> Response:
 
 
 def body_of(verb: Verb, form: Form) -> dict[str, Any]:
-    """Return the body of a verb from the fields of a form; `param.NAME` is JSON where it reads as such, else text."""
+    """Return the body of a verb from the fields of a form; `param.NAME` goes into `params`, as text."""
     found: dict[str, Any] = {}
     for name, schema in verb.fields.items():
         given = forms.field(form, name).strip()
@@ -101,6 +101,15 @@ def body_of(verb: Verb, form: Form) -> dict[str, Any]:
 def _params(form: Form, prefix: str) -> dict[str, Any]:
     given = {name.removeprefix(prefix): values[-1] for name, values in form.items() if name.startswith(prefix)}
     return {name: value for name, value in given.items() if value != ""}
+
+
+async def _fitting(desk: Desk, id: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the body with its parameters of the types that the job declares."""
+    job = (await desk.config()).jobs.get(id)
+    if job is None or "params" not in body:
+        return body
+    declared, given = job.params, body["params"].items()
+    return {**body, "params": {name: typed(text, declared[name]) if name in declared else text for name, text in given}}
 
 
 def _check(route: Route, body: Mapping[str, Any]) -> None:

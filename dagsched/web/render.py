@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dagsched.web import words
+from dagsched.web import shapes, words
 
 
 @cache
@@ -36,13 +36,21 @@ def environment() -> Environment:
         "noun": words.count,
     }
     found.filters.update(filters)
-    found.globals["with_query"] = with_query
+    found.filters["with_query"] = with_query
+    found.globals |= {"outcomes": shapes.outcomes, "durations": shapes.durations}
     return found
 
 
 def render(template: str, data: Mapping[str, Any]) -> str:
     """Return a template filled with data."""
     return environment().get_template(template).render(data)
+
+
+def compile_all() -> None:
+    """Make every template ready, so that no page is slower the first time."""
+    found = environment()
+    for name in found.list_templates():
+        found.get_template(name)
 
 
 def part(text: str) -> str:

@@ -11,11 +11,12 @@ from typing import Any
 
 from dagsched.api.desk import Desk
 from dagsched.errors import DagschedError
-from dagsched.model import Config, JobMark, RunState
+from dagsched.model import Config, JobMark, Run, RunState
 from dagsched.views.coming import Ahead, Coming
 
-DAEMON_S = 1.0
+DAEMON_S = 0.25
 USUAL_OF = 20
+EVENTS_MAX = 2000
 
 
 class Shelf:
@@ -26,6 +27,9 @@ class Shelf:
         self._daemon: Mapping[str, Any] | None = None
         self._daemon_at = float("-inf")
         self._asking = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._newest: dict[str, Run | None] = {}
+        self._seq: int | None = None
         self._future: Future | None = None
         self._looking_ahead = asyncio.Lock()
 
@@ -44,6 +48,20 @@ class Shelf:
         """Ask the daemon anew: something was just changed."""
         self._daemon_at = float("-inf")
 
+    async def newest(self, jobs: Collection[str]) -> Mapping[str, Run]:
+        """Return the newest row of each of these jobs that has any; only those with news are read again."""
+        store = self._desk.store
+        async with self._reading:
+            seq = await self._desk.news.newest()
+            news = await store.events(since=self._seq, limit=EVENTS_MAX) if self._seq is not None else ()
+            if self._seq is None or len(news) == EVENTS_MAX:
+                self._newest = {}
+            changed = {row.job for row in news} | (set(jobs) - self._newest.keys())
+            found = await store.newest(sorted(changed), 1)
+            self._newest |= {job: next(iter(found.get(job, ())), None) for job in changed}
+            self._seq = max([seq, *(row.seq for row in news)])
+            return {job: run for job in jobs if (run := self._newest[job]) is not None}
+
     async def upcoming(self, now: datetime) -> Mapping[str, Coming | None]:
         """Return the next tick of each job of the configuration in force, None for one that no schedule makes due."""
         async with self._looking_ahead:
@@ -54,9 +72,17 @@ class Shelf:
                 self._future = Future(number, config or Config({}))
             return await asyncio.to_thread(self._future.seen_from, now, marks)
 
+    async def ahead(self, now: datetime) -> Ahead:
+        """Return the future of the configuration in force."""
+        await self.upcoming(now)
+        assert self._future is not None, "it was just looked at"
+        return self._future.ahead
+
     async def soonest(self, now: datetime, number: int) -> Sequence[Coming]:
-        """Return the jobs that are due next, each with its next tick."""
-        coming = [each for each in (await self.upcoming(now)).values() if each is not None]
+        """Return the jobs that will run next, each with its next tick; those that are paused or disabled will not."""
+        idle = {"paused", "disabled"}
+        upcoming = await self.upcoming(now)
+        coming = [each for each in upcoming.values() if each and idle.isdisjoint(each.note.split("; "))]
         return sorted(coming, key=lambda each: (each.tick, each.job))[:number]
 
     async def usual_s(self, jobs: Collection[str]) -> Mapping[str, float]:
@@ -81,6 +107,7 @@ class Future:
 
     def __init__(self, number: int, config: Config) -> None:
         self.number, self._config = number, config
+        self.ahead = Ahead(config)
         self._known: dict[str, Coming | None] = {}
         self._seen: dict[str, tuple[object, ...]] = {}
 
@@ -88,9 +115,10 @@ class Future:
         """Return the first tick after `now` of each job."""
         stale = [id for id in self._config.jobs if self._is_stale(id, now, marks)]
         if stale:
-            ahead = Ahead(self._config, marks)
+            # What it says of a job hangs on that job's own mark, and, of one without a schedule, on its sources'.
+            self.ahead = self.ahead.with_marks(marks)
             for id in stale:
-                self._known[id] = ahead.next(id, now)
+                self._known[id] = self.ahead.next(id, now)
         return dict(self._known)
 
     def _is_stale(self, id: str, now: datetime, marks: Mapping[str, JobMark]) -> bool:

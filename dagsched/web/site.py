@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
+from dagsched.api.access import Role
 from dagsched.api.answers import TITLES, Turned, problem, turned
 from dagsched.api.app import App, caller_of, judge, make_app
 from dagsched.api.desk import Caller, Desk
@@ -18,7 +19,7 @@ from dagsched.api.table import Visit
 from dagsched.errors import DagschedError
 from dagsched.web import acts, forms, statics
 from dagsched.web.pages import PAGES
-from dagsched.web.render import render
+from dagsched.web.render import compile_all, render
 from dagsched.web.shelf import Shelf
 from dagsched.web.table import Look, Page
 from dagsched.web.words import STATES
@@ -52,6 +53,7 @@ class Site:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.shelf = Shelf(desk)
+        self._warming: asyncio.Future[None] | None = None
 
     # ------------------------------------------------------------ pages
 
@@ -71,6 +73,8 @@ class Site:
             data = await page.data(look)
             shell = await self._shell(request, caller, page)
             content = await asyncio.to_thread(render, page.template, {**shell, "seq": seq, "look": look, **data})
+            if self._warming is None:  # who looks at one page will look at another; who calls the API may never
+                self._warming = asyncio.ensure_future(asyncio.to_thread(compile_all))
             return self._dressed(content, 200, request, shell)
 
         return self.guarded(show)
@@ -86,7 +90,7 @@ class Site:
             "menu": [each for each in PAGES if each.in_menu],
             "assets": f"{root_of(request)}static/{statics.digest()}/",
             "caller": caller,
-            "may_operate": caller.role is not None and caller.role.word != "viewer",
+            "may_operate": caller.role is not None and caller.role >= Role.OPERATOR,
             "is_in": caller.role is not None,
             "seal": forms.seal_of(secret),
             "new_secret": secret if is_new else "",
@@ -121,7 +125,7 @@ class Site:
     async def log_out(self, request: Request) -> Response:
         """End the session: for a form by a page, for a program by JSON."""
         caller = caller_of(self.desk, request)
-        judge(self.desk, caller, acts.VIEWER, request)
+        judge(self.desk, caller, Role.VIEWER, request)
         is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         if is_form:
             await forms.read_form(request, caller, 4096)

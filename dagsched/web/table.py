@@ -21,11 +21,6 @@ class Look(Visit):
     shelf: Shelf
     now: datetime
 
-    @property
-    def may_operate(self) -> bool:
-        """Whether buttons that change something are shown."""
-        return self.caller.role is not None and self.caller.role >= Role.OPERATOR
-
 
 Data = Callable[[Look], Awaitable[Mapping[str, Any]]]
 
@@ -55,4 +50,6 @@ class Page:
 
     def read_query(self, request: Request, now: datetime) -> dict[str, Any]:
         """Return every parameter of the query; raises Turned for one that is wrong."""
-        return {each.name: each.read(request.query_params.getlist(each.name), now) for each in self.query}
+        # A form sends a field that nobody filled in, too.
+        given = {each.name: list(filter(None, request.query_params.getlist(each.name))) for each in self.query}
+        return {each.name: each.read(given[each.name], now) for each in self.query}

@@ -56,6 +56,8 @@ def stamp(at: datetime) -> str:
 def ago(at: datetime, now: datetime) -> str:
     """Return how long ago something was."""
     seconds = (now - at).total_seconds()
+    if seconds >= 60:
+        seconds -= seconds % 60
     return "just now" if seconds < 1 else f"{length(seconds)} ago"
 
 
@@ -66,14 +68,16 @@ def ahead(at: datetime, now: datetime) -> str:
 
 
 def length(seconds: float | timedelta | None) -> str:
-    """Return a length in at most two units, `1 h 20 min`; below ten seconds with a fraction."""
+    """Return a length in at most two units, `1 h 20 min`: below 10 s with a fraction, from 10 min on in minutes."""
     if seconds is None:
         return "–"
     if isinstance(seconds, timedelta):
         seconds = seconds.total_seconds()
     if seconds < 10:
-        return f"{seconds:.1f} s" if seconds >= 0.05 or not seconds else f"{seconds * 1000:.0f} ms"
+        return f"{seconds:.1f} s" if seconds >= 0.9995 else f"{seconds * 1000:.0f} ms"
     left, parts = round(seconds), list[str]()
+    if left >= 600:
+        left -= left % 60  # nobody counts the seconds of an hour
     for unit_s, name in _STEPS:
         if left >= unit_s and len(parts) < 2:
             parts.append(f"{left // unit_s} {name}")

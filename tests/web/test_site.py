@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from dagsched.web import forms
 from dagsched.web.pages import PAGES
 from dagsched.web.words import STATES
-from tests.api.caller import Caller, bearer, problem_of
+from tests.api.caller import Caller, bearer, called, problem_of
 from tests.web.browser import PAGE, Browser, said, tags_of, text_of
 
 LISTED = [page for page in PAGES if "{" not in page.path]
@@ -101,6 +104,12 @@ def test_logging_out_ends_the_session(caller: Caller) -> None:
         assert browser.get("").status_code == 401
 
 
+def test_nothing_of_the_pages_is_in_the_daemon() -> None:
+    words = "import sys, dagsched.daemon, dagsched.control, dagsched.api.listening; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout.split()
+    assert {"jinja2", "markupsafe", "starlette", "dagsched.web"}.isdisjoint(loaded)
+
+
 # ---------------------------------------------------------------- forms
 
 
@@ -183,3 +192,21 @@ def test_who_comes_with_a_token_gets_a_seal_too(caller: Caller) -> None:
 )
 def test_a_form_leads_back_to_this_server_alone(text: str, place: str) -> None:
     assert forms.place(text) == place
+
+
+def test_without_log_in_forms_are_sealed_all_the_same(tmp_path: Path) -> None:
+    with (
+        called(tmp_path, "--insecure-no-auth") as caller,
+        httpx.Client(base_url=caller.url, headers={"Accept": PAGE}, timeout=20) as client,
+    ):
+        page = client.get("/jobs/nightly")
+        (seal, *_) = [each["value"] for each in tags_of(page.text, "input") if each.get("name") == "seal"]
+        fields, own = {"seal": seal, "job": "nightly"}, {"Origin": caller.url}
+        assert client.post("/do/pause", data=fields).status_code == 403
+        assert client.post("/do/pause", data=fields, headers={"Origin": "http://evil.example"}).status_code == 403
+        assert client.post("/do/pause", data=fields, headers=own).status_code == 303
+        assert caller.get("/jobs/nightly")["paused"]
+        client.cookies.clear()
+        assert client.post("/do/resume", data=fields, headers=own).status_code == 403
+        client.cookies.set(forms.FORM_COOKIE, "chosen by somebody else")
+        assert client.post("/do/resume", data=fields, headers=own).status_code == 403

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dagsched.web.pages import graph, grid, now, timeline
+from dagsched.web.pages import graph, grid, job, jobs, now, run, timeline
 from dagsched.web.table import Page
 
-PAGES: tuple[Page, ...] = (now.PAGE, grid.PAGE, timeline.PAGE, graph.PAGE)
+PAGES: tuple[Page, ...] = (
+    now.PAGE,
+    jobs.PAGE,
+    job.PAGE,
+    run.PAGE,
+    grid.PAGE,
+    timeline.PAGE,
+    graph.PAGE,
+)

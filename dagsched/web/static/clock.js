@@ -10,6 +10,7 @@ export function now() {
 export function length(seconds) {
   if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
   let left = Math.round(seconds);
+  if (left >= 600) left -= left % 60;
   const parts = [];
   for (const [unit, name] of [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]]) {
     if (left >= unit && parts.length < 2) parts.push(`${Math.floor(left / unit)} ${name}`);
@@ -31,7 +32,7 @@ function update() {
     let words;
     if ("since" in element.dataset) words = whole(seconds);
     else if ("until" in element.dataset) words = seconds > -1 ? "due" : `in ${whole(-seconds)}`;
-    else words = seconds < 1 ? "just now" : `${whole(seconds)} ago`;
+    else words = seconds < 1 ? "just now" : `${whole(seconds < 60 ? seconds : seconds - seconds % 60)} ago`;
     if (element.textContent !== words) element.textContent = words;
   }
   for (const bar of document.querySelectorAll("progress[data-started]")) {

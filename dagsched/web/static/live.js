@@ -4,25 +4,48 @@
 const page = document.documentElement;
 const SHOW_MS = 250;
 const FETCH_MS = 3000;
+const FETCH_PART = 10; // of the time is spent on fetching, at most one part in so many
 
 const words = { upstream_failed: "upstream failed" };
 let changed = new Map(); // run → state
 let isPlanned = false;
 let mustFetch = false;
 let fetched = 0;
+let pause = FETCH_MS;
 let fetchTimer = 0;
 
+const TYPES = [
+  ...["created", "queued", "waiting", "started", "retrying", "succeeded", "failed", "skipped", "upstream_failed", "missed",
+    "cancelled", "stopping", "late", "acked", "reopened"].map((name) => `run.${name}`),
+  "job.paused", "job.resumed", "job.created", "job.updated", "job.deleted", "config.applied", "config.rejected",
+];
+let seq = page.dataset.seq;
+let source = null;
+
 export function follow() {
-  if (!page.dataset.seq) return;
-  const job = page.dataset.onlyJob ? `&job=${encodeURIComponent(page.dataset.onlyJob)}` : "";
-  const source = new EventSource(`${page.dataset.root}api/v1/events/stream?since=${page.dataset.seq}${job}`);
+  if (!seq) return;
+  listen();
+  document.addEventListener("visibilitychange", turn);
+}
+
+function listen() {
   const hint = document.querySelector("[data-live]");
+  source = new EventSource(`${page.dataset.root}api/v1/events/stream?since=${seq}`);
   source.onopen = () => hint && (hint.hidden = false);
   source.onerror = () => hint && (hint.hidden = true);
-  for (const type of ["created", "queued", "waiting", "started", "retrying", "succeeded", "failed", "skipped",
-    "upstream_failed", "missed", "cancelled", "stopping", "late", "acked", "reopened"]) source.addEventListener(`run.${type}`, take);
-  for (const type of ["job.paused", "job.resumed", "job.created", "job.updated", "job.deleted", "config.applied", "config.rejected"]) source.addEventListener(type, take);
-  document.addEventListener("visibilitychange", plan);
+  for (const type of TYPES) source.addEventListener(type, take);
+}
+
+// A browser has few connections to one server for all its windows: one that nobody sees gives its own back.
+async function turn() {
+  if (document.hidden) {
+    source?.close();
+    source = null;
+  } else if (!source) {
+    changed.clear();
+    await fetchParts();
+    if (!document.hidden && !source) listen();
+  }
 }
 
 function take(message) {
@@ -65,21 +88,24 @@ export function set(element, state) {
 
 function planFetch() {
   if (fetchTimer) return;
-  fetchTimer = setTimeout(fetchParts, Math.max(0, fetched + FETCH_MS - Date.now()));
+  fetchTimer = setTimeout(fetchParts, Math.max(0, fetched + pause - Date.now()));
 }
 
 async function fetchParts() {
+  clearTimeout(fetchTimer);
   fetchTimer = 0;
   mustFetch = false;
   fetched = Date.now();
-  if (document.hidden) { mustFetch = true; return; }
+  if (document.hidden) return;
   let text;
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
     if (!answer.ok) return;
     text = await answer.text();
   } catch { return; }
+  pause = Math.max(FETCH_MS, FETCH_PART * (Date.now() - fetched));
   const there = new DOMParser().parseFromString(text, "text/html");
+  seq = there.documentElement.dataset.seq ?? seq;
   for (const old of document.querySelectorAll("[data-part]")) {
     const fresh = there.querySelector(`[data-part="${CSS.escape(old.dataset.part)}"]`);
     // A part that somebody is using stays as it is.

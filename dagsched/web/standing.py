@@ -35,7 +35,7 @@ async def standing(look: Look, ids: Sequence[str]) -> dict[str, Standing]:
     store = look.desk.store
     config = await look.desk.config()
     marks = await store.marks()
-    newest = {job: runs[0] for job, runs in (await store.newest(ids, 1)).items()}
+    newest = dict(await look.shelf.newest(ids))
     for run in await store.rows(states=sorted(LIVE)):
         known = newest.get(run.job)
         if known is None or _urgency(run) > _urgency(known):

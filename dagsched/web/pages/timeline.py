@@ -127,7 +127,7 @@ def _sorted(lanes: Sequence[Lane], order: str) -> list[Lane]:
 async def _expected(
     look: Look, page: Sequence[str], found: Mapping[str, Sequence[Run]], frame: Frame
 ) -> dict[str, list[Expected]]:
-    ahead = await look.desk.ahead()
+    ahead = await look.shelf.ahead(look.now)
     return await asyncio.to_thread(_coming, ahead, page, found, frame, look.now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagsched.web.pages import graph, grid, job, jobs, now, run, timeline
+from dagsched.web.pages import config, events, graph, grid, job, jobs, letters, now, run, timeline
 from dagsched.web.table import Page
 
 PAGES: tuple[Page, ...] = (
@@ -13,4 +13,7 @@ PAGES: tuple[Page, ...] = (
     grid.PAGE,
     timeline.PAGE,
     graph.PAGE,
+    config.PAGE,
+    events.PAGE,
+    letters.PAGE,
 )

@@ -63,8 +63,8 @@ function take(runs) {
     const found = node(job);
     if (!found || found.classList.contains("is-group") || found.classList.contains("s-disabled")) continue;
     set(found, state);
-    for (const edge of beside(job, true).length ? edges.get(job) : []) {
-      if (edge.dataset.from === job) set(edge, state, "e-");
+    for (const edge of edges.get(job) ?? []) {
+      if (edge.dataset.from === job) edge.setAttribute("class", `edge e-${state}`);
     }
   }
 }

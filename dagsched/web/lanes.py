@@ -148,6 +148,6 @@ def axis(frame: Frame, step: timedelta) -> list[Mark]:
     moment = day + ((frame.begin - day) // step + 1) * step
     while moment < frame.end:
         is_day = moment.hour == moment.minute == 0
-        found.append(Mark(frame.percent(moment), f"{moment:%a %d %b}" if is_day else f"{moment:%H:%M}", is_day))
+        found.append(Mark(frame.percent(moment), f"{moment:%a %d}" if is_day else f"{moment:%H:%M}", is_day))
         moment += step
     return found

@@ -43,6 +43,7 @@ def pages(
     marks: Sequence[JobMark] = (),
     attempts: Sequence[Attempt] = (),
     configs: Sequence[ConfigVersion] = (),
+    now: Any = NOW,
     **desk: Any,
 ) -> list[httpx.Response]:
     """Return what is at these paths when the state holds that; without `jobs`, nothing has ever been in force."""
@@ -61,7 +62,7 @@ def pages(
             await store.commit(everything)
         finally:
             await store.close()
-        served = Desk(folder / ".dagsched", clock=ManualClock(NOW), **desk)
+        served = Desk(folder / ".dagsched", clock=ManualClock(now), **desk)
         app = make_site(served)
 
         async def from_here(scope: Any, receive: Any, send: Any) -> None:

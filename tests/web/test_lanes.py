@@ -56,5 +56,5 @@ def test_runs_at_the_same_time_stand_below_each_other_up_to_a_limit():
 
 def test_the_axis_has_whole_hours_and_names_days():
     marks = axis(Frame(ago(hours=12), NOW), timedelta(hours=3))
-    assert [mark.words for mark in marks] == ["21:00", "Thu 26 Nov", "03:00", "06:00"]
+    assert [mark.words for mark in marks] == ["21:00", "Thu 26", "03:00", "06:00"]
     assert [mark.is_day for mark in marks] == [False, True, False, False]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagsched.web.pages import config, events, graph, grid, job, jobs, letters, now, plan, run, timeline
+from dagsched.web.pages import config, events, graph, grid, job, jobs, letters, now, plan, run, timeline, upcoming
 from dagsched.web.table import Page
 
 PAGES: tuple[Page, ...] = (
@@ -13,6 +13,7 @@ PAGES: tuple[Page, ...] = (
     grid.PAGE,
     timeline.PAGE,
     graph.PAGE,
+    upcoming.PAGE,
     plan.PAGE,
     config.PAGE,
     events.PAGE,

@@ -29,7 +29,7 @@ function row(event) {
   if (event.job) field("job").append(link(["jobs", event.job], event.job, "job"));
   if (event.run) {
     const tick = event.run.split(":").slice(2).join(":");
-    field("job").append(link(["runs", event.run], event.attempt ? `${tick}, attempt ${event.attempt}` : tick, "sub"));
+    field("job").append(link(["runs", event.run], event.attempt ? `${tick}, attempt ${event.attempt}` : tick, "tick-link"));
   }
   if (event.to) {
     const state = document.createElement("span");

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate, islice, pairwise
+from typing import NamedTuple
 
 from dagsched.model import Config, Job, JobMark
 from dagsched.triggers import local, trigger_of
@@ -27,6 +28,8 @@ QUARTER_S = 900
 TICKS_MAX = 7 * 24 * 60 + 60
 """A schedule that fires more often than each minute is counted as far as that."""
 HERDS, HERD_LEAST = 5, 3
+STEADY = 0.95
+"""A job that is due in that part of all hours is steady."""
 Ticks = tuple[int, ...]
 """Seconds since the epoch, increasing."""
 
@@ -51,11 +54,20 @@ class Short:
     at: datetime
 
 
+class Herd(NamedTuple):
+    """So many jobs begin at a moment; as many do `again` times at the same minute of another hour."""
+
+    at: datetime
+    jobs: int
+    again: int
+
+
 @dataclass(slots=True)
 class Week:
     """What is to come in [begin, end). `starts` and `load` by quarter: runs that begin, and the mean number under way.
 
-    `herds`: instants at which most jobs begin, with how many. `remarks`: what clock changes do, with the jobs.
+    `fewer`: runs that begin but for those of `steady` jobs, which are due in about every hour and make all hours look
+    alike. `herds`: moments at which most jobs begin. `remarks`: what clock changes do, with the jobs.
     `cut`: jobs that fire too often to be counted to the end. `ticks`: those of each job that has any.
     """
 
@@ -63,7 +75,9 @@ class Week:
     end: datetime
     starts: list[int]
     load: list[float]
-    herds: list[tuple[datetime, int]] = field(default_factory=list)
+    fewer: list[int] = field(default_factory=list)
+    steady: list[str] = field(default_factory=list)
+    herds: list[Herd] = field(default_factory=list)
     overlaps: list[Overlap] = field(default_factory=list)
     short: list[Short] = field(default_factory=list)
     remarks: list[tuple[str, str, list[str]]] = field(default_factory=list)
@@ -107,6 +121,8 @@ def week_of(
             continue
         week.ticks[id] = ticks
         minutes.update(ticks)
+        if len(ticks) >= STEADY * quarters / 4:
+            week.steady.append(id)
         usual = usual_s.get(id, 0.0)
         for tick in ticks:
             week.starts[(tick - first) // QUARTER_S] += 1
@@ -119,13 +135,25 @@ def week_of(
             if times:
                 week.overlaps.append(Overlap(job, usual, times, len(ticks)))
     week.load = load.sums()
-    week.herds = [
-        (datetime.fromtimestamp(tick, UTC), count) for tick, count in minutes.most_common(HERDS) if count >= HERD_LEAST
-    ]
+    week.fewer = list(week.starts)
+    for id in week.steady:
+        for tick in week.ticks[id]:
+            week.fewer[(tick - first) // QUARTER_S] -= 1
+    week.herds = list(_herds(minutes))
     week.overlaps.sort(key=lambda each: (-each.times, each.job.id))
     week.short = list(_short(config, {pool: each.sums() for pool, each in pools.items()}, begin))
     week.remarks = _remarks(config, begin, end)
     return week
+
+
+def _herds(jobs_at: Mapping[int, int]) -> Iterator[Herd]:
+    """Yield the moments at which most jobs begin, those that are alike but for the hour once."""
+    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for tick, count in jobs_at.items():
+        if count >= HERD_LEAST:
+            alike[-count, tick % 3600].append(tick)
+    for (count, _), ticks in sorted(alike.items())[:HERDS]:
+        yield Herd(datetime.fromtimestamp(min(ticks), UTC), -count, len(ticks) - 1)
 
 
 class _Load:
@@ -240,10 +268,11 @@ class Day:
     is_short: bool = False
 
 
-def by_hour(week: Week, zone: str) -> list[Day]:
+def by_hour(week: Week, zone: str, *, with_steady: bool = True) -> list[Day]:
     """Return the days of the week as the clocks of a zone have them; hours before its begin have no quarters."""
+    counts = week.starts if with_steady else week.fewer
     found: dict[date, Day] = {}
-    for place, (starts, load) in enumerate(zip(week.starts, week.load, strict=True)):
+    for place, (starts, load) in enumerate(zip(counts, week.load, strict=True)):
         at = week.begin + place * QUARTER
         there = local(at, zone)
         day = found.setdefault(there.date(), Day(there.date(), [Hour() for _ in range(24)]))

@@ -91,7 +91,20 @@ jobs:
 def test_the_moments_at_which_most_begin_are_told():
     jobs = "\n".join(f"  j{n}: {{schedule: '0 2 * * mon', run: 'true'}}" for n in range(5))
     found = week(f"jobs:\n{jobs}\n  other: {{schedule: '1 2 * * *', run: 'true'}}\n")
-    assert found.herds == [(utc(2026, 11, 30, 2), 5)]
+    assert found.herds == [(utc(2026, 11, 30, 2), 5, 0)]
+
+
+def test_moments_that_are_alike_but_for_the_hour_are_told_once():
+    found = week("jobs:\n" + "\n".join(f"  j{n}: {{schedule: '5 * * * *', run: 'true'}}" for n in range(4)))
+    assert found.herds == [(utc(2026, 11, 26, 8, 5), 4, 167)]
+
+
+def test_jobs_that_are_due_in_every_hour_can_be_left_out_of_the_counts():
+    found = week("jobs: {a: {schedule: {every: 5m}, run: 'true'}, b: {schedule: '0 9 * * *', run: 'true'}}")
+    assert found.steady == ["a"]
+    assert (sum(found.starts), sum(found.fewer)) == (2016 + 7, 7)
+    days = by_hour(found, "UTC", with_steady=False)
+    assert [hour.starts for hour in days[1].hours] == [0] * 9 + [1] + [0] * 14
 
 
 def test_a_schedule_that_fires_each_second_is_cut_and_said_to_be():
@@ -148,11 +161,19 @@ def test_the_page_has_the_days_by_hour_and_a_link_to_each(tmp_path: Path) -> Non
 
 def test_an_hour_lists_what_is_due_with_local_times(tmp_path: Path) -> None:
     runs = [ran("extract", ago(hours=1), took_s=120)]
-    text = text_of(page(tmp_path, "upcoming?at=2026-11-27T01:00:00Z", JOBS, runs=runs))
+    text = text_of(page(tmp_path, "upcoming?at=2026-11-27T01:00:00Z&steady=true", JOBS, runs=runs))
     assert "Fri 27 Nov, 02:00 to 02:59 3 runs" in text
     assert "extract Fri 02:00 CET 01:00 2 min" in text
     assert "load Fri 02:00 CET 01:00 from extract" in text
     assert "nightly Fri 02:30 CET 01:30" in text
+
+
+def test_jobs_due_every_hour_are_left_out_until_they_are_asked_for(tmp_path: Path) -> None:
+    few, every = pages(tmp_path, ["upcoming?at=2026-11-27T01:00:00Z", "upcoming?steady=true"], JOBS)
+    assert "Not counted: 2 jobs due every hour." in text_of(few.text)
+    assert "1 run close" in text_of(few.text)
+    assert 'href="./upcoming?steady=true"' in few.text
+    assert "Without the 2 that are due every hour" in text_of(every.text)
 
 
 def test_a_change_of_the_clock_is_marked(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ HOPS, HOPS_MAX = 2, 999
 ZOOMS = ("25", "50", "75", "100", "150", "fit")
 ROWS_MAX = 200
 NAMES_MAX = 400
+WORDS_MAX = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def _shown(node: Node, box: Box, stands: Mapping[str, Standing], config: Config,
     if node.is_group:
         counts = counted(stands[id].state for id in node.jobs)
         said = [f"{count} {state.replace('_', ' ') or 'never ran'}" for state, count in counts]
-        words = ", ".join(said[:2]) + (" …" if len(said) > 2 else "")
+        words = _fitting(said)
         title = f"{node.label}: {len(node.jobs)} jobs, {', '.join(said)}"
         return Shown(node, box, worst(state for state, _ in counts), words, short(node.label), title)
     [id] = node.jobs
@@ -107,6 +108,14 @@ def _shown(node: Node, box: Box, stands: Mapping[str, Standing], config: Config,
     told = [id, job.description, schedule_text(job.schedule) or "", stand.run.reason if stand.run else ""]
     run = stand.run.name if stand.run is not None else ""
     return Shown(node, box, stand.state, "", short(id), "\n".join(filter(None, told)), run, is_focus)
+
+
+def _fitting(said: Sequence[str]) -> str:
+    """Return as many of the counts as fit into a node, the first in any case."""
+    shown = 1
+    while shown < len(said) and len(", ".join(said[: shown + 1])) <= WORDS_MAX:
+        shown += 1
+    return ", ".join(said[:shown]) + (" …" if shown < len(said) else "")
 
 
 def _rows(

@@ -53,7 +53,10 @@ async def data(look: Look) -> Mapping[str, Any]:
     except UnknownTimezone as error:
         raise Turned(400, "malformed", f"'zone': {error}") from None
     kept = await _week(look, config)
-    days = await asyncio.to_thread(by_hour, kept.week, zone)
+    week = kept.week
+    # Where all jobs are steady, there is nothing else to show.
+    with_steady = look.query["steady"] or len(week.steady) == len(week.ticks)
+    days = await asyncio.to_thread(by_hour, week, zone, with_steady=with_steady)
     at = look.query["at"]
     return {
         "zone": zone,
@@ -61,12 +64,15 @@ async def data(look: Look) -> Mapping[str, Any]:
         "zones": sorted({*zones, "UTC"}, key=lambda name: (-zones[name], name))[:ROWS_MAX],
         "days": days[: DAYS + 1],
         "levels": _levels(days),
-        "week": kept.week,
+        "week": week,
+        "with_steady": with_steady,
         "rows_max": ROWS_MAX,
         "at": at,
-        "due": await _due(look, kept, at) if at is not None else None,
+        "due": await _due(look, kept, at, with_steady) if at is not None else None,
         "local_of": lambda moment: local(moment, zone),
-        "query": {name: value for name, value in look.query.items() if value is not None and name == "zone"},
+        "query": {
+            name: "true" if value is True else value for name, value in look.query.items() if value and name != "at"
+        },
     }
 
 
@@ -111,9 +117,10 @@ def _levels(days: list[Day]) -> dict[datetime, int]:
     }
 
 
-async def _due(look: Look, kept: Kept, at: datetime) -> Mapping[str, Any]:
+async def _due(look: Look, kept: Kept, at: datetime, with_steady: bool) -> Mapping[str, Any]:
     """Return what is due in the hour that begins at an instant, with local times and what a clock change does."""
-    ticks = kept.week.jobs_in(at, at + HOUR)
+    left_out = frozenset() if with_steady else frozenset(kept.week.steady)
+    ticks = [tick for tick in kept.week.jobs_in(at, at + HOUR) if tick[1] not in left_out]
     ahead = await look.shelf.ahead(look.now)
 
     def told() -> list[tuple[Coming, float | None]]:
@@ -135,6 +142,7 @@ PAGE = Page(
     in_menu=True,
     query=[
         Query("zone", "text", "The time zone of days and hours."),
+        Query("steady", "flag", "Whether jobs are counted that are due in every hour.", False),
         Query("at", "instant", "The begin of an hour whose jobs are listed."),
     ],
 )

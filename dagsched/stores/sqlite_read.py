@@ -119,6 +119,16 @@ def rows_of_all(
     return _merged(walks, bounds, newest_first)
 
 
+def newest(connection: Procedures, bounds: Mapping[str, Any]) -> dict[str, list[Run]]:
+    """Return the newest rows of each job, newest first."""
+    found: dict[str, list[Run]] = {}
+    for run in decoded(codec.listed_of, connection.ask("newest_of_jobs", bounds)):
+        found.setdefault(run.job, []).append(run)
+    for runs in found.values():
+        runs.sort(key=lambda run: run.tick, reverse=True)
+    return {job: found[job] for job in json.loads(bounds["jobs"]) if job in found}
+
+
 def _merged(walks: Sequence[Sequence[Run]], bounds: Mapping[str, Any], newest_first: bool) -> list[Run]:
     limit = bounds["limit"]
     merged = heapq.merge(*walks, key=_sorting_key, reverse=newest_first)
@@ -132,14 +142,6 @@ def _sorting_key(run: Run) -> tuple[datetime, str, datetime]:
 def counts_by_job(connection: Procedures) -> dict[str, Counter[str]]:
     # Adding up drops the states whose rows are all gone.
     return {job: +facts.states for job, facts in _counted(connection.ask("counts")).items()}
-
-
-def newest(connection: Procedures, jobs: Sequence[str], each: int) -> dict[str, list[Run]]:
-    wanted = {"jobs": json.dumps(jobs), "skip": each - 1, "ever": -EVER_MS}
-    found: dict[str, list[Run]] = {}
-    for run in runs_of(connection, "newest_of_jobs", wanted) if each > 0 else ():
-        found.setdefault(run.job, []).append(run)
-    return {job: sorted(runs, key=lambda run: run.tick, reverse=True) for job, runs in found.items()}
 
 
 def last_ends(connection: Procedures) -> dict[str, dict[str, datetime]]:

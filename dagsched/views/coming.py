@@ -67,6 +67,10 @@ class Ahead:
                 break
         return found
 
+    def sources_of(self, id: str) -> tuple[str, ...]:
+        """Return the scheduled jobs that give a job its ticks: itself, or the nearest ones above it."""
+        return self._sources[id]
+
     def events_of(self, id: str) -> str:
         """Return `on event x` for a job that events make due, or any upstream that gives it its ticks; else ""."""
         schedules = (self._jobs[source].schedule for source in self._sources[id])

@@ -68,7 +68,7 @@ async def act(desk: Desk, request: Request, caller: Caller) -> Response:
             bad.append(f"{target}: {error}" if target else str(error))
     if len(targets) == 1 and good and form.get("then") == ["run"] and answer.get("runs"):
         back = f"runs/{part(answer['runs'][0])}"
-    return went(request, back, _words(verb.name, good, bad, answer), is_bad=bool(bad))
+    return went(request, back, _words(verb.name, names[0] if names else "", good, bad, answer), is_bad=bool(bad))
 
 
 def body_of(verb: Verb, form: Form) -> dict[str, Any]:
@@ -120,10 +120,10 @@ def _check(route: Route, body: Mapping[str, Any]) -> None:
         raise Turned(400, "malformed", f"{place}: {error.message[:300]}" if place else error.message[:300]) from None
 
 
-def _words(verb: str, good: list[str], bad: list[str], answer: Mapping[str, Any]) -> str:
+def _words(verb: str, noun: str, good: list[str], bad: list[str], answer: Mapping[str, Any]) -> str:
     parts = []
     if good:
-        what = good[0] if len(good) == 1 else f"{len(good)} jobs"
+        what = good[0] if len(good) == 1 else f"{len(good)} {noun}s"
         parts.append(f"{what}: {DONE[verb]}" if what else DONE[verb])
         if len(good) == 1:
             parts += [str(words) for words in answer.get("blocked", [])]

@@ -121,6 +121,8 @@ OPERATIONS = st.one_of(
             },
         ),
     ),
+    st.tuples(st.just("newest"), st.lists(JOBS, unique=True), st.integers(0, 4), MAYBE, MAYBE),
+    st.tuples(st.just("newest_events"), st.integers(0, 4), st.integers(0, 9), st.none() | JOBS, st.integers(0, 4)),
     st.tuples(st.just("statistics"), st.none() | JOBS, MAYBE),
     st.tuples(st.just("started_since"), MOMENTS),
     st.tuples(st.just("configs"), MAYBE),
@@ -191,6 +193,12 @@ class Side:
 
     async def rows(self, arguments):
         return await self.store.rows(**arguments)
+
+    async def newest(self, jobs, each, after, until):
+        return dict(await self.store.newest(jobs, each, after=after, until=until))
+
+    async def newest_events(self, after, before, job, limit):
+        return list(await self.store.newest_events(after=after, before=before, job=job, limit=limit))
 
     async def statistics(self, job, since):
         return await self.store.statistics(job, since=since)

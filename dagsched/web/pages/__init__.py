@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from dagsched.web.pages import job, jobs, now, run
+from dagsched.web.pages import config, events, graph, grid, job, jobs, letters, now, plan, run, timeline, upcoming
 from dagsched.web.table import Page
 
-PAGES: tuple[Page, ...] = (now.PAGE, jobs.PAGE, job.PAGE, run.PAGE)
+PAGES: tuple[Page, ...] = (
+    now.PAGE,
+    jobs.PAGE,
+    job.PAGE,
+    run.PAGE,
+    grid.PAGE,
+    timeline.PAGE,
+    graph.PAGE,
+    upcoming.PAGE,
+    plan.PAGE,
+    config.PAGE,
+    events.PAGE,
+    letters.PAGE,
+)

@@ -8,3 +8,4 @@ tick();
 keys();
 follow();
 choose();
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });

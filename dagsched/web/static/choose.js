@@ -1,4 +1,4 @@
-// The jobs that are ticked: all at once, and how many there are.
+// What is ticked: all at once, and how many there are.
 const boxes = () => [...document.querySelectorAll('table.list input[type="checkbox"][name]')];
 
 function update() {
@@ -7,7 +7,7 @@ function update() {
   const all = boxes();
   const chosen = all.filter((box) => box.checked).length;
   const words = bar.querySelector("[data-chosen]");
-  words.textContent = chosen ? `${chosen} ticked` : "tick some jobs";
+  words.textContent = chosen ? `${chosen} ticked` : "tick some";
   for (const button of bar.querySelectorAll("button")) button.disabled = !chosen;
   const label = bar.querySelector("[data-all]");
   label.hidden = false;

@@ -8,6 +8,7 @@ const FETCH_PART = 10; // of the time is spent on fetching, at most one part in 
 
 const words = { upstream_failed: "upstream failed" };
 let changed = new Map(); // run → state
+let heard = [];
 let isPlanned = false;
 let mustFetch = false;
 let fetched = 0;
@@ -19,6 +20,12 @@ const TYPES = [
     "cancelled", "stopping", "late", "acked", "reopened"].map((name) => `run.${name}`),
   "job.paused", "job.resumed", "job.created", "job.updated", "job.deleted", "config.applied", "config.rejected",
 ];
+// Of these only the list of events tells.
+const ALSO = [
+  "run.called", "attempt.adopted", "attempt.unknown", "config.unwatched", "event.emitted", "event.repeated", "clock.stepped",
+  "daemon.started", "daemon.stopped", "backfill.started", "backfill.done", "backfill.cancelled", "api.audit", "executor.remark",
+];
+const HEARD_MAX = 500;
 let seq = page.dataset.seq;
 let source = null;
 
@@ -34,6 +41,7 @@ function listen() {
   source.onopen = () => hint && (hint.hidden = false);
   source.onerror = () => hint && (hint.hidden = true);
   for (const type of TYPES) source.addEventListener(type, take);
+  for (const type of ALSO) source.addEventListener(type, hear);
 }
 
 // A browser has few connections to one server for all its windows: one that nobody sees gives its own back.
@@ -48,11 +56,18 @@ async function turn() {
   }
 }
 
-function take(message) {
+function hear(message) {
   const event = JSON.parse(message.data);
+  heard.push(event);
+  if (heard.length > HEARD_MAX) heard.shift();
+  plan();
+  return event;
+}
+
+function take(message) {
+  const event = hear(message);
   if (event.run && event.to) changed.set(event.run, event.to);
   else mustFetch = true;
-  plan();
 }
 
 function plan() {
@@ -65,6 +80,9 @@ function show() {
   isPlanned = false;
   const now = changed;
   changed = new Map();
+  const events = heard;
+  heard = [];
+  if (events.length) document.dispatchEvent(new CustomEvent("events", { detail: events }));
   const seen = new Set();
   if (now.size) {
     for (const element of document.querySelectorAll("[data-run]")) {

@@ -70,18 +70,22 @@ def made(jobs: Path, state: Path, rows: int) -> Path:
     """Return a state on which a daemon has been, with that many finished runs from before."""
     with run_daemon(jobs, state):
         pass
+    fill(state, finished_runs(rows))
+    return state
+
+
+def fill(state: Path, runs: Iterator[Run]) -> None:
+    """Put finished runs with their attempts and events into a state that no daemon holds."""
     with closing(sqlite3.connect(state / "dagsched.db", isolation_level=None)) as connection:
         for setting in ("synchronous = off", "journal_mode = off", "cache_size = -400000"):
             connection.execute(f"PRAGMA {setting}").fetchall()
         connection.execute("BEGIN")
         ((last_event,),) = connection.execute("SELECT last_event FROM ledger").fetchall()
-        runs = finished_runs(rows)
         while chunk := list(islice(runs, CHUNK)):
             last_event = write(connection, chunk, last_event)
         connection.execute("UPDATE ledger SET last_event = ?", (last_event,))
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = wal").fetchall()
-    return state
 
 
 def write(connection: sqlite3.Connection, runs: list[Run], last_event: int) -> int:
@@ -94,15 +98,15 @@ def write(connection: sqlite3.Connection, runs: list[Run], last_event: int) -> i
     return last_event + len(runs) * EVENTS_PER_RUN
 
 
-def finished_runs(count: int) -> Iterator[Run]:
+def finished_runs(count: int, jobs: int = JOBS) -> Iterator[Run]:
     """Yield runs of all jobs, hour by hour up to the last full one, in the order in which they would have been made."""
     newest = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     for number in range(count):
-        tick = newest - timedelta(hours=(count - 1 - number) // JOBS)
+        tick = newest - timedelta(hours=(count - 1 - number) // jobs)
         started = tick + timedelta(milliseconds=number % 97)
         state = RunState.FAILED if number % FAILED_EACH == FAILED_EACH - 1 else RunState.SUCCESS
         yield Run(
-            f"job-{number % JOBS:05}", tick, state,
+            f"job-{number % jobs:05}", tick, state,
             created=tick, ready=tick, started=started, ended=started + timedelta(milliseconds=500 + number % 1009),
             attempts=1, exit_code=int(state is RunState.FAILED), definition=DIGEST, config=1,
         )  # fmt: skip

@@ -16,19 +16,36 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 
+from dagsched.api.openapi import written
 from dagsched.cli import COMMANDS, load
 from dagsched.cli.parser import Parser
-from dagsched.config import load_texts, render
+from dagsched.config import load_texts, render, schema
 from dagsched.config.files import lending
 from dagsched.model import utc
 
+
+def module_of(file: Path) -> ModuleType:
+    spec = spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+reference = module_of(ROOT / "docs" / "reference.py")
+site = module_of(ROOT / "docs" / "conf.py")
+FRONT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
+# docs/reference/ is written at each build of the site.
+PAGES = [*FRONT, *sorted((ROOT / "docs").glob("*.md"))]
 NOW = utc(2026, 11, 23)
 FENCE = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
@@ -124,9 +141,33 @@ def test_every_link_between_pages_leads_somewhere(page: Path):
     assert dead == []
 
 
-def test_every_page_is_reached_from_the_front_page():
-    linked = {(ROOT / target.partition("#")[0]).resolve() for target in LINK.findall(prose_of(ROOT / "README.md"))}
-    assert [page.name for page in PAGES[1:] if page not in linked] == []
+def test_every_page_is_two_clicks_from_the_front_page():
+    index = ROOT / "docs" / "index.md"
+    first = linked_from(ROOT / "README.md")
+    assert index in first
+    assert [page.name for page in PAGES[1:] if page not in first | linked_from(index)] == []
+
+
+def linked_from(page: Path) -> set[Path]:
+    return {(page.parent / target.partition("#")[0]).resolve() for target in LINK.findall(prose_of(page))}
+
+
+@pytest.mark.parametrize("name", sorted(reference.PAGES))
+def test_the_reference_is_written_from_the_program(name: str):
+    text = reference.PAGES[name]()
+    wanted = {
+        "commands": [f"## dagsched {name}\n" for name, line in COMMANDS.items() if line],
+        "http": [path.replace("{", "\\{") for path in written()["paths"]],
+        "job-file": [f"| `{key}` |" for key in (*schema()["properties"], *schema()["$defs"]["job"]["properties"])],
+    }
+    assert [each for each in wanted[name] if each not in text] == []
+
+
+def test_every_page_is_once_in_the_navigation_of_the_site():
+    pages = {page.stem for page in (ROOT / "docs").glob("*.md")}
+    said = site.navigation((ROOT / "docs" / "index.md").read_text(), {*pages, "of-tomorrow"})
+    listed = re.findall(r"^([\w-]+)$", said, re.MULTILINE)
+    assert sorted(listed) == sorted({*pages, "of-tomorrow"} - {"index"})
 
 
 CLI_PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")

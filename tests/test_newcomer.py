@@ -48,6 +48,32 @@ def test_the_commands_of_the_tutorial_run(tmp_path: Path):
     assert len(list((tmp_path / "backups").glob("notes-*.tar.gz"))) == 1
 
 
+def test_the_first_five_minutes_go_as_the_page_says(tmp_path: Path):
+    page = (ROOT / "docs" / "first-five-minutes.md").read_text()
+    # One shell for all blocks, as one person has; any free port, for another daemon may have the usual one.
+    walk = "\n".join(blocks(page, "sh")).replace("dagsched run >", "dagsched run --bind 127.0.0.1:0 >")
+    try:
+        said = sh(f"exec 2>&1\n{walk}", tmp_path)
+    finally:
+        sh("dagsched stop >/dev/null 2>&1 || true", tmp_path)
+    steps = [
+        "3 success",
+        "running, process",
+        "configuration 2 is in force",
+        "03:30 UTC",
+        "error E201: unknown upstream",
+        "did you mean 'largest-files'",
+        "in force, as before",
+        "exit code 3",
+        "manual",
+        "stopping the daemon",
+    ]
+    rest = said
+    for step in steps:
+        _, found, rest = rest.partition(step)
+        assert found, (step, said)
+
+
 def test_a_tutorial_job_whose_tar_fails_is_no_success(tmp_path: Path):
     (tmp_path / "backups").mkdir()
     jobs = blocks(TUTORIAL, "yaml")[0].replace("max_attempts: 3", "max_attempts: 1")

@@ -1,21 +1,19 @@
-"""The tree as a whole: what a wheel carries, what `./dev` does when, what `.ci/run` lets pass."""
+"""The tree as a whole: what it needs, what `./dev` does when, what `.ci/run` lets pass."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 
 def run(*words: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
@@ -29,46 +27,7 @@ def run(*words: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedPro
     )
 
 
-# ---------------------------------------------------------------- package
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
-    assert built.returncode == 0, built.stderr
-    [file] = folder.glob("*.whl")
-    return file
-
-
-def test_a_wheel_carries_everything_that_is_not_python(wheel: Path):
-    names = set(zipfile.ZipFile(wheel).namelist())
-    ours = {
-        str(file.relative_to(ROOT))
-        for file in (ROOT / "dagsched").rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
-    }
-    assert ours <= names
-    assert {"dagsched/py.typed", "dagsched/schemas/jobs.schema.json"} <= names
-    assert any(name.endswith(".sql") for name in names)
-    assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not any(name.startswith(("tests/", "docs/")) for name in names)
-
-
-def test_an_installed_wheel_works_away_from_the_tree(wheel: Path, tmp_path: Path):
-    zipfile.ZipFile(wheel).extractall(tmp_path / "lib")
-    lib = str(tmp_path / "lib")
-    where = run(sys.executable, "-c", "import dagsched; print(dagsched.__file__)", cwd=tmp_path, PYTHONPATH=lib)
-    assert where.stdout.startswith(lib)
-    schema = run(sys.executable, "-m", "dagsched", "schema", cwd=tmp_path, PYTHONPATH=lib)
-    assert json.loads(schema.stdout) == json.loads((ROOT / "schemas" / "jobs.schema.json").read_text())
-
-
-def test_the_version_is_written_once(wheel: Path):
-    import dagsched
-
-    assert PROJECT["version"] == dagsched.__version__
-    assert wheel.name.startswith(f"dagsched-{dagsched.__version__}-")
+# ---------------------------------------------------------------- requirements
 
 
 def name_of(requirement: str) -> str:
@@ -80,7 +39,7 @@ def test_every_requirement_is_constrained():
     pinned = {name_of(line) for line in lines if "==" in line}
     wanted = {
         name_of(line)
-        for line in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"])
+        for line in (*PROJECT["dependencies"], *(each for name in ("test", "site") for each in EXTRAS[name]))
         if "python_version < '3.9'" not in line
     }
     assert wanted - pinned == set()
@@ -312,17 +271,35 @@ def test_check_asks_ruff_and_mypy(tree: Tree):
     assert tree.calls[2:] == ["-m ruff check --no-cache .", "-m mypy --strict"]
 
 
+def test_the_site_and_the_audit_get_environments_of_their_own(tree: Tree):
+    tree.dev("setup")
+    assert tree.dev("site").returncode == 0
+    assert tree.calls[:2] == ["-m venv -- TREE/.venv-site", f"{PIP} .[site]"]
+    assert tree.dev("audit", "--format", "cyclonedx-json").returncode == 0
+    assert tree.calls[0] == "-m venv -- TREE/.venv-audit"
+    assert tree.calls[-1].startswith("-m pip_audit --strict --no-deps --disable-pip --requirement constraints.txt")
+    tree.dev("site")
+    assert tree.calls == ["-m sphinx -W --keep-going -q -b html -d site/.doctrees docs site"]
+    tree.dev("test")
+    assert tree.calls == ["-m pytest"]
+
+
 def test_torture_passes_its_words_on(tree: Tree):
     tree.dev("torture", "--seeds", "3", "--broken", "all")
     assert tree.calls[2:] == ["-m tests.torture --seeds 3 --broken all"]
+
+
+def test_pictures_pass_their_words_on(tree: Tree):
+    tree.dev("pictures", "--to", "there")
+    assert tree.calls[2:] == ["-m tests.web.screenshots --to there"]
 
 
 def test_tools_that_are_missing_are_named_with_what_installs_them(tree: Tree):
     (tree.bin / "id").write_text("#!/bin/sh\necho 1000\n")
     (tree.bin / "id").chmod(0o755)
     done = tree.dev("tools")
-    assert (done.returncode, "apt-get install strace faketime" in done.stderr) == (1, True)
-    for name in ("strace", "faketime"):
+    assert (done.returncode, "apt-get install strace faketime chromium" in done.stderr) == (1, True)
+    for name in ("strace", "faketime", "chromium"):
         (tree.bin / name).symlink_to(str(shutil.which("true")))
     assert tree.dev("tools").returncode == 0
 

@@ -29,6 +29,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("control",),
     ("views",),
     ("api", "testing"),
+    ("web",),
     ("embedding",),
     ("pytest_plugin",),
     ("cli",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ValidationError
@@ -37,14 +37,29 @@ class App(Guard):
     """The whole application of one desk."""
 
 
-def make_app(desk: Desk) -> App:
-    """Return the ASGI application that serves a desk."""
-    served: list[Any] = [
+TurnAway = Callable[[Request, Turned], Awaitable[Response]]
+
+
+async def as_problem(request: Request, error: Turned) -> Response:
+    """Answer what cannot be served as the API does."""
+    return problem(error)
+
+
+def make_app(desk: Desk, pages: Sequence[StarletteRoute] = (), turn_away: TurnAway = as_problem) -> App:
+    """Return the ASGI application that serves a desk: `pages` first, then the table.
+
+    `turn_away` answers what is not served at all.
+    """
+    served: list[Any] = [*pages]
+    paged = {page.path for page in pages}
+    served += [
         StarletteRoute(route.path, _endpoint(desk, route), methods=[route.method], name=f"{route.method} {route.path}")
         for route in ROUTES
+        if route.path not in paged
     ]
     served.append(WebSocketRoute(f"{API}/events/ws", _socket(desk)))
-    app = Starlette(routes=_joined(served), exception_handlers={Exception: _failed, HTTPException: _not_served})
+    handlers: Any = {Exception: _failed(turn_away), HTTPException: _not_served(turn_away)}
+    app = Starlette(routes=_joined(served), exception_handlers=handlers)
     app.router.redirect_slashes = False
     return App(app, desk)
 
@@ -210,15 +225,27 @@ def _no_constant(word: str) -> None:
 # ---------------------------------------------------------------- what went wrong
 
 
-async def _not_served(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        return problem(Turned(405, "method", f"{request.method} is not served here", error.headers))
-    return problem(Turned(error.status_code, "not-found", f"there is nothing at {request.url.path[:200]}"))
+def _not_served(turn_away: TurnAway) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            return await turn_away(
+                request, Turned(405, "method", f"{request.method} is not served here", error.headers)
+            )
+        words = f"there is nothing at {request.url.path[:200]}"
+        return await turn_away(request, Turned(error.status_code, "not-found", words))
+
+    return answer
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(Turned(500, "defect", "the server failed at this; the daemon's log says more"))
+def _failed(turn_away: TurnAway) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        told = Turned(500, "defect", "the server failed at this; the daemon's log says more")
+        try:
+            return await turn_away(request, told)
+        except Exception:  # to show the error is what failed
+            log.exception("nor could that be shown")
+            return problem(told)
 
-
+    return answer

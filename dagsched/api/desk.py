@@ -14,7 +14,10 @@ from dagsched.api.access import Access, Role
 from dagsched.api.client import call
 from dagsched.api.news import News
 from dagsched.clock import Clock, SystemClock
+from dagsched.config import Loader
+from dagsched.config.build import Entry
 from dagsched.errors import DagschedError, NoDaemon
+from dagsched.metrics import Exporter
 from dagsched.model import Config, ConfigVersion
 from dagsched.stores import open_store
 from dagsched.views.coming import Ahead
@@ -62,10 +65,13 @@ class Desk:
         self.access = Access(home)
         self.store = open_store(home)
         self.news = News(home, self.store)
+        self.exporter = Exporter(self.store)
+        self.exporting = asyncio.Lock()
         self.streams = 0
         self.ending = asyncio.Event()
         self._force: tuple[ConfigVersion, Config | None] | None = None
         self._forcing = asyncio.Lock()
+        self._loader = Loader()
         self._refusals = Refusals()
         self._told: set[asyncio.Task[None]] = set()
 
@@ -125,12 +131,17 @@ class Desk:
             if not newest:
                 return None, None
             if self._force is None or self._force[0] != newest[0]:
-                self._force = await config_in_force(self.store)
+                self._force = await config_in_force(self.store, self._loader)
             return self._force or (newest[0], None)
 
     async def config(self) -> Config:
         """Return what the configuration in force says, one without jobs when there is none."""
         return (await self.force())[1] or Config({})
+
+    async def entries(self) -> Mapping[str, Entry]:
+        """Return the jobs of the configuration in force with where each part of them is said."""
+        await self.force()
+        return self._loader.entries()
 
     async def ahead(self) -> Ahead:
         """Return the future of the configuration in force."""

@@ -48,8 +48,3 @@ async def who(visit: Visit) -> Response:
     caller = visit.caller
     role = caller.role.word if caller.role else None
     return answer({"via": caller.via, "role": role, "id": caller.id, "name": caller.name})
-
-
-async def front(visit: Visit) -> Response:
-    """Send on to what there is to see."""
-    return Response(b"", 303, {"Location": "api/v1/status"})

@@ -2,7 +2,7 @@
 
 An HTTP server and what it needs take tens of megabytes, and a request may keep a processor busy for a while. Neither
 belongs into the process that has to start jobs on time. So the daemon binds the sockets and only waits for them to
-become readable; then it starts `dagsched.api.server`, which inherits them, and looks away until that process ends.
+become readable; then it starts `dagsched.web`, which inherits them, and looks away until that process ends.
 Who calls in between waits in the sockets' backlog and is not turned away. The child ends when it has been idle for a
 while, and at once when its control connection closes, which is how it learns that the daemon has ended.
 """
@@ -203,7 +203,7 @@ class Listening:
         with theirs:
             try:
                 self._child = subprocess.Popen(
-                    [sys.executable, "-m", "dagsched.api.server", str(theirs.fileno())],
+                    [sys.executable, "-m", "dagsched.web", str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno(), *(listener.fileno() for listener in self._listeners)],

@@ -25,7 +25,7 @@ def respond(home: Path, attempt: Attempt, wanted: str | None, is_over: bool) -> 
 
     `is_over`: whether the attempt can write no more; the answer says so in `X-Dagsched-Ended`.
     """
-    file = _open(home, attempt)
+    file = open_log(home, attempt)
     size = os.fstat(file.fileno()).st_size if file is not None else 0
     headers = {
         "Accept-Ranges": "bytes",
@@ -60,7 +60,7 @@ def _bounds(first: str, last: str, size: int) -> tuple[int, int] | None:
     return (begin, end) if begin <= end else None
 
 
-def _open(home: Path, attempt: Attempt) -> BinaryIO | None:
+def open_log(home: Path, attempt: Attempt) -> BinaryIO | None:
     """Return the log's file, None when nothing was written; never one outside of the state's own logs."""
     if not (log := log_of(attempt)):
         return None

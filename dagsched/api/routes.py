@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dagsched.api import changes, doors, reads, streams
+from dagsched.api import changes, doors, figures, reads, streams
 from dagsched.api.access import Role
 from dagsched.api.changes import route_of
 from dagsched.api.openapi import document
@@ -37,6 +37,14 @@ BY = Query("by", "choice", "How they went over time.", choices=("day", "week", "
 READS = (
     Route("GET", "/livez", None, reads.live, "Whether this server lives.", answers=_json("It does.")),
     Route("GET", "/readyz", None, reads.ready, "Whether the daemon does its work.", answers=_json("It does.")),
+    Route(
+        "GET",
+        "/metrics",
+        VIEWER,
+        figures.metrics,
+        "Figures for Prometheus, as `dagsched metrics`.",
+        answers={200: ("All figures.", "text/plain"), 503: ("The library for it is not installed.", "problem")},
+    ),
     Route(
         "GET",
         f"{API}/status",
@@ -245,10 +253,12 @@ OTHERS = (
         doors.log_in,
         "Begin a session with a link of `dagsched open`.",
         [Query("code", "text", "The link's code.")],
-        answers={303: ("To the front page, with a session.", None)},
+        answers={
+            200: ("Without a code: a page that says how to get a link.", "text/html"),
+            303: ("To the front page, with a session.", None),
+        },
     ),
     Route("POST", "/logout", VIEWER, doors.log_out, "End the session that asks.", answers=_json("It has ended.")),
-    Route("GET", "/", None, doors.front, "To what there is to see.", answers={303: ("There.", None)}),
 )
 
 ROUTES = (*READS, *CHANGES, *OTHERS)

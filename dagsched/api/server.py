@@ -1,4 +1,4 @@
-"""The process that serves HTTP: `python -m dagsched.api.server FD`, started by the daemon when somebody calls.
+"""The process that serves HTTP: `python -m dagsched.web FD`, started by the daemon when somebody calls.
 
 On FD it reads one JSON line of orders, then nothing more: the end of that connection is the end of the daemon. It
 reads the state like any other reader and changes nothing but through the daemon's control socket.
@@ -13,13 +13,12 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from dagsched.api.app import make_app
 from dagsched.api.desk import Desk
 from dagsched.api.guard import HEAD_BYTES_MAX
 from dagsched.api.wire import GuardedProtocol
@@ -31,19 +30,19 @@ LOOK_S = 0.5
 GOODBYE_S = 2
 
 
-def main(fd: int) -> int:
-    """Serve until the daemon ends or nobody calls any more; return the exit code."""
+def main(fd: int, make: Callable[[Desk], Any]) -> int:
+    """Serve what `make` makes of a desk until the daemon ends or nobody calls any more; return the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="dagsched: %(levelname)s: %(message)s")
     # That somebody sent what is no HTTP is no news for the daemon's log, and a flood of it would fill that.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     link = socket.socket(fileno=fd)
     with link.makefile("rb") as lines:
         orders = json.loads(lines.readline())
-    asyncio.run(_serve(link, orders))
+    asyncio.run(_serve(link, orders, make))
     return 0
 
 
-async def _serve(link: socket.socket, orders: dict[str, Any]) -> None:
+async def _serve(link: socket.socket, orders: dict[str, Any], make: Callable[[Desk], Any]) -> None:
     sockets = [socket.socket(fileno=fd) for fd in orders["listeners"]]
     desk = Desk(
         Path(orders["state_dir"]),
@@ -53,7 +52,7 @@ async def _serve(link: socket.socket, orders: dict[str, Any]) -> None:
         url=orders["url"],
     )
     await desk.open()
-    server = Server(_config(make_app(desk)))
+    server = Server(_config(make(desk)))
     lives = asyncio.ensure_future(_until_end(link, server, desk))
     quiet = asyncio.ensure_future(_until_idle(server, desk, orders["idle_s"]))
     try:
@@ -114,7 +113,3 @@ async def _until_idle(server: uvicorn.Server, desk: Desk, idle_s: float) -> None
         elif time.monotonic() - since >= idle_s:
             server.should_exit = True
             return
-
-
-if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))

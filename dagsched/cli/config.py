@@ -6,7 +6,6 @@ Templates and matrices are written out and defaults are merged. What is printed 
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,16 +15,11 @@ from dagsched.cli.places import job_files
 from dagsched.clock import SystemClock
 from dagsched.config.build import Entry
 from dagsched.config.effective import Line, lines_of
+from dagsched.config.flow import in_flow, is_block
 from dagsched.config.load import load_with_entries
-from dagsched.config.scalars import resolve
 from dagsched.errors import ConfigInvalid
 from dagsched.model import Config
 from dagsched.views.names import known_job
-
-_WORD = "[A-Za-z0-9_./@%+=-]"
-_PLAIN = re.compile(rf"(?:--?)?[A-Za-z_./]{_WORD}*(?: {_WORD}+)*|(?:[0-9]+(?:ms|s|m|h|d))+")
-# Text here, and something else to programs that read YAML 1.1.
-_DOUBTFUL = re.compile(r"y|n|yes|no|on|off", re.IGNORECASE)
 
 
 def arguments(parser: Parser) -> None:
@@ -103,38 +97,11 @@ def _lines(line: Line, indent: str) -> Iterator[str]:
         yield f"{key}  # {line.place}"
         for each in line.inner:
             yield from _lines(each, indent + "  ")
-    elif isinstance(line.value, str) and _is_block(line.value):
+    elif isinstance(line.value, str) and is_block(line.value):
         yield f"{key} |{_chomping(line.value)}  # {line.place}"
         yield from (f"{indent}  {each}" if each else "" for each in line.value.rstrip("\n").split("\n"))
     else:
         yield f"{key} {in_flow(line.value)}  # {line.place}"
-
-
-def in_flow(value: Any) -> str:
-    """Return a value as YAML on one line, which is read as the same value."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{in_flow(name)}: {in_flow(each)}" for name, each in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(in_flow, value)) + "]"
-    if isinstance(value, str):
-        is_plain = _PLAIN.fullmatch(value) and resolve(value) == value and not _DOUBTFUL.fullmatch(value)
-        return value if is_plain else _quoted(value)
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _quoted(text: str) -> str:
-    import yaml  # its own way to escape what no line may hold
-
-    return str(yaml.dump(text, default_style='"', width=float("inf"), allow_unicode=True)).rstrip("\n")
-
-
-def _is_block(text: str) -> bool:
-    """Whether the text reads better as a block: several lines, all of them printable, the first one not indented."""
-    lines = text.rstrip("\n").split("\n")
-    is_clean = not text.endswith("\n\n") and all(line.isprintable() for line in lines)
-    return is_clean and len(lines) > 1 and bool(lines[0]) and lines[0][0] != " "
 
 
 def _chomping(text: str) -> str:

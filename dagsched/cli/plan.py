@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--days {args.days} is more than a year; at most {DAYS_MAX}")
     found = asyncio.run(_look(args, SystemClock().now()))
     if args.json:
-        from dagsched.cli.plan_json import document
+        from dagsched.views.plan_doc import document
 
         print_json(document(found))
     else:

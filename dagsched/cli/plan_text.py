@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dagsched.cli.output import printable
-from dagsched.cli.plan_words import ADDED, CHANGED, REMOVED, Section, headline, hint, sections, verdict
 from dagsched.preview import Preview
+from dagsched.views.plan_words import ADDED, CHANGED, REMOVED, Section, headline, hint, sections, verdict
 
 FOLDED_ROWS = 12
 _COLORS = {ADDED: "\x1b[32m", REMOVED: "\x1b[31m", CHANGED: "\x1b[33m", "!": "\x1b[33m"}

@@ -9,7 +9,7 @@ patterns.py   templates and matrices → plain jobs; `layers.py`, `matrix.py`, `
 part.py       what one file says by itself
 checks.py     what only all jobs together can tell; `looks.py` what is right and will still surprise
 load.py       all of it in order, and again only where something changed
-effective.py  what a job comes to, and who says what of it
+effective.py  what a job comes to, and who says what of it; flow.py in YAML for people
 render.py     problems as text, JSON, GitHub annotations, SARIF
 """
 

@@ -41,6 +41,7 @@ CODES: dict[str, str] = {
     "E112": "a default does not fit its parameter",
     "E113": "a parameter's schema cannot be used",
     "E114": "a value is not allowed here",
+    "E115": "a file is of a later format",
     "E131": "a condition cannot be read",
     "E132": "an unknown name in a condition",
     "E133": "parts of a condition do not fit each other",

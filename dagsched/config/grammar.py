@@ -14,13 +14,16 @@ from typing import Any, NamedTuple
 
 from jsonschema_rs import Draft202012Validator, RegexOptions
 
-from dagsched.config.explain import Complaint, complaints
+from dagsched import __version__
+from dagsched.config.explain import Complaint, complaints, shown_value
 from dagsched.config.files import schema
 from dagsched.declaration import EMPTY
 
 # What each mapping of name → part is checked with, part by part, so that one bad job does not make
 # `jsonschema` walk all the good ones.
 _PARTS = {"jobs": "job", "pools": "capacity", "calendars": "calendar"}
+# The `version` of the files that this program reads.
+FORMAT = 1
 # So many wrong parts of one file are explained; a file of nothing else would take minutes and fill the memory.
 EXPLAINED_MAX = 1_000
 
@@ -52,6 +55,20 @@ def check(data: dict[str, Any], members: Mapping[str, str] = EMPTY) -> Verdict:
             unexplained.update(wrong[EXPLAINED_MAX:] if key == "jobs" else ())
             found.append(_more(key, wrong))
     return Verdict(found or [_unexplained(whole, data)], frozenset(unexplained))
+
+
+def later(data: Mapping[str, Any]) -> Complaint | None:
+    """Return what to say of a file for a later program; None for every other one."""
+    version = data.get("version")
+    if not isinstance(version, int) or version <= FORMAT:
+        return None
+    return Complaint(
+        "E115",
+        ("version",),
+        f"this file has format {shown_value(version)}; dagsched {__version__} reads format {FORMAT}",
+        "a later format may mean something else by the same keys, so nothing of the file is used",
+        f"upgrade dagsched, or write the file in format {FORMAT}",
+    )
 
 
 def is_pattern(job: Any) -> bool:

@@ -52,6 +52,11 @@ class Part:
 
     def __init__(self, path: str, name: str, content: bytes | str) -> None:
         document, source, unread = read(name, content)
+        if document is not None and (later := grammar.later(document.data)):
+            # Judged by this format the rest of it would only be called wrong.
+            report = Report()
+            report.complain(document, later)
+            document, unread = None, list(report.sorted())
         self._open(path, name, source.text, document, tuple(unread))
 
     def again(self) -> Part:

@@ -27,8 +27,8 @@ from dagsched.config import Problem, load, rows
 from dagsched.daemon.audience import Audience
 from dagsched.daemon.door import Door
 from dagsched.daemon.feeding import Feeder
-from dagsched.daemon.holding import acquired
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
+from dagsched.daemon.holding import acquired
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import rest, settle

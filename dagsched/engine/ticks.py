@@ -383,10 +383,11 @@ class Ticks:
         `is_person`: who asks may run what is paused.
         """
         rank = self._book.graph.rank.__getitem__
-        everyone = sorted({*asked, *reached}, key=rank)
+        by_name = frozenset(asked)
+        everyone = sorted(by_name.union(reached), key=rank)
         tick = self.free_tick(everyone)
         for id in everyone:
-            named = id in asked
+            named = id in by_name
             self.make_run(
                 self._book.jobs[id], tick, origin if named else Origin.UPSTREAM,
                 patient=True, asked_for=named and is_person, params=params.get(id, EMPTY),

@@ -12,8 +12,9 @@ whatever loses its parent below it, so all there is to watch are its own childre
 
 The last one is a guess, needed only for a process that left its session, cleared its environment, closed its
 output and lost its parents: it may be held against a neighbour that started later, and is then killed when that
-one ends. In the middle of an exec a process shows no environment (proc_pid_environ(5)), so an empty one is
-looked at again for a few milliseconds before anything is guessed. A stray that no attempt can own is killed at once.
+one ends. In the middle of an exec a process shows no environment although it has one (proc_pid_environ(5)); on a
+busy machine that lasts. Such a stray is *unread*: no attempt that could own it may end before it was looked at
+again, and only one that stays unread for a second is guessed. A stray that no attempt can own is killed at once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from .forks import Forks
     from .journal import Key
 
-EXEC_LOOKS, EXEC_LOOK_S = 5, 0.002
+UNREAD_S = 1.0
 
 
 class Family:
@@ -42,6 +43,7 @@ class Family:
         self.living: dict[Key, Attempt] = {}
         self._mains: dict[int, Attempt] = {}
         self._strays: dict[int, Attempt | None] = {}
+        self._unread: dict[int, tuple[int, float]] = {}  # pid → its start in ticks, until when it may stay unread
         self._seen: dict[tuple[int, int], Attempt] = {}
 
     @property
@@ -85,6 +87,7 @@ class Family:
         if self._forks.is_ours(pid):
             self.fallen.append(pid)
             return None
+        self._unread.pop(pid, None)
         owner = self._strays.pop(pid, None)
         if owner is not None:
             owner.strays.discard(pid)
@@ -99,22 +102,35 @@ class Family:
             known = processes.stat(pid)
             if known is None or not known.alive:
                 continue
-            owner = self._owner(known)
+            mark = processes.mark_if_told(pid)
+            owner = self._owner(known, mark or "")
+            if owner is None and mark is None and self._stays_unread(known):
+                continue
+            self._unread.pop(pid, None)
+            owner = owner or self._by_time(known.start)
             self._strays[pid] = owner
             if owner is None:
                 processes.send(pid, signal.SIGKILL)
             else:
                 owner.strays.add(pid)
 
-    def _owner(self, known: processes.Stat) -> Attempt | None:
+    def _owner(self, known: processes.Stat, mark: str) -> Attempt | None:
         return (
             self._seen.get((known.pid, known.start))
             or self._mains.get(known.session)
-            or self._by_mark(processes.mark(known.pid))
+            or self._by_mark(mark)
             or self._by_output(known.pid)
-            or self._by_mark(_mark_after_exec(known.pid))
-            or self._by_time(known.start)
         )
+
+    def _stays_unread(self, known: processes.Stat) -> bool:
+        """Whether a stray that nothing but time attributes is to be looked at again before time is asked."""
+        now = time.monotonic()
+        _, until = self._unread.setdefault(known.pid, (known.start, now + UNREAD_S))
+        return now < until and self._by_time(known.start) is not None
+
+    def is_undecided(self, attempt: Attempt) -> bool:
+        """Whether a stray is still unread that may turn out to be of this attempt."""
+        return any(attempt.start_ticks[0] <= start for start, _ in self._unread.values())
 
     def _by_mark(self, mark: str) -> Attempt | None:
         _, _, rest = mark.partition("/")
@@ -174,13 +190,3 @@ class Family:
         if not hasattr(os, "waitid"):  # macOS
             return False
         return os.waitid(os.P_PID, attempt.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _mark_after_exec(pid: int) -> str:
-    """Return a process's mark once it has an environment, "" if it has none a few milliseconds later."""
-    for _ in range(EXEC_LOOKS):
-        found = processes.mark(pid)
-        if found or processes.has_environment(pid):
-            return found
-        time.sleep(EXEC_LOOK_S)
-    return processes.mark(pid)

@@ -26,9 +26,12 @@ _FILES_MAX = 65536
 
 
 class Stat:
-    """A process as /proc/PID/stat has it; `start` in clock ticks since boot."""
+    """A process as /proc/PID/stat has it; `start` in clock ticks since boot.
 
-    __slots__ = ("group", "parent", "pid", "session", "start", "state")
+    `is_bare`: it has no environment and will not show one, as a kernel thread and what was started with `env -i`.
+    """
+
+    __slots__ = ("group", "is_bare", "parent", "pid", "session", "start", "state")
 
     def __init__(self, pid: int, text: bytes) -> None:
         # The name in brackets may hold blanks and brackets itself, so count from the last one.
@@ -37,6 +40,9 @@ class Stat:
         self.state = fields[0].decode()
         self.parent, self.group, self.session = int(fields[1]), int(fields[2]), int(fields[3])
         self.start = int(fields[19])
+        # An exec sets env_start and env_end (equal at first) and, once both are final, start_code.
+        has_memory, start_code, environment = fields[20] != b"0", fields[23], fields[47:49]
+        self.is_bare = not has_memory or (start_code not in (b"0", b"1") and len({*environment}) == 1)
 
     @property
     def alive(self) -> bool:
@@ -62,15 +68,32 @@ def all_stats() -> Iterator[Stat]:
 
 def mark(pid: int) -> str:
     """Return the mark in the environment a process was started with, "" when there is none to be seen."""
-    for item in _read(f"/proc/{pid}/environ").split(b"\0"):
+    return mark_if_told(pid) or ""
+
+
+def mark_if_told(pid: int) -> str | None:
+    """Return the mark of a process, "" if it has none, None if its environment cannot be seen.
+
+    In the middle of an exec a process shows an empty environment: proc_pid_environ(5).
+    """
+    environment = _read(f"/proc/{pid}/environ")
+    for item in environment.split(b"\0"):
         if item.startswith(MARK.encode() + b"="):
             return os.fsdecode(item[len(MARK) + 1 :])
-    return ""
+    if environment:
+        return ""
+    # Looked at afterwards: before, it could still have been the old program.
+    known = stat(pid)
+    return "" if known is None or known.is_bare else None
 
 
-def has_environment(pid: int) -> bool:
-    """Whether a process shows an environment: one that cleared it does not, nor one in the middle of an exec."""
-    return bool(_read(f"/proc/{pid}/environ"))
+def is_in_exec(known: Stat) -> bool:
+    """Whether a process of this user shows no environment yet, though it may be about to."""
+    try:
+        is_own = os.stat(f"/proc/{known.pid}").st_uid == os.geteuid()
+    except OSError:
+        return False
+    return is_own and mark_if_told(known.pid) is None
 
 
 def outputs(pid: int) -> set[tuple[int, int]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .journal import Past
 
 _PATIENCE_S = 5.0
+_UNREAD_S = 1.0
 
 
 def kill(past: Past, state_id: str) -> int:
@@ -32,7 +33,7 @@ def kill(past: Past, state_id: str) -> int:
     killed: set[tuple[int, int]] = set()
     began, told = time.monotonic(), False
     pause_s = 0.001
-    while found := _find(past, state_id):
+    while (found := _find(past, state_id)) or (_is_unsure(past) and time.monotonic() - began < _UNREAD_S):
         cgroups.kill(past.cgroup) if _outside(past.cgroup) else None
         for each in found:
             processes.send(each.pid, signal.SIGKILL)
@@ -67,6 +68,14 @@ def _in_cgroup(past: Past, every: dict[int, processes.Stat]) -> set[int]:
 def _marked(past: Past, state_id: str, every: dict[int, processes.Stat]) -> set[int]:
     marks = {f"{state_id}/{run}/{attempt}" for run, attempt in past.open}
     return {pid for pid in every if marks and processes.mark(pid) in marks}
+
+
+def _is_unsure(past: Past) -> bool:
+    """Whether a process that may carry one of the marks is in the middle of an exec, where none can be seen."""
+    first = min((record["ticks"][0] for record in past.processes.values()), default=None)
+    if first is None:
+        return False
+    return any(each.alive and each.start >= first and processes.is_in_exec(each) for each in processes.all_stats())
 
 
 def _in_session(past: Past, every: dict[int, processes.Stat]) -> set[int]:

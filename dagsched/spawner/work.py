@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 STARTS_PER_TURN = 32
 SWEEP_S, SWEEP_FAST_S = 0.2, 0.02
 KILL_AGAIN_S = 0.2
+LOOK_AGAIN_S = 0.005
 LOG_BYTES_MAX = 10 * 1024 * 1024
 FILES_SPARED = 64
 
@@ -61,7 +62,7 @@ class Work:
         self.starter = spawning.Starter(state_dir, state_id)
         self.forks = Forks(self._hear_forks, watch, unwatch)
         self.family = Family(self.forks)
-        self.sweeping = False
+        self.sweeping = self.looking = False
 
     @property
     def is_owed(self) -> bool:
@@ -283,6 +284,9 @@ class Work:
 
     def _settle(self, attempt: Attempt) -> None:
         """Go on after a process of an attempt has ended whose main process is over."""
+        if not attempt.strays and self.family.is_undecided(attempt):
+            self._look_again_later()
+            return
         if attempt.leftovers is None:
             attempt.leftovers = len(self.family.members(attempt)) if attempt.strays else 0
         if not attempt.strays:
@@ -294,6 +298,18 @@ class Work:
             self.family.signal_newcomers(attempt, signal.SIGTERM)
         elif attempt.phase == KILLING:
             self.family.signal(attempt, signal.SIGKILL)
+
+    def _look_again_later(self) -> None:
+        if not self.looking:
+            self.looking = True
+            self.timers.after(LOOK_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        """Attribute what was in the middle of an exec, and go on with the attempts that waited for that."""
+        self.looking = False
+        self.family.find_strays()
+        for attempt in [each for each in self.family.living.values() if each.status is not None]:
+            self._settle(attempt)
 
     def _finish(self, attempt: Attempt) -> None:
         if not processes.HAS_PROC:

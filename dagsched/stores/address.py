@@ -58,7 +58,8 @@ def parsed(url: str, namespace: str) -> Address | None:
         return None
     if urlsplit(url).scheme not in SCHEMES:
         raise UsageError(
-            f"--store {without_password(url)!r}: write postgresql://USER@HOST/DATABASE, or {SQLITE} for the state directory"
+            f"--store {without_password(url)!r}: write postgresql://USER@HOST/DATABASE, "
+            f"or {SQLITE} for the state directory"
         )
     if not _NAME.fullmatch(namespace):
         raise UsageError(

@@ -135,6 +135,27 @@ def run_of(row: Row) -> Run:
     )
 
 
+def listed_of(row: Row) -> Run:
+    return Run(
+        job=row[0],
+        tick=instant(row[1]),
+        state=RunState(row[3]),
+        until=instant_or_none(row[2]),
+        reason=row[4],
+        origin=Origin(row[5]),
+        created=instant_or_none(row[6]),
+        ready=instant_or_none(row[7]),
+        started=instant_or_none(row[8]),
+        ended=instant_or_none(row[9]),
+        attempts=row[10],
+        attempt_limit=row[11],
+        exit_code=row[12],
+        config=row[13],
+        acked=bool(row[14]),
+        late=bool(row[15]),
+    )
+
+
 def attempt_columns(attempt: Attempt) -> Row:
     return (
         attempt.job,

@@ -147,6 +147,17 @@ class Store(Protocol):
         """
         ...
 
+    async def newest(
+        self, jobs: Sequence[str], each: int, *, after: datetime | None = None, until: datetime | None = None
+    ) -> Mapping[str, Sequence[Run]]:
+        """Return up to `each` rows of each of these jobs with a first tick in (after, until], newest first.
+
+        Jobs without such rows are left out. Rows are as lists show them: without links, parameters, outputs and
+        definition. One question however many jobs: what it costs hangs on the rows it returns and not on how long
+        history is.
+        """
+        ...
+
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         """Return the attempts of one run in order of their number."""
         ...
@@ -161,6 +172,15 @@ class Store(Protocol):
 
     async def events(self, *, since: int = 0, job: str | None = None, limit: int | None = None) -> Sequence[EventRow]:
         """Return events with a number > `since`, oldest first."""
+        ...
+
+    async def newest_events(
+        self, *, after: int, before: int, limit: int, job: str | None = None, kind: str = ""
+    ) -> Sequence[EventRow]:
+        """Return events with after < number < before, newest first, whose type begins with `kind`.
+
+        Without `job` each event between is looked at until there are `limit`; `after` bounds what that may cost.
+        """
         ...
 
     async def marks(self) -> Mapping[str, JobMark]:

@@ -1,4 +1,4 @@
-"""The right to write, held by putting off its end each second; it ends by itself when that stops, for whatever reason."""
+"""The right to write, held by putting off its end each second; when that stops, for whatever reason, it ends."""
 
 from __future__ import annotations
 

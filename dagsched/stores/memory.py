@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreHeld, StoreMissing
 from dagsched.model import (
     EMISSIONS_MAX,
+    EMPTY,
     Attempt,
     Backfill,
     BackfillState,
@@ -270,6 +272,21 @@ class MemoryStore:
         found.sort(key=lambda run: (last_tick(run), run.job, run.tick), reverse=newest_first)
         return found[:limit]
 
+    async def newest(
+        self, jobs: Sequence[str], each: int, *, after: datetime | None = None, until: datetime | None = None
+    ) -> Mapping[str, Sequence[Run]]:
+        self._require_open()
+        found = {job: sorted(self._runs(job), key=lambda run: run.tick, reverse=True) for job in jobs}
+        listed = {
+            job: [
+                _as_listed(run)
+                for run in runs
+                if (after is None or run.tick > after) and (until is None or run.tick <= until)
+            ][:each]
+            for job, runs in found.items()
+        }
+        return {job: runs for job, runs in listed.items() if runs}
+
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         self._require_open()
         return self._attempts((job, tick))
@@ -282,6 +299,17 @@ class MemoryStore:
     async def events(self, *, since: int = 0, job: str | None = None, limit: int | None = None) -> Sequence[EventRow]:
         self._require_open()
         return [event for event in self.state.events if event.seq > since and job in (None, event.job)][:limit]
+
+    async def newest_events(
+        self, *, after: int, before: int, limit: int, job: str | None = None, kind: str = ""
+    ) -> Sequence[EventRow]:
+        self._require_open()
+        wanted = (
+            event
+            for event in reversed(self.state.events)
+            if after < event.seq < before and job in (None, event.job) and event.type.startswith(kind)
+        )
+        return list(islice(wanted, limit))
 
     async def marks(self) -> Mapping[str, JobMark]:
         self._require_open()
@@ -435,6 +463,14 @@ class MemoryStore:
     def _require_state(self) -> None:
         if not self.state.made:
             raise StoreMissing("there is no state in memory yet; start the daemon once")
+
+
+def _as_listed(run: Run) -> Run:
+    """Return a run without what lists leave out."""
+    return run._replace(
+        links=(), params=EMPTY, outputs=EMPTY, definition="", stand_in=None, patient=False, only=False, stopping="",
+        not_before=None,
+    )  # fmt: skip
 
 
 def _is_over(run: Run, before: datetime, ended_before: datetime | None) -> bool:

@@ -69,7 +69,7 @@ async def standing_of(address: Address) -> Standing:
 
 
 async def upgrade(address: Address) -> Layout:
-    """Make a namespace or bring it up to date; return what was there before. Raises StoreError, StoreHeld among them."""
+    """Make a namespace or bring it up to date; return what was there before. Raises StoreError, also StoreHeld."""
     return await _asked_once(address, lambda connection: postgres_prepare.upgrade(connection, address))
 
 

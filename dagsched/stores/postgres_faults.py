@@ -1,7 +1,7 @@
 """PostgreSQL's errors in our words: may the same batch succeed later, or is something wrong for good?
 
-SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html. Class DS is our own: see the functions in
-`sql/postgres`.
+SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html. Class DS is our own: see the functions
+in `sql/postgres`.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def steps(batch: Batch, epoch: int, commit: int, place: str) -> list[Step]:
 
 
 def _waves(runs: Sequence[Run]) -> Iterator[Collection[Run]]:
-    """Yield the runs in parts that hold each once: an end that is overwritten in the same batch was one all the same."""
+    """Yield the runs in parts that hold each once: an end that is overwritten in the same batch was one as well."""
     wave: dict[tuple[str, datetime], Run] = {}
     for run in runs:
         if run.key in wave:

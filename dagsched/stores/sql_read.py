@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,8 +14,8 @@ from dagsched.model import LIVE, Attempt, ConfigVersion, Run, RunState
 from dagsched.stores import codec
 from dagsched.stores.contract import Snapshot
 from dagsched.stores.needed import by_start, last_tick, with_needed
-from dagsched.stores.rollup import Days, Rollup, RowFacts, add_days, day_of, rolled_up
 from dagsched.stores.procedures import Procedures, decoded
+from dagsched.stores.rollup import Days, Rollup, RowFacts, add_days, day_of, rolled_up
 from dagsched.stores.statistics import RUNS_MEASURED, Facts
 
 EVER_MS = 1 << 60
@@ -116,6 +117,16 @@ def rows_of_all(
         rows = connection.ask(f"state_rows_{order}", {**bounds, "state": state.value})
         walks.append(decoded(codec.run_of, rows))
     return _merged(walks, bounds, newest_first)
+
+
+def newest(connection: Procedures, bounds: Mapping[str, Any]) -> dict[str, list[Run]]:
+    """Return the newest rows of each job, newest first."""
+    found: dict[str, list[Run]] = {}
+    for run in decoded(codec.listed_of, connection.ask("newest_of_jobs", bounds)):
+        found.setdefault(run.job, []).append(run)
+    for runs in found.values():
+        runs.sort(key=lambda run: run.tick, reverse=True)
+    return {job: found[job] for job in json.loads(bounds["jobs"]) if job in found}
 
 
 def _merged(walks: Sequence[Sequence[Run]], bounds: Mapping[str, Any], newest_first: bool) -> list[Run]:

@@ -8,6 +8,7 @@ has its own.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -163,6 +164,17 @@ class SqlStore:
 
         return await self._opened_reader().read(found)
 
+    async def newest(
+        self, jobs: Sequence[str], each: int, *, after: datetime | None = None, until: datetime | None = None
+    ) -> Mapping[str, Sequence[Run]]:
+        bounds = {
+            "jobs": json.dumps(list(dict.fromkeys(jobs))),
+            "each": each,
+            "after": -EVER_MS if after is None else codec.ms_of(after),
+            "until": EVER_MS if until is None else codec.ms_of(until),
+        }
+        return await self._opened_reader().read(lambda connection: sql_read.newest(connection, bounds))
+
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
         return await self._ask(codec.attempt_of, "attempts", (job, codec.ms_of(tick)))
 
@@ -174,6 +186,14 @@ class SqlStore:
         if job is None:
             return await self._ask(codec.event_of, "events", bounds)
         return await self._ask(codec.event_of, "job_events", bounds | {"job": job})
+
+    async def newest_events(
+        self, *, after: int, before: int, limit: int, job: str | None = None, kind: str = ""
+    ) -> Sequence[EventRow]:
+        bounds: dict[str, Any] = {"after": after, "before": before, "limit": limit, "kind": kind}
+        if job is None:
+            return await self._ask(codec.event_of, "newest_events", bounds)
+        return await self._ask(codec.event_of, "newest_job_events", bounds | {"job": job})
 
     async def marks(self) -> Mapping[str, JobMark]:
         return {mark.job: mark for mark in await self._ask(codec.mark_of, "marks")}

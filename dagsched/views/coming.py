@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -42,6 +43,12 @@ class Ahead:
         graph = Graph(config.jobs)
         self._sources = _sources(config.jobs, graph)
 
+    def with_marks(self, marks: Mapping[str, JobMark]) -> Ahead:
+        """Return the same future with other marks; what was worked out of the graph is kept."""
+        found = copy(self)
+        found._marks = marks
+        return found
+
     def of(self, id: str, after: datetime) -> Iterator[Coming]:
         """Yield the ticks of a job after that instant, oldest first; possibly without end."""
         remark = self._standing_remark(id)
@@ -59,6 +66,10 @@ class Ahead:
             if LEFT_OUT not in found.note:
                 break
         return found
+
+    def sources_of(self, id: str) -> tuple[str, ...]:
+        """Return the scheduled jobs that give a job its ticks: itself, or the nearest ones above it."""
+        return self._sources[id]
 
     def events_of(self, id: str) -> str:
         """Return `on event x` for a job that events make due, or any upstream that gives it its ticks; else ""."""

@@ -111,7 +111,7 @@ def job_lines(
 
     `only`: leave out the others.
     """
-    newest = _most_telling(runs)
+    newest = most_telling(runs)
     declared = config.jobs if config else {}
     ahead = Ahead(config, marks) if config else None
     for id, job in declared.items():
@@ -160,7 +160,7 @@ def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
     return {str(state): counts[str(state)] for state in RunState if counts.get(str(state))}
 
 
-def _most_telling(runs: Iterable[Run]) -> dict[str, Run]:
+def most_telling(runs: Iterable[Run]) -> dict[str, Run]:
     """Return each job's most active run, else its newest."""
     found: dict[str, Run] = {}
     for run in runs:

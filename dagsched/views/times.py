@@ -1,4 +1,4 @@
-"""Times as people type them, on a command line or in a query: lengths and instants.
+"""Times as people type them, on a command line or in a query, and as they read them: lengths and instants.
 
 An instant typed without an offset is UTC, as everything in JSON is.
 """
@@ -46,3 +46,37 @@ def parse_since(text: str, now: datetime) -> datetime:
 def instant_or_none(moment: datetime | None) -> str | None:
     """Return the instant for JSON, None for none."""
     return None if moment is None else format_instant(moment)
+
+
+# ---------------------------------------------------------------- for people
+
+
+def length_text(length: timedelta | None) -> str:
+    """Return a length as a person says it: `42ms`, `1.5s`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`; "" for None.
+
+    >>> [length_text(timedelta(seconds=s)) for s in (0.042, 1.5, 12.3, 192, 7500, 273600)]
+    ['42ms', '1.5s', '12s', '3m 12s', '2h 5m', '3d 4h']
+    """
+    if length is None:
+        return ""
+    seconds = length.total_seconds()
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size}{unit} {rest}{small}" if rest else f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+def wall(moment: datetime) -> str:
+    """Return a local time for a person, `Mon 2026-11-23 09:00 EST`; seconds when there are any."""
+    clock = f"{moment:%H:%M}"
+    if moment.second or moment.microsecond:
+        clock = f"{moment:%H:%M:%S}"
+    if moment.microsecond:
+        clock += f".{moment.microsecond // 1000:03}"
+    return f"{moment:%a %Y-%m-%d} {clock} {moment:%Z}"

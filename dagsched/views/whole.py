@@ -24,7 +24,12 @@ class Whole:
 async def read_whole(store: Store, run: Run) -> Whole:
     """Return a run with everything that belongs to it."""
     attempts = await store.attempts(run.job, run.tick)
-    return Whole(run, attempts, [(link, await _at(store, link)) for link in run.links])
+    return Whole(run, attempts, await linked(store, run.links))
+
+
+async def linked(store: Store, links: Sequence[Link]) -> Sequence[tuple[Link, Run | None]]:
+    """Return each link with the run that it leads to, if there is one."""
+    return [(link, await _at(store, link)) for link in links]
 
 
 async def _at(store: Store, link: Link) -> Run | None:

@@ -28,7 +28,7 @@ def servers_of(pid: int) -> list[int]:
             words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
         except FileNotFoundError:
             continue
-        if b"dagsched.api.server" in words:
+        if b"dagsched.web" in words:
             found.append(int(child))
     return found
 

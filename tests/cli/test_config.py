@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagsched.cli.config import in_flow
 from dagsched.config import load
+from dagsched.config.flow import in_flow
 from dagsched.config.reader import read
 from dagsched.model import utc
 

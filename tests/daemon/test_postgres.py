@@ -88,7 +88,7 @@ def test_a_killed_server_costs_no_run_and_the_daemon_goes_on(folder):
         daemon.until_type("run.succeeded", "beat")
         for crash in range(2):
             server.crash()
-            until(lambda: (folder / "stderr").read_text().count("nothing is started until") > crash)
+            until(lambda seen=crash: (folder / "stderr").read_text().count("nothing is started until") > seen)
             server.start()
             daemon.until_type("run.succeeded", "beat")
             daemon.until_type("run.succeeded", "beat")

@@ -24,7 +24,7 @@ def child():
 
 
 def test_name_with_brackets_and_blanks_does_not_shift_the_fields():
-    fields = b"7 (a) S 1 (b) S 3 4 5 " + b"0 " * 15 + b"99 0"
+    fields = b"7 (a) S 1 (b) S 3 4 5 " + b"0 " * 15 + b"99 0" + b" 0" * 30
     known = processes.Stat(7, fields)
     assert (known.state, known.parent, known.group, known.session, known.start) == ("S", 3, 4, 5, 99)
 
@@ -40,6 +40,25 @@ def test_children_are_the_same_by_either_way_of_asking(child):
 
 def test_mark_is_read_from_the_environment_and_inherited(child):
     assert processes.mark(child.pid) == processes.mark(child.grandchild) == "state/job:j:x/1"
+
+
+def test_a_mark_is_never_taken_to_be_missing_while_a_process_is_in_the_middle_of_an_exec(tmp_path):
+    script, done = tmp_path / "again", tmp_path / "done"
+    script.write_text(f'[ $1 -gt 0 ] && exec sh {script} $(($1 - 1))\n> {done}; read never\n')
+    env = {**os.environ, processes.MARK: "state/job:j:x/1"}
+    with subprocess.Popen(["sh", script, "200"], env=env, stdin=subprocess.PIPE) as made:
+        seen = set()
+        while not done.exists():
+            seen.add(processes.mark_if_told(made.pid))
+    assert "state/job:j:x/1" in seen
+    assert seen <= {None, "state/job:j:x/1"}
+
+
+def test_what_was_started_with_no_environment_has_no_mark(child):
+    with subprocess.Popen(["/usr/bin/env", "-i", "sh", "-c", "echo .; read never"], stdin=-1, stdout=-1) as made:
+        made.stdout.read(1)
+        assert processes.mark_if_told(made.pid) == ""
+        made.kill()
 
 
 def test_start_time_lies_between_the_readings_around_it():

@@ -3,11 +3,13 @@
 import asyncio
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 
+import dagsched
+from dagsched.executor import places
 from dagsched.model import Outcome
-from dagsched.spawner import family
 from tests.executor.harness import Hand, is_alive, order
 from tests.executor.test_leftovers import daemonize, wait_for
 
@@ -30,12 +32,50 @@ def test_leftover_with_a_cleared_environment_is_killed_with_its_own_attempt_and_
     asyncio.run(main())
 
 
-def test_an_environment_that_is_not_there_yet_is_looked_at_again(monkeypatch):
-    looks = iter(["", "", "state/job:a:2026-01-01T00:00:00Z/1"])
-    monkeypatch.setattr(family.processes, "mark", lambda pid: next(looks))
-    monkeypatch.setattr(family.processes, "has_environment", lambda pid: False)
-    monkeypatch.setattr(family.time, "sleep", lambda s: None)
-    assert family._mark_after_exec(1) == "state/job:a:2026-01-01T00:00:00Z/1"
+# A spawner whose kernel shows no environment of a process it has not met before, for as long as sys.argv says.
+SLOW_EXEC = """
+import sys, time
+sys.path.insert(0, {folder!r})
+from spawner import processes
+from spawner.__main__ import main
+met, told = {{}}, processes.mark_if_told
+def late(pid):
+    return told(pid) if time.monotonic() - met.setdefault(pid, time.monotonic()) > {delay_s} else None
+processes.mark_if_told = late
+sys.exit(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+def test_no_attempt_ends_while_a_leftover_that_may_be_its_own_is_in_the_middle_of_an_exec(tmp_path, monkeypatch):
+    path, later, script = tmp_path / "pid", tmp_path / "later", tmp_path / "spawner.py"
+    script.write_text(SLOW_EXEC.format(folder=str(Path(dagsched.__file__).parent), delay_s=0.4))
+    monkeypatch.setattr(places, "_SCRIPT", script)
+
+    async def main():
+        async with Hand(tmp_path / "state") as hand:
+            first = order("a", f"{wait_for(later)}; {daemonize(path)} >/dev/null 2>&1; {wait_for(path)}", grace_s=0)
+            second = order("b", f"echo . > {shlex.quote(str(later))}; sleep 60")
+            hand.executor.start([first, second])
+            exit = await hand.until(lambda: next((each for each in hand.exits if each.run == first.run), None))
+            assert (exit.outcome, exit.leftovers) == (Outcome.SUCCESS, 1)
+            assert not is_alive(int(path.read_text()))
+            hand.executor.stop(second.run, 1, "stop", 0)
+
+    asyncio.run(main())
+
+
+def test_a_leftover_that_never_shows_an_environment_is_guessed_after_a_while(tmp_path, monkeypatch):
+    path, script = tmp_path / "pid", tmp_path / "spawner.py"
+    script.write_text(SLOW_EXEC.format(folder=str(Path(dagsched.__file__).parent), delay_s=1e9))
+    monkeypatch.setattr(places, "_SCRIPT", script)
+
+    async def main():
+        async with Hand(tmp_path / "state") as hand:
+            exit = await hand.run(order("a", f"{daemonize(path)} >/dev/null 2>&1; {wait_for(path)}", grace_s=0))
+            assert (exit.outcome, exit.leftovers) == (Outcome.SUCCESS, 1)
+            assert not is_alive(int(path.read_text()))
+
+    asyncio.run(main())
 
 
 # Outlives its parent; told to end, it leaves another process behind, which says its pid and would end by TERM.

@@ -11,6 +11,7 @@ from dagsched.model import ConfigVersion, JobMark, Link, Match, Origin, is_sched
 from dagsched.stores import Batch
 from tests.stores.helpers import S, check, names
 from tests.stores.make import (
+    FULL_RUN,
     at,
     attempt,
     daemon,
@@ -66,6 +67,70 @@ def test_rows_are_found_by_job_time_and_state(engine, arguments, expected):
         assert names(await store.rows(**arguments)) == expected
 
     check(engine, body, LEDGER)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "each", "bounds", "expected"),
+    [
+        pytest.param("abc", 2, {}, {"a": ["a3", "a2"], "b": ["b4", "b2"], "c": ["c6"]}, id="the newest two"),
+        pytest.param("ca", 1, {}, {"c": ["c6"], "a": ["a3"]}, id="in the order asked for"),
+        pytest.param("a", 9, {"after": at(1)}, {"a": ["a3", "a2"]}, id="the lower bound is left out"),
+        pytest.param("ab", 9, {"until": at(2)}, {"a": ["a2", "a1"], "b": ["b2"]}, id="the upper bound is included"),
+        pytest.param("c", 9, {"until": at(5)}, {}, id="a job without rows there is left out"),
+        pytest.param(["c", "nobody", "c"], 1, {}, {"c": ["c6"]}, id="of a job named twice and one without rows"),
+        pytest.param(['a"]', "\u2028"], 5, {}, {}, id="of jobs with odd names"),
+        pytest.param("", 9, {}, {}, id="of no jobs"),
+        pytest.param("a", 0, {}, {}, id="none of each"),
+    ],
+)
+def test_the_newest_rows_of_each_job_are_found(engine, jobs, each, bounds, expected):
+    async def body(store):
+        found = await store.newest(list(jobs), each, **bounds)
+        assert {job: names(runs) for job, runs in found.items()} == expected
+        assert list(found) == list(expected)
+
+    check(engine, body, LEDGER)
+
+
+def test_what_lists_do_not_show_is_not_read_with_the_newest_rows(engine):
+    async def body(store):
+        [found] = (await store.newest(["load"], 1))["load"]
+        shown = ("state", "until", "reason", "origin", "started", "ended", "attempts", "exit_code", "acked", "late")
+        assert [getattr(found, name) for name in shown] == [getattr(FULL_RUN, name) for name in shown]
+        assert (found.links, found.params, found.outputs, found.definition) == ((), {}, {}, "")
+
+    check(engine, body, Batch(runs=[FULL_RUN]))
+
+
+LOG = Batch(
+    events=[
+        event(1, type="run.started", job="a", tick=at(1)),
+        event(2, type="config.applied"),
+        event(3, type="run.failed", job="b", tick=at(1)),
+        event(4, type="run.failed", job="a", tick=at(1)),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param({}, [4, 3, 2, 1], id="newest first"),
+        pytest.param({"limit": 2}, [4, 3], id="at most so many"),
+        pytest.param({"after": 1, "before": 4}, [3, 2], id="both bounds are left out"),
+        pytest.param({"kind": "run."}, [4, 3, 1], id="of a kind"),
+        pytest.param({"kind": "run.failed", "job": "a"}, [4], id="of a kind and job"),
+        pytest.param({"job": "a"}, [4, 1], id="of a job"),
+        pytest.param({"kind": "un"}, [], id="a kind is the begin of a type"),
+        pytest.param({"kind": "%"}, [], id="a kind is no pattern"),
+    ],
+)
+def test_events_are_found_newest_first(engine, arguments, expected):
+    async def body(store):
+        found = await store.newest_events(**{"after": 0, "before": 10, "limit": 10} | arguments)
+        assert [row.seq for row in found] == expected
+
+    check(engine, body, LOG)
 
 
 @pytest.mark.parametrize(

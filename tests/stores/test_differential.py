@@ -123,6 +123,8 @@ OPERATIONS = st.one_of(
             },
         ),
     ),
+    st.tuples(st.just("newest"), st.lists(JOBS, unique=True), st.integers(0, 4), MAYBE, MAYBE),
+    st.tuples(st.just("newest_events"), st.integers(0, 4), st.integers(0, 9), st.none() | JOBS, st.integers(0, 4)),
     st.tuples(st.just("statistics"), st.none() | JOBS, MAYBE),
     st.tuples(st.just("started_since"), MOMENTS),
     st.tuples(st.just("configs"), MAYBE),
@@ -194,6 +196,12 @@ class Side:
     async def rows(self, arguments):
         return await self.store.rows(**arguments)
 
+    async def newest(self, jobs, each, after, until):
+        return dict(await self.store.newest(jobs, each, after=after, until=until))
+
+    async def newest_events(self, after, before, job, limit):
+        return list(await self.store.newest_events(after=after, before=before, job=job, limit=limit))
+
     async def statistics(self, job, since):
         return await self.store.statistics(job, since=since)
 
@@ -216,6 +224,7 @@ class Side:
             await store.statistics(),
             await store.backfills(),
             await store.last_ends(),
+            await store.newest(["b", "a", "z"], 2),
             await store.statistics(by="day"),
             await store.statistics("a", by="month", since=at(24.1)),
         )

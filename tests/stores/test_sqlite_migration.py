@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
 
-from dagsched.model import RunState
-from dagsched.stores import SqliteStore, codec
+import pytest
+
+from dagsched.model import ConfigVersion, JobMark, RunState
+from dagsched.stores import Batch, SqliteStore, codec
 from dagsched.stores.queries import migrations
 from tests.stores.make import FULL_RUN, at, attempt, daemon, event, left_out, row
 
@@ -44,6 +47,60 @@ def test_the_first_layout_keeps_every_row_and_gains_totals(tmp_path):
             assert connection.execute("SELECT count(*) FROM runs_readable").fetchone() == (len(RUNS),)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("layout", range(1, len(migrations("sqlite"))))
+def test_every_earlier_layout_opens_with_all_it_can_hold(tmp_path, layout):
+    now, then = tmp_path / "now.db", tmp_path / "then.db"
+    batch = Batch(
+        runs=RUNS,
+        new_attempts=ATTEMPTS,
+        marks=[JobMark("load", at(3), paused=at(2), started_runs=4, schedule_since=at(1))],
+        events=[event(1, job="a"), event(2, hour=1, job="load")],
+        definitions={"ab" * 32: {"run": "x"}},
+        config=ConfigVersion(1, at(), "d1", {"/etc/jobs.yaml": "jobs: {}\n"}, "1 job added"),
+    )
+    wanted = asyncio.run(told_by(now, batch))
+    with closing(sqlite3.connect(then, isolation_level=None)) as connection:
+        for script in migrations("sqlite")[:layout]:
+            connection.executescript(script)
+        copy_what_fits(now, connection)
+    got = asyncio.run(told_by(then))
+    if layout < 4:  # the first to mark what was late
+        wanted["rows"] = [run._replace(late=False) for run in wanted["rows"]]
+    assert got == wanted
+    with closing(sqlite3.connect(then)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(migrations("sqlite")),)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def told_by(path, *batches):
+    """Return all that a store tells of its rows, after `batches`."""
+    async with daemon(SqliteStore(path), *batches) as store:
+        return {
+            "rows": sorted(await store.rows(), key=key),
+            "attempts": [await store.attempts(run.job, run.tick) for run in RUNS],
+            "events": await store.events(),
+            "counts": await store.counts(),
+            "marks": await store.marks(),
+            "configs": await store.configs(),
+        }
+
+
+def copy_what_fits(source, connection):
+    """Fill the tables of an earlier layout from a present one, as far as they and their columns were there."""
+    connection.execute("ATTACH ? AS now", (str(source),))
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'totals'"
+    for (table,) in connection.execute(tables).fetchall():
+        columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})")]
+        there = {row[1] for row in connection.execute(f"PRAGMA now.table_info({table})")}
+        # `last` was always there, so what is missing now was renamed: say so rather than lose it.
+        assert set(columns) <= there, (table, columns)
+        names = ", ".join(columns)
+        connection.execute(f"INSERT OR REPLACE INTO {table} ({names}) SELECT {names} FROM now.{table}")
+    if not connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'texts'").fetchone()[0]:
+        connection.execute("UPDATE configs SET files = ?", (json.dumps({"/etc/jobs.yaml": "jobs: {}\n"}),))
+    connection.execute("DETACH now")
 
 
 def in_first_layout(run):

@@ -18,7 +18,7 @@ SQL = queries("sqlite")
 WHOLE = re.compile(r"check_|integrity$")
 # What is not over, range rows and open attempts have small indexes of their own, read from end to end.
 SMALL = re.compile(r"USING INDEX (runs_live|attempts_open)\b")
-IN_ORDER = re.compile(r"rows_|events$|live_runs|range_over|prunable")
+IN_ORDER = re.compile(r"rows_|events$|live_runs|range_over|prunable|newest_of_jobs")
 PLANNED = sorted(name for name in SQL if re.match("SELECT|WITH|DELETE|UPDATE|INSERT", SQL[name]))
 
 

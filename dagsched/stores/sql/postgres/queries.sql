@@ -8,6 +8,11 @@ job, tick, until, state, reason, origin, created, ready, started, ended, attempt
 not_before, exit_code, links, stand_in, patient, only_this, stopping, params, outputs, definition,
 config, acked, late
 
+-- fragment: listed_columns
+-- The columns of a run as lists show it, in the order codec.listed_of reads them.
+job, tick, until, state, reason, origin, created, ready, started, ended, attempts, attempt_limit, exit_code, config,
+acked, late
+
 -- fragment: attempt_columns
 -- The columns of an attempt in the order codec.attempt_of reads them.
 job, tick, number, started, ended, outcome, exit_code, signal, reason, pid, log, output_bytes, definition
@@ -309,6 +314,26 @@ SELECT {event_columns} FROM events WHERE seq > %(since)s ORDER BY seq LIMIT null
 -- name: job_events
 -- Events of one job with a greater number, oldest first.
 SELECT {event_columns} FROM events WHERE job = %(job)s AND seq > %(since)s ORDER BY seq LIMIT nullif(%(limit)s, -1)
+
+-- name: newest_of_jobs
+-- The newest so many rows of each job of a JSON list, by first tick in (after, until], job by job.
+SELECT newest.* FROM json_array_elements_text(%(jobs)s::json) AS wanted (name) CROSS JOIN LATERAL (
+    SELECT {listed_columns} FROM runs
+    WHERE job = wanted.name AND tick > %(after)s AND tick <= %(until)s
+    ORDER BY tick DESC LIMIT %(each)s
+) AS newest
+
+-- name: newest_events
+-- Events with a number between two, newest first, whose type begins with a text.
+SELECT {event_columns} FROM events
+WHERE seq > %(after)s AND seq < %(before)s AND starts_with(type, %(kind)s)
+ORDER BY seq DESC LIMIT %(limit)s
+
+-- name: newest_job_events
+-- As newest_events, of one job.
+SELECT {event_columns} FROM events
+WHERE job = %(job)s AND seq > %(after)s AND seq < %(before)s AND starts_with(type, %(kind)s)
+ORDER BY seq DESC LIMIT %(limit)s
 
 -- name: marks
 -- What is remembered of each job.

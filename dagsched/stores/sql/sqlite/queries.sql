@@ -7,6 +7,11 @@ job, tick, until, state, reason, origin, created, ready, started, ended, attempt
 not_before, exit_code, links, stand_in, patient, only_this, stopping, params, outputs, definition,
 config, acked, late
 
+-- fragment: listed_columns
+-- The columns of a run as lists show it, in the order codec.listed_of reads them.
+job, tick, until, state, reason, origin, created, ready, started, ended, attempts, attempt_limit, exit_code, config,
+acked, late
+
 -- fragment: attempt_columns
 -- The columns of an attempt in the order codec.attempt_of reads them.
 job, tick, number, started, ended, outcome, exit_code, signal, reason, pid, log, output_bytes, definition
@@ -301,6 +306,15 @@ WHERE job = :job AND until IS NOT NULL AND until > :after AND until <= :until
     AND (:states = '' OR instr(:states, '|' || state || '|') > 0)
 ORDER BY until, tick LIMIT :limit
 
+-- name: newest_of_jobs
+-- The newest so many rows of each job of a JSON list, by first tick in (after, until], job by job.
+SELECT {listed_columns} FROM json_each(:jobs) CROSS JOIN runs
+WHERE runs.rowid IN (
+    SELECT one.rowid FROM runs AS one
+    WHERE one.job = json_each.value AND one.tick > :after AND one.tick <= :until
+    ORDER BY one.tick DESC LIMIT :each
+)
+
 -- name: attempts
 -- The attempts of one run.
 SELECT {attempt_columns} FROM attempts WHERE job = ? AND tick = ? ORDER BY number
@@ -320,6 +334,18 @@ SELECT {event_columns} FROM events WHERE seq > :since ORDER BY seq LIMIT :limit
 -- name: job_events
 -- Events of one job with a greater number, oldest first.
 SELECT {event_columns} FROM events WHERE job = :job AND seq > :since ORDER BY seq LIMIT :limit
+
+-- name: newest_events
+-- Events with a number between two, newest first, whose type begins with a text.
+SELECT {event_columns} FROM events
+WHERE seq > :after AND seq < :before AND substr(type, 1, length(:kind)) = :kind
+ORDER BY seq DESC LIMIT :limit
+
+-- name: newest_job_events
+-- As newest_events, of one job.
+SELECT {event_columns} FROM events
+WHERE job = :job AND seq > :after AND seq < :before AND substr(type, 1, length(:kind)) = :kind
+ORDER BY seq DESC LIMIT :limit
 
 -- name: marks
 -- What is remembered of each job.

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from dagsched.cli.times import length_text, wall
 from dagsched.model import (
     Calendar,
     Dependency,
@@ -29,6 +28,7 @@ from dagsched.preview.fires import zone_of
 from dagsched.triggers import dst_note, local
 from dagsched.triggers.text import length_word, schedule_text
 from dagsched.views.coming import in_utc
+from dagsched.views.times import length_text, wall
 
 VALUE_MAX = 48
 IDS_SHOWN = 4

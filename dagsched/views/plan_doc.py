@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from dagsched.cli.plan_words import value_text
 from dagsched.config import rows
 from dagsched.model import Job, Run, format_instant, run_name
 from dagsched.preview import Changed, DueAt, Fires, KeyChange, Preview, RunEffect
 from dagsched.triggers.text import schedule_text
+from dagsched.views.plan_words import value_text
 
 TICKS_MAX = 100
 

@@ -1,0 +1,110 @@
+"""*Run*: one run with its attempts, why it waits or waited, what it wrote, and its verbs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagsched.api.client import call
+from dagsched.api.reads import run_of
+from dagsched.api.table import Query
+from dagsched.errors import DagschedError, Unknown
+from dagsched.explaining import why
+from dagsched.model import BAD, CALLER, Attempt, Run, RunState, format_instant, run_name
+from dagsched.triggers import local
+from dagsched.views.rows import reason_of
+from dagsched.views.whole import called_by_it, event_of, given_params, linked
+from dagsched.web import tails
+from dagsched.web.table import Look, Page
+
+LINKS_SHOWN = 40
+WORDS_MAX = 200
+
+
+async def data(look: Look) -> Mapping[str, Any]:
+    """Return all that is known of one run."""
+    store = look.desk.store
+    run = await run_of(store, look.path["run"])
+    job = (await look.desk.config()).jobs.get(run.job)
+    attempts = await store.attempts(run.job, run.tick)
+    attempt = _chosen(run, attempts, look.query["attempt"])
+    return {
+        "title": f"{run.job} {format_instant(run.tick)}",
+        "run": run,
+        "job": job,
+        "local_tick": local(run.tick, job.timezone) if job else run.tick,
+        "reason": reason_of(run),
+        "attempts": attempts,
+        "attempt": attempt,
+        "upstream": await linked(store, run.links[:LINKS_SHOWN]),
+        "upstream_more": max(0, len(run.links) - LINKS_SHOWN),
+        "usual_s": (await look.shelf.usual_s({run.job})).get(run.job),
+        "params": given_params(run),
+        "event": event_of(run),
+        "caller_run": run.params.get(CALLER),
+        "called": called_by_it(run),
+        "stand_in": run_name(run.job, run.stand_in) if run.stand_in else None,
+        "run_name_of": run_name,
+        "why": await _why(look, run),
+        "can": _verbs(run),
+        "query": dict(look.query),
+        **(await asyncio.to_thread(_log, look, attempt)),
+    }
+
+
+def _chosen(run: Run, attempts: Sequence[Attempt], number: int | None) -> Attempt | None:
+    if number is None:
+        return attempts[-1] if attempts else None
+    for attempt in attempts:
+        if attempt.number == number:
+            return attempt
+    raise Unknown(f"attempt of {run.name}:", str(number), [str(each.number) for each in attempts])
+
+
+def _log(look: Look, attempt: Attempt | None) -> Mapping[str, Any]:
+    words = (look.query["find"] or "").strip()[:WORDS_MAX]
+    if attempt is None:
+        return {"tail": None, "found": None}
+    home = look.desk.home
+    return {"tail": tails.tail_of(home, attempt), "found": tails.find(home, attempt, words) if words else None}
+
+
+async def _why(look: Look, run: Run) -> Sequence[str]:
+    """Return why an open run does what it does, from the daemon; of others, on request, from the record."""
+    if not run.state.is_terminal:
+        try:
+            told = await call(look.desk.home, "why", {"job": run.job, "tick": format_instant(run.tick)})
+        except DagschedError:
+            told = None
+        if told and told["lines"]:
+            return list(map(str, told["lines"]))
+    if not look.query["why"]:  # it may take a while: a plan is made of what is stored
+        return ()
+    config, daemon = await look.desk.config(), await look.shelf.daemon()
+    return (await why(look.desk.store, config, run.job, run.tick, look.now, daemon=daemon)).lines
+
+
+def _verbs(run: Run) -> Mapping[str, bool]:
+    """Return which verbs make sense for a run."""
+    is_over, is_range = run.state.is_terminal, run.until is not None
+    return {
+        "cancel": not is_over,
+        "rerun": is_over and not is_range and (run.state in BAD or run.state is RunState.SUCCESS),
+        "ack": run.state is RunState.FAILED and not run.acked,
+    }
+
+
+PAGE = Page(
+    "/runs/{run}",
+    "Run",
+    "run.html",
+    data,
+    within="/jobs",
+    follows=True,
+    query=[
+        Query("attempt", "count", "Whose output is shown; the newest attempt's without it.", least=1),
+        Query("find", "text", "Show the lines of the output that have these words in them."),
+        Query("why", "flag", "Explain a run that is over.", False),
+    ],
+)

@@ -1,0 +1,176 @@
+"""What stands beside the program and is used by other programs: service, container, pre-commit, GitHub, SchemaStore."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dagsched.cli import parse
+from dagsched.config.grammar import FORMAT
+from tests.packaging.places import ROOT
+
+GOOD = "version: 1\njobs: {a: {schedule: 0 2 * * *, run: x}}\n"
+WRONG = "version: 1\njobs: {a: {run: x, depends_on: [b]}}\n"
+
+
+def sh(text: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", text],
+        cwd=folder,
+        env={"PATH": path, "HOME": str(folder), **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+# ---------------------------------------------------------------- systemd
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path):
+    unit = tmp_path / "dagsched.service"
+    here = str(Path(sys.executable).parent / "dagsched")
+    unit.write_text((ROOT / "examples" / unit.name).read_text().replace("/opt/dagsched/bin/dagsched", here))
+    done = sh(f"systemd-analyze verify --man=no {shlex.quote(str(unit))}", tmp_path)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "dagsched.service" in line]) == (0, [])
+
+
+# ---------------------------------------------------------------- container
+
+CONTAINERFILE = (ROOT / "Containerfile").read_text()
+
+
+def instruction(word: str) -> str:
+    """Return what follows the last instruction of this name, its lines joined."""
+    return re.findall(rf"^{word} ((?:.*\\\n)*.*)", CONTAINERFILE, re.MULTILINE)[-1].replace("\\\n", " ")
+
+
+def test_the_container_starts_what_the_program_knows_as_an_ordinary_user():
+    init, _, program, *words = [*json.loads(instruction("ENTRYPOINT")), *json.loads(instruction("CMD"))]
+    assert (init, program) == ("tini", "dagsched")
+    _, args = parse(words[0], words[1:])
+    assert args.bind
+    assert instruction("USER") == "dagsched"
+    assert "useradd --system --uid 10001" in CONTAINERFILE
+
+
+def test_the_container_is_given_every_file_that_it_copies():
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", CONTAINERFILE, re.MULTILINE)
+    names = {name for line in copied for name in line.split()}
+    let_in = {line[1:] for line in (ROOT / "Containerfile.dockerignore").read_text().splitlines() if line[0] == "!"}
+    assert names == let_in
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_the_containers_health_check_is_python_that_asks_whether_the_daemon_is_ready():
+    words = instruction("HEALTHCHECK").partition(" CMD ")[2]
+    python, flag, code = json.loads(words)
+    assert (python, flag) == ("python", "-c")
+    compile(code, "health check", "exec")
+    assert "/readyz" in code
+
+
+# ---------------------------------------------------------------- pre-commit and GitHub
+
+
+def test_the_pre_commit_hook_refuses_a_commit_with_a_wrong_job_file(tmp_path: Path):
+    [hook] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert re.search(hook["files"], "etl/jobs.yaml")
+    (tmp_path / "jobs.yaml").write_text(GOOD)
+    assert sh(hook["entry"], tmp_path).returncode == 0
+    (tmp_path / "jobs.yaml").write_text(WRONG)
+    assert sh(hook["entry"], tmp_path).returncode == 3
+
+
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
+
+
+def step(name: str) -> dict[str, Any]:
+    return next(each for each in ACTION["runs"]["steps"] if each.get("name") == name)
+
+
+def test_no_text_of_other_people_is_pasted_into_the_actions_commands():
+    assert [each["name"] for each in ACTION["runs"]["steps"] if "${{" in each.get("run", "")] == []
+
+
+def test_every_input_that_the_action_uses_is_declared():
+    used = set(re.findall(r"inputs\.([\w-]+)", (ROOT / "action.yml").read_text()))
+    assert used == set(ACTION["inputs"])
+
+
+@pytest.mark.parametrize(
+    ("text", "strict", "code"),
+    [
+        pytest.param(GOOD, "false", 0, id="a good file"),
+        pytest.param(WRONG, "false", 3, id="a wrong file"),
+        pytest.param(GOOD.replace("0 2 * * *", "'*/45 * * * *'"), "true", 1, id="a warning"),
+    ],
+)
+def test_the_action_annotates_what_is_wrong(tmp_path: Path, text: str, strict: str, code: int):
+    (tmp_path / "jobs.yaml").write_text(text)
+    done = sh(step("Validate")["run"], tmp_path, JOBS="jobs.yaml", STRICT=strict)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert ("::error" in done.stdout) == (code == 3)
+
+
+def test_the_action_says_what_a_pull_request_would_change(tmp_path: Path):
+    tree, summary = tmp_path / "tree", tmp_path / "summary.md"
+    tree.mkdir()
+    (tree / "readme").write_text("x")
+    git = "git -c user.name=a -c user.email=a@b.c"
+    commit = f"{git} add -A; {git} commit -qm x; git rev-parse HEAD"
+    empty = sh(f"git init -q .; {commit}", tree).stdout.strip()
+    (tree / "jobs.yaml").write_text(GOOD)
+    base = sh(commit, tree).stdout.strip()
+    (tree / "jobs.yaml").write_text(GOOD.replace("0 2", "0 3"))
+    sh(commit, tree)
+
+    env = {"JOBS": "jobs.yaml", "DAYS": "7", "GITHUB_STEP_SUMMARY": str(summary), "TMPDIR": str(tmp_path)}
+    done = sh(step("Plan")["run"], tree, BASE=base, **env)
+    assert done.returncode == 0, done.stderr
+    assert "03:00" in summary.read_text()
+    done = sh(step("Plan")["run"], tree, BASE=empty, **env)
+    assert done.returncode == 0, done.stderr
+    assert summary.read_text().endswith("`jobs.yaml` is new.\n")
+    assert sh("git worktree list", tree).stdout.count("\n") == 1
+
+
+# ---------------------------------------------------------------- the schema
+
+
+def test_the_schemas_address_names_the_format_it_describes():
+    schema = json.loads((ROOT / "schemas" / "jobs.schema.json").read_text())
+    entry = json.loads((ROOT / "schemas" / "catalog.json").read_text())
+    assert schema["properties"]["version"]["const"] == FORMAT
+    assert f"/v{FORMAT}/" in schema["$id"]
+    assert entry["url"] == entry["versions"][str(FORMAT)] == schema["$id"]
+
+
+# ---------------------------------------------------------------- Grafana
+
+
+def test_every_metric_of_the_dashboard_is_one_that_is_told():
+    dashboard = json.loads((ROOT / "examples" / "grafana.json").read_text())
+    used = {
+        re.sub(r"_(bucket|sum|count)$", "", name)
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"dagsched_\w+", target["expr"])
+    }
+    told = set(re.findall(r"`(dagsched_\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
+    assert used
+    assert used <= told
+    page = (ROOT / "docs" / "grafana.md").read_text()
+    assert [panel["title"] for panel in dashboard["panels"] if panel["title"] not in page] == []

@@ -78,6 +78,10 @@ def show(report: Report, client: httpx.Client, runs: int) -> None:
     paths = {page.path: page.path.replace("{job}", STEADY).replace("{run}", newest) for page in PAGES}
     paths["/jobs, by the last run"] = "/jobs?sort=last&q=job"
     paths["/jobs/{job}, failed runs"] = f"/jobs/{STEADY}?state=failed"
+    paths["/timeline, seven days"] = "/timeline?span=7d"
+    paths["/graph, around one job"] = f"/graph?job={STEADY}"
+    paths["/graph, not grouped"] = "/graph?by=none"
+    paths["/events, of a rare kind"] = "/events?kind=config"
     first = {label: first_byte_ms(client, path) for label, path in paths.items()}
     took: dict[str, list[float]] = {label: [] for label in paths}
     sizes: dict[str, int] = {}

@@ -73,16 +73,26 @@ def lane(job: str, runs: Iterable[Run], frame: Frame, now: datetime, is_cut: boo
     return Lane(job, stacked, 1 + max((bar.level for bar in stacked), default=0), is_cut)
 
 
+def touches(run: Run, frame: Frame, now: datetime) -> bool:
+    """Whether a run waited, ran or was left out in the frame."""
+    begin, _, end = _times(run, now)
+    return end >= frame.begin and begin <= frame.end
+
+
+def _times(run: Run, now: datetime) -> tuple[datetime, datetime | None, datetime]:
+    """Return when a run began to wait, when it started, and when it ended; now, if it is not over."""
+    started = run.started
+    if started is None and run.state not in LIVE:
+        return run.tick, None, run.until or run.tick
+    begin = run.ready or started or run.tick
+    if started is not None:
+        begin = min(begin, started)
+    return begin, started, run.ended or max(now, begin)
+
+
 def _bar(run: Run, frame: Frame, now: datetime) -> Bar | None:
     is_mark = run.started is None and run.state not in LIVE
-    if is_mark:
-        begin, started, end = run.tick, None, run.until or run.tick
-    else:
-        started = run.started
-        begin = run.ready or (started if started is not None else run.tick)
-        if started is not None:
-            begin = min(begin, started)
-        end = run.ended or max(now, begin)
+    begin, started, end = _times(run, now)
     if end < frame.begin or begin > frame.end:
         return None
     x, till = frame.percent(begin), frame.percent(end)

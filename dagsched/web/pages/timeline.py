@@ -12,7 +12,7 @@ from dagsched.api.table import Query
 from dagsched.model import LIVE, Run, format_instant
 from dagsched.views.coming import LEFT_OUT, Ahead, Coming
 from dagsched.views.rows import duration_s
-from dagsched.web.lanes import AXIS, FINE, Bar, Frame, Lane, axis, lane
+from dagsched.web.lanes import AXIS, FINE, Bar, Frame, Lane, axis, lane, touches
 from dagsched.web.picking import ASKED, fitting, page_of_flows, tags_of
 from dagsched.web.standing import graph_of
 from dagsched.web.table import Look, Page
@@ -24,7 +24,7 @@ BARS = 300
 BARS_ALONE = 1500
 AHEAD = 0.14
 """How much of a window that ends now lies in the future."""
-BEFORE = timedelta(days=7)
+BEFORE = timedelta(days=1)
 """How long before the window a run's tick may lie; a run that is still open counts whenever its tick was."""
 COMING_MAX = 60
 LIVE_MAX = 2000
@@ -97,13 +97,17 @@ async def _live(look: Look) -> dict[str, list[Run]]:
 
 async def _busy(look: Look, ids: Sequence[str], live: Mapping[str, Sequence[Run]], frame: Frame) -> list[str]:
     """Return the jobs that have something to show in the window, judged by the newest tick up to its end."""
-    newest = await look.desk.store.newest(ids, 1, after=frame.begin - BEFORE, until=frame.end)
-    found = []
-    for id in ids:
-        runs = [*newest.get(id, ()), *live.get(id, ())]
-        if lane(id, runs, frame, look.now).bars:
-            found.append(id)
-    return found
+    if look.query["until"] is None:
+        newest = await look.shelf.newest(ids)
+    else:
+        found = await look.desk.store.newest(ids, 1, after=frame.begin - BEFORE, until=frame.end)
+        newest = {job: runs[0] for job, runs in found.items()}
+    return [
+        id
+        for id in ids
+        if (id in newest and touches(newest[id], frame, look.now))
+        or any(touches(run, frame, look.now) for run in live.get(id, ()))
+    ]
 
 
 def _lane(id: str, found: Sequence[Run], live: Iterable[Run], frame: Frame, now: datetime, each: int) -> Lane:

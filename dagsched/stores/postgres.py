@@ -137,8 +137,7 @@ class PostgresStore(SqlStore):
         claim = {"holder": codec.storable(holder), "place": self._place, "lease_s": LEASE_S, "mine": self._epoch}
         found = await writer.write(lambda connection: connection.ask("next_epoch", claim))
         if not found:
-            ((other, *_),) = await self._opened_reader().read(lambda connection: connection.ask("holder"))
-            raise StoreHeld(f"{self.address.shown}: held by {other}; stop that scheduler first", other, by_lease=True)
+            raise await self._refusal()
         ((self._epoch,),) = found
         self._weeks = {(kind, start) for kind, start in await writer.read(lambda connection: connection.ask("weeks"))}
         if self._lease is not None:
@@ -146,6 +145,21 @@ class PostgresStore(SqlStore):
         self._lease = Lease(self.address, self._epoch)
         self._lease.begin()
         return self._epoch
+
+    async def _refusal(self) -> StoreHeld:
+        """Return why the state was not to be had: a lease that runs, or attempts that only their own place can end."""
+        reader = self._opened_reader()
+        ((other, _, is_held, _),) = await reader.read(lambda connection: connection.ask("holder"))
+        elsewhere = await reader.read(lambda connection: connection.ask("open_elsewhere", (self._place,)))
+        if elsewhere and not is_held:
+            ((place, count),) = elsewhere
+            host = place.partition("/")[0]
+            return StoreHeld(
+                f"{self.address.shown}: {count} attempt(s) were started from a state directory on {host} and may still "
+                f"run there; start dagsched there, with that directory, so that it ends them",
+                other,
+            )
+        return StoreHeld(f"{self.address.shown}: held by {other}; stop that scheduler first", other, by_lease=True)
 
     # ------------------------------------------------------------ writing
 

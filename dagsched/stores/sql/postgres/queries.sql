@@ -61,12 +61,17 @@ SELECT 'ok'
 SELECT epoch, last_event FROM ledger WHERE id = 1 FOR UPDATE
 
 -- name: next_epoch
--- Become the one writer, unless another one's lease runs; fences out every earlier one.
+-- Become the one writer, unless another one's lease runs or attempts are open elsewhere; fences out every earlier one.
 UPDATE ledger SET
     epoch = epoch + 1, holder = %(holder)s, place = %(place)s,
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = 1 AND (lease_until <= clock_timestamp() OR (epoch = %(mine)s AND epoch > 0))
+    AND NOT EXISTS (SELECT FROM attempts WHERE ended IS NULL AND place <> %(place)s)
 RETURNING epoch
+
+-- name: open_elsewhere
+-- Which other state directories have attempts that are open, and how many.
+SELECT place, count(*) FROM attempts WHERE ended IS NULL AND place <> %s GROUP BY place ORDER BY place LIMIT 1
 
 -- name: log_position
 -- Number and time of the newest event ever.

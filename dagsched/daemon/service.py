@@ -11,19 +11,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dagsched import registered
 from dagsched.clock import Clock, SystemClock
-from dagsched.config import Problem, load, rows
+from dagsched.config import Problem, rows
 from dagsched.daemon.audience import Audience
 from dagsched.daemon.door import Door
 from dagsched.daemon.feeding import Feeder
@@ -31,40 +27,32 @@ from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.holding import acquired
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
-from dagsched.daemon.memory import rest, settle
+from dagsched.daemon.memory import settle
 from dagsched.daemon.messenger import Messenger
 from dagsched.daemon.observers import Observers
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.daemon.secrets import Guard
+from dagsched.daemon.stopping import GRACE, KILL_GRACE, Stopping
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
 from dagsched.errors import (
     ConfigInvalid,
     IntegrityBroken,
-    Refused,
     StoreError,
-    StoreHeld,
     StoreUnavailable,
-    Unknown,
-    UsageError,
 )
 from dagsched.executor import Executor
-from dagsched.graph import Graph
-from dagsched.handlers.params import shared_params
-from dagsched.model import EMPTY, Config, Origin, RunState, format_instant
+from dagsched.model import Config, format_instant
 from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import address, open_store
 from dagsched.stores.contract import Store
 
 log = logging.getLogger("dagsched.daemon")
 
-GRACE = timedelta(seconds=30)
-KILL_GRACE = timedelta(seconds=10)
 REBUILDS_MAX = 3
-_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class Daemon:
+class Daemon(Stopping):
     """One scheduler on one state directory.
 
     `files`: job files and folders of them. `grace`: what running attempts get to finish by themselves when the
@@ -82,13 +70,13 @@ class Daemon:
         clock: Clock | None = None,
         doors: Sequence[Callable[[Daemon], Door]] = (),
     ) -> None:
+        super().__init__()
         self.state_dir = state_dir.absolute()
         self.clock = clock or SystemClock()
         self.started = self.clock.now()
         self.store: Store = open_store(self.state_dir)
         self.job_files: JobFiles | None = None
         self.number = 0
-        self.is_stopping = False
         self.http = ""  # where it is served, once it is
         self._files = [Path(os.path.abspath(file)) for file in files]
         self._audience = Audience()
@@ -97,10 +85,6 @@ class Daemon:
         self._observers = Observers([self._audience, *([observer] if observer is not None else ())])
         self._messenger = Messenger(self.state_dir)
         self._grace, self._slots, self._doors = grace, slots, doors
-        self._handover = False
-        self._interrupts = 0
-        self._killed = False
-        self._deadline: asyncio.TimerHandle | None = None
         self._systemd = Notifier()
         self._feeder = Feeder(self.store, self._soon)
         self._heart = Heartbeat(self.state_dir)
@@ -111,9 +95,6 @@ class Daemon:
         self._rebuilds = 0
         self._exit_code = 0
         self._once = False
-        self._is_up = False
-        self._starting: asyncio.Future[None] | None = None
-        self._early_signals: list[signal.Signals] = []
 
     # ------------------------------------------------------------ the daemon
 
@@ -144,84 +125,6 @@ class Daemon:
             self.executor.release()
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)
-
-    async def _has_started(self, start: Coroutine[Any, Any, None]) -> bool:
-        """Go through the start; False if a second stop signal ended it before it was over."""
-        self._starting = asyncio.ensure_future(start)
-        try:
-            await self._starting
-        except asyncio.CancelledError:
-            if len(self._early_signals) > 1:
-                return False
-            raise
-        return True
-
-    async def run_once(self, jobs: Sequence[str] = (), params: Mapping[str, str] = EMPTY) -> int:
-        """Make one tick now for `jobs` and what they need (none: for all), see it through; return the exit code.
-
-        Each job takes of `params` (text by name) what it declares.
-
-        Schedules make no ticks meanwhile, and nothing of the configuration is kept. 0 unless interrupted (130):
-        what became of the runs is for the observer to judge. Raises as `run` does, Unknown for a job that is
-        not declared, UsageError for parameters that do not fit, and StoreHeld when a daemon holds the state.
-        """
-        self._hear_signals()
-        try:
-            await self._open_state()
-        except StoreHeld as error:
-            raise StoreHeld(f"{error}; `dagsched trigger JOB` has it run something now", error.holder) from None
-        try:
-            await self._see_through(jobs, params)
-        except StoreUnavailable:
-            self._stop_unrecorded()
-            raise
-        finally:
-            self.executor.release()
-            await self.store.close()
-        return 130 if self._interrupts else 0
-
-    async def _see_through(self, jobs: Sequence[str], given: Mapping[str, str]) -> None:
-        loaded = await asyncio.to_thread(load, self._files, self.clock.now())
-        if loaded.config is None:
-            raise ConfigInvalid(loaded.problems)
-        graph = Graph(loaded.config.jobs)
-        for name in jobs:
-            if name not in loaded.config.jobs:
-                raise Unknown("job", name, get_close_matches(name, list(loaded.config.jobs), 3))
-        wanted = graph.with_ancestors(jobs) if jobs else graph.order
-        try:
-            params = shared_params([loaded.config.jobs[id] for id in wanted if loaded.config.jobs[id].enabled], given)
-        except Refused as error:
-            raise UsageError(str(error)) from None
-        last = next(iter(await self.store.configs(limit=1)), None)
-        if not await self._has_started(self._begin(loaded.config, last.number if last else 0, once=True)):
-            self._interrupts = len(self._early_signals)
-            return
-        rest()
-        self._is_up = True
-        self._heed_early_signals()
-        # Only workflows have something to ask of a daemon that takes no commands.
-        has_calls = any(loaded.config.jobs[id].handler == "workflow" for id in wanted)
-        doors = await self._open_doors() if has_calls else []
-        try:
-            await self._turning(self.loop.ask(lambda now: events.OnceRequested(now, tuple(wanted), params)))
-            while not self._is_over(until_idle=True):
-                await self._turn()
-        finally:
-            await self._close_doors(doors)
-        await self._drop_unstarted()
-        # Attempts of a dead daemon that still run are the next daemon's, not ours to wait for.
-        self._handover = bool(self.loop.plan.running())
-        await self._turning(self.executor.close(self._handover))
-
-    async def _drop_unstarted(self) -> None:
-        """Cancel what an interrupt kept from starting: no later daemon is to find it."""
-        for run in list(self.loop.plan.book.ledger.all_live()):
-            is_ours = run.origin is Origin.ONCE or (run.created is not None and run.created >= self.started)
-            if is_ours and run.state is not RunState.RUNNING:
-                # The end of one before it may have ended this one as well.
-                with suppress(Refused):
-                    await self._turning(self.loop.ask(partial(events.CancelRequested, run=run.name)))
 
     async def _open_state(self) -> None:
         """Open the store and become its one writer; raises StoreError, StoreHeld among them."""
@@ -339,63 +242,6 @@ class Daemon:
             await self._turn()
         return await task
 
-    # ------------------------------------------------------------ stopping
-
-    def stop(self, *, handover: bool = False) -> None:
-        """Start nothing more; end when running attempts have, after the grace by TERM, or (`handover`) at once."""
-        if not self.is_stopping:
-            log.info("stopping")
-            self.is_stopping = True
-            self.loop.tell(events.StartsHeld(self.clock.now(), held=True))
-            if not handover:
-                loop = asyncio.get_running_loop()
-                self._deadline = loop.call_later(self._grace.total_seconds(), self._kill)
-        self._handover = self._handover or handover
-        self.loop.wake()
-
-    def _kill(self) -> None:
-        if not self._killed:
-            self._killed = True
-            self.loop.tell(events.StopRequested(self.clock.now()))
-            self.loop.give_up()
-
-    def _stop_unrecorded(self) -> None:
-        """End the attempts although the state cannot be written: the spawner keeps their ends for the next daemon."""
-        if self._killed:
-            for run in self.loop.plan.running():
-                self.executor.stop(run.name, run.attempts, "stop", KILL_GRACE.total_seconds())
-
-    def _hear_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in _HEARD:
-            loop.add_signal_handler(number, self._hear, number)
-
-    def _hear(self, number: signal.Signals) -> None:
-        """Take a signal; one that comes during the start is kept until there is something to stop or reload."""
-        if not self._is_up:
-            self._early_signals.append(number)
-            stops = [each for each in self._early_signals if each is not signal.SIGHUP]
-            if len(stops) > 1 and self._starting is not None:
-                # Somebody insists: a start that waits for a disk or for the spawner is given up.
-                self._starting.cancel()
-        elif number is signal.SIGHUP:
-            if self.job_files is not None:
-                self._soon(self._reload_quietly(trust_stamps=False))
-        elif number is signal.SIGTERM:
-            self.stop()
-        else:
-            self._interrupt()
-
-    def _heed_early_signals(self) -> None:
-        for number in self._early_signals:
-            self._hear(number)
-
-    def _interrupt(self) -> None:
-        self._interrupts += 1
-        self.stop()
-        if self._interrupts > 1:
-            self._kill()
-
     # ------------------------------------------------------------ configuration
 
     async def reload(self, *, trust_stamps: bool = False) -> bool:
@@ -419,6 +265,10 @@ class Daemon:
         if reading.pending_removal:
             self._soon(self._reload_when_settled())
         return changed
+
+    def _hear_hangup(self) -> None:
+        if self.job_files is not None:
+            self._soon(self._reload_quietly(trust_stamps=False))
 
     async def _reload_quietly(self, *, trust_stamps: bool = True) -> None:
         try:

@@ -56,8 +56,10 @@ def run(args: argparse.Namespace) -> int:
         print_json(document(found))
     else:
         from dagsched.cli.plan_text import markdown, text
+        from dagsched.views.plan_words import words_of
 
-        print(markdown(found) if args.markdown else text(found, color=may_color()), end="")
+        words = words_of(found)
+        print(markdown(words) if args.markdown else text(words, color=may_color()), end="")
     return int(args.exit_code and found.changes_anything)
 
 

@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import print_json
-from dagsched.cli.parser import Parser, add_json, add_paths, add_state_dir, count
+from dagsched.cli.parser import Parser, add_json, add_paths, add_state_dir, add_url, count
 from dagsched.cli.places import load_config, state_dir
 from dagsched.cli.reading import reading
 from dagsched.views.simulating import DAYS, Wish, checked, said_of, simulate
@@ -42,6 +43,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--slots", metavar="N", type=count, help="how many attempts may run at a time")
     add_json(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,6 +59,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _simulate(args: argparse.Namespace, wish: Wish) -> Mapping[str, Any]:
+    if (url := url_of(args)) is not None:
+        body = {"from": wish.start, **wish._asdict()}
+        del body["start"]
+        async with far(args, url) as there:
+            found: Mapping[str, Any] = await there.post("/simulate", {k: v for k, v in body.items() if v is not None})
+            return found
     config = load_config(args.paths)
     said = said_of(wish, config)
     async with reading(state_dir(args), quiet=True) as store:

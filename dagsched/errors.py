@@ -132,10 +132,13 @@ class StoreMissing(StoreError):
 
 
 class StoreHeld(StoreError):
-    """Another daemon holds the state. `holder`: its own words (process id, host, since when)."""
+    """Another daemon holds the state. `holder`: its own words (process id, host, since when).
 
-    def __init__(self, message: str, holder: str = "") -> None:
-        self.holder = holder
+    `by_lease`: as long as it keeps renewing that, from wherever it is; else for as long as its process lives.
+    """
+
+    def __init__(self, message: str, holder: str = "", by_lease: bool = False) -> None:
+        self.holder, self.by_lease = holder, by_lease
         super().__init__(message)
 
 

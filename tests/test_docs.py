@@ -181,7 +181,7 @@ def test_the_page_of_the_command_line_has_every_command_and_option(name: str):
     common = CLI_PAGE.partition("\n## Before")[0]
     parser = Parser(name, "")
     load(name).arguments(parser)
-    shared = {"--json", "--file", "--state-dir", "--url", "--token"}
+    shared = {"--json", "--file", "--state-dir", "--store", "--namespace", "--url", "--token"}
     missing = [
         option
         for option in parser.options()

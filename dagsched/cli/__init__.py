@@ -57,6 +57,7 @@ COMMANDS = {
     "stop": "stop the daemon",
     "reload": "read the job files again now",
     "prune": "delete old runs",
+    "db": "bring a shared store up to date, or say what is in it",
     "token": "make, list and revoke tokens for the API",
     "open": "log a browser in to the running daemon",
     "doctor": "check environment, time zones, state and permissions",
@@ -118,7 +119,23 @@ def _dispatch(words: Sequence[str]) -> int:
         command, args = parse(first, words[1:])
     except SystemExit as exit:  # argparse has printed the help
         return int(exit.code or 0)
-    code: int = command.run(args)
+    return _run_on_store(command, args)
+
+
+def _run_on_store(command: ModuleType, args: argparse.Namespace) -> int:
+    """Run a command with `--store` and `--namespace` where this process and those that it starts look for them."""
+    names = {"store": "DAGSCHED_STORE", "namespace": "DAGSCHED_NAMESPACE"}
+    before = {variable: os.environ.get(variable) for variable in names.values()}
+    for name, variable in names.items():
+        if isinstance(value := getattr(args, name, None), str):
+            os.environ[variable] = value
+    try:
+        code: int = command.run(args)
+    finally:
+        for variable, value in before.items():
+            os.environ.pop(variable, None)
+            if value is not None:
+                os.environ[variable] = value
     return code
 
 

@@ -96,6 +96,22 @@ def add_state_dir(parser: Parser) -> None:
         type=Path,
         help="where the state lives (default: $DAGSCHED_STATE_DIR, then .dagsched beside the job file)",
     )
+    add_store(parser)
+
+
+def add_store(parser: Parser) -> None:
+    """Add `--store` and `--namespace`: where the state is that several machines share."""
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="postgresql://USER@HOST/DATABASE, or sqlite: for the state directory (default: $DAGSCHED_STORE, then "
+        "what the daemon of this state directory uses)",
+    )
+    parser.add_argument(
+        "--namespace",
+        metavar="NAME",
+        help="which state of that server is meant (default: $DAGSCHED_NAMESPACE, then default)",
+    )
 
 
 def add_url(parser: Parser) -> None:

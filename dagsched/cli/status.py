@@ -73,6 +73,8 @@ def _headlines(status: Status) -> Iterable[str]:
         yield f"daemon    not running ({status.home})"
     else:
         yield f"daemon    running, process {daemon['pid']} ({status.home})"
+    if status.store:
+        yield f"store     {status.store}"
     version = status.version
     if version is not None:
         files = ", ".join(Path(name).name for name in version.files)

@@ -28,6 +28,7 @@ from dagsched.daemon.audience import Audience
 from dagsched.daemon.door import Door
 from dagsched.daemon.feeding import Feeder
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
+from dagsched.daemon.holding import acquired
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import rest, settle
@@ -52,7 +53,7 @@ from dagsched.graph import Graph
 from dagsched.handlers.params import shared_params
 from dagsched.model import EMPTY, Config, Origin, RunState, format_instant
 from dagsched.reload import REMOVAL_DELAY
-from dagsched.stores import open_store
+from dagsched.stores import address, open_store
 from dagsched.stores.contract import Store
 
 log = logging.getLogger("dagsched.daemon")
@@ -228,10 +229,11 @@ class Daemon:
         await self.store.open(write=True)
         try:
             holder = f"process {os.getpid()} on {socket.gethostname()} since {format_instant(self.started)}"
-            await self.store.acquire(holder)
+            await acquired(self.store, holder)
         except StoreError:
             await self.store.close()
             raise
+        address.note(self.state_dir, address.address_of(self.state_dir))
         # It starts beside this process, which has files to read meanwhile.
         self.executor.prepare()
 

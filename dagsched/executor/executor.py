@@ -38,9 +38,10 @@ _PAUSE_S = 0.01
 _PAUSE_MAX_S = 5.0
 
 # What the service manager told the daemon is not meant for its jobs (sd_notify(3), sd_listen_fds(3)), and an
-# outer attempt's mark would make this daemon's attempts look like that one's.
+# outer attempt's mark would make this daemon's attempts look like that one's. Nor is the store: its URL may hold a
+# password, and a job that runs a dagsched of its own does not mean this one's state.
 _NOT_PASSED_ON = re.compile(
-    r"NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|LISTEN_(PID|FDS|FDNAMES)|DAGSCHED_(MARK|OUTPUT)"
+    r"NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|LISTEN_(PID|FDS|FDNAMES)|DAGSCHED_(MARK|OUTPUT|STORE|NAMESPACE)"
 )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -234,7 +234,7 @@ def mark_of(row: Row) -> JobMark:
 
 
 def kept_columns(kept: Kept) -> Row:
-    return kept.key, ms_of(kept.time), kept.asked, json_of(kept.answer)
+    return storable(kept.key), ms_of(kept.time), kept.asked, json_of(kept.answer)
 
 
 def kept_of(row: Row) -> Kept:
@@ -345,6 +345,12 @@ def mapping_of(text: str) -> Mapping[str, Any]:
     return found
 
 
+def json_of_rows(columns: Sequence[str], rows: Iterable[Row]) -> str:
+    """Return rows as one JSON text, a list of objects, "" for none."""
+    found = [dict(zip(columns, row, strict=True)) for row in rows]
+    return _compact(found) if found else ""
+
+
 def json_of_links(links: tuple[Link, ...]) -> str:
     """Return `[[job, tick in ms, match, exact], …]`, "" for none."""
     # A run is saved some four times in short order, always with the same links. Hundreds of wide joins kept at hand
@@ -370,5 +376,8 @@ def links_of(text: str) -> tuple[Link, ...]:
 
 
 def storable(text: str) -> str:
-    """Return `text` with lone surrogates (a file name that is no UTF-8) written as backslash escapes."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return `text` with lone surrogates (a file name that is no UTF-8) and NULs written as backslash escapes."""
+    if text.isascii():
+        # PostgreSQL keeps no NUL in a text.
+        return text.replace("\0", "\\x00") if "\0" in text else text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

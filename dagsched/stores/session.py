@@ -19,6 +19,7 @@ import aiosqlite
 
 from dagsched.errors import StoreError
 from dagsched.stores.faults import damaged, is_harmless, translated
+from dagsched.stores.procedures import Unreadable
 from dagsched.stores.queries import queries
 
 T = TypeVar("T")
@@ -152,15 +153,3 @@ class Session:
         if self.mode == "rw":
             for name in ("sync_every_commit", "sync_through_drive", "limit_log"):
                 connection.ask(name)
-
-
-class Unreadable(Exception):
-    """A row that was never written like this."""
-
-
-def decoded(decode: Callable[[Sequence[Any]], T], rows: Sequence[Sequence[Any]]) -> list[T]:
-    """Return the rows as values; raises Unreadable when one cannot be: its bytes were changed."""
-    try:
-        return [decode(row) for row in rows]
-    except (ValueError, TypeError, OverflowError) as error:
-        raise Unreadable(f"a stored row cannot be read back: {error}") from error

@@ -26,6 +26,7 @@ from dagsched.model import (
     parse_instant,
     parse_run_name,
 )
+from dagsched.stores import address_of
 from dagsched.stores.contract import Store
 from dagsched.views.coming import Ahead, Coming, coming_of
 from dagsched.views.rows import run_row
@@ -69,7 +70,7 @@ class Status:
     """All that `status` shows.
 
     `daemon`: its own answer, None when none runs; `requests`: left for the next one; `undelivered`: messages that
-    nobody got.
+    nobody got; `store`: where the state is when several machines share it, else "".
     """
 
     home: Path
@@ -79,6 +80,7 @@ class Status:
     jobs: Sequence[JobLine]
     requests: Sequence[Request] = ()
     undelivered: int = 0
+    store: str = ""
 
 
 async def read_status(
@@ -94,7 +96,7 @@ async def read_status(
     counts = await store.counts()
     marks = {mark.job: mark for mark in snapshot.marks}
     jobs = list(with_blocked(job_lines(config, marks, snapshot.runs, counts, now), daemon))
-    return Status(home, now, daemon, version, jobs, snapshot.requests, _undelivered(home))
+    return Status(home, now, daemon, version, jobs, snapshot.requests, _undelivered(home), _store(home))
 
 
 def job_lines(
@@ -140,6 +142,11 @@ def _undelivered(home: Path) -> int:
     return counts.get("failed", 0) + counts.get("dropped", 0)
 
 
+def _store(home: Path) -> str:
+    address = address_of(home)
+    return address.shown if address is not None else ""
+
+
 def with_blocked(lines: Iterable[JobLine], daemon: Mapping[str, Any] | None) -> Iterable[JobLine]:
     """Yield the lines with what a running daemon says that they wait for."""
     told = daemon.get("blocked", {}) if daemon else {}
@@ -172,6 +179,7 @@ def status_doc(status: Status) -> dict[str, Any]:
     """Return all of it as `status --json` prints it."""
     return {
         "state_dir": str(status.home),
+        "store": status.store or None,
         "daemon": _daemon_row(status.daemon),
         "config": config_row(status.version),
         "requests": [_request_row(request) for request in status.requests],
@@ -234,9 +242,7 @@ def status_of(document: Mapping[str, Any], now: datetime) -> Status:
         version = ConfigVersion(
             config["number"], parse_instant(config["applied"]), config["digest"], files, config["summary"]
         )
-    requests = [
-        Request(0, parse_instant(row["time"]), row["verb"], row["body"]) for row in document["requests"]
-    ]
+    requests = [Request(0, parse_instant(row["time"]), row["verb"], row["body"]) for row in document["requests"]]
     return Status(
         Path(document["state_dir"]),
         now,
@@ -245,6 +251,7 @@ def status_of(document: Mapping[str, Any], now: datetime) -> Status:
         [_line_of(row) for row in document["jobs"]],
         requests,
         document["undelivered"],
+        document.get("store") or "",
     )
 
 

@@ -99,8 +99,9 @@ for each in pkgutil.walk_packages(dagsched.__path__, "dagsched."):
             importlib.import_module(each.name)
         except DagschedError as error:
             assert "pip install 'dagsched[" in str(error), (each.name, error)
-        except ImportError:
-            assert each.name == "dagsched.web.sugiyama"  # graphs are laid out in the plain way then
+        except ImportError as error:
+            # Whoever loads these says what to install, or does without.
+            assert error.name in {"fast_sugiyama", "psycopg"}, (each.name, error)
 """
     done = run(place / "python", "-W", "error", "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

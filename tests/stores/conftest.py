@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dagsched.stores import MemoryState, MemoryStore, SqliteStore, Store
+from dagsched.stores import MemoryState, MemoryStore, SqliteStore, Store, shared_store
+from tests.postgres import new_address
 
 
 class MemoryEngine:
@@ -48,8 +49,35 @@ class SqliteEngine:
             connection.execute("DELETE FROM runs WHERE job = ?", (run_job,))
 
 
-Engine = MemoryEngine | SqliteEngine
-ENGINES: dict[str, Callable[[Path], Engine]] = {"memory": MemoryEngine, "sqlite": SqliteEngine}
+class PostgresEngine:
+    """Handles on one namespace of a server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = new_address()
+
+    def handle(self) -> Store:
+        return shared_store(self.address)
+
+    def lose_lock(self) -> None:
+        self._run("UPDATE ledger SET lease_until = '-infinity'")
+
+    def spoil(self, run_job: str) -> None:
+        self._run("DELETE FROM runs WHERE job = %s", (run_job,))
+
+    def _run(self, statement: str, parameters: tuple[object, ...] | None = None) -> None:
+        import psycopg
+
+        with psycopg.connect(self.address.url, options=f"-csearch_path={self.address.schema}") as connection:
+            if connection.execute("SELECT to_regclass('ledger') IS NOT NULL").fetchone() == (True,):
+                connection.execute(statement, parameters)
+
+
+Engine = MemoryEngine | SqliteEngine | PostgresEngine
+ENGINES: dict[str, Callable[[Path], Engine]] = {
+    "memory": MemoryEngine,
+    "sqlite": SqliteEngine,
+    "postgres": PostgresEngine,
+}
 
 
 @pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())

@@ -103,6 +103,20 @@ def test_text_that_is_no_utf8_is_stored_with_escapes(engine):
     asyncio.run(main())
 
 
+def test_a_nul_in_a_text_is_stored_as_an_escape(engine):
+    kept = Kept("k\0", at(), "", {"v": "\0"})
+
+    async def main():
+        batch = Batch(runs=[row("a", 1, S.FAILED, reason="no \0", params={"n": "\0"})], answers=[kept])
+        async with daemon(engine.handle(), batch) as store:
+            found = await store.run("a", at(1))
+            assert found.reason in ("no \0", "no \\x00")
+            assert found.params == {"n": "\0"}
+            assert (await store.answer("k\0")).answer == {"v": "\0"}
+
+    asyncio.run(main())
+
+
 # ---------------------------------------------------------------- all or nothing
 
 
@@ -284,7 +298,7 @@ def test_a_reader_cannot_commit(engine):
 
 
 def test_ids_of_emitted_events_are_remembered_and_only_the_newest(engine, monkeypatch):
-    for module in ("memory", "sqlite_write"):
+    for module in ("memory", "sqlite_write", "postgres_write"):
         monkeypatch.setattr(f"dagsched.stores.{module}.EMISSIONS_MAX", 2)
 
     async def main():

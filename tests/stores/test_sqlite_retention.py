@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from dagsched.model import Link, RunState
-from dagsched.stores import Batch, SqliteStore, sqlite_write
+from dagsched.stores import Batch, SqliteStore, sql_retention, sqlite_write
 from tests.stores.make import at, daemon, row
 
 OLD = [row("a", 1)._replace(tick=at(1) + timedelta(seconds=second), ended=at(3)) for second in range(250)]
@@ -14,7 +14,7 @@ WANTED = OLD[200]
 
 
 def test_a_commit_between_two_chunks_still_saves_the_rows_it_needs(tmp_path, monkeypatch):
-    chunk, chunks = sqlite_write.prune_rows, []
+    chunk, chunks = sql_retention.prune_rows, []
 
     async def main():
         async with daemon(SqliteStore(tmp_path / "dagsched.db"), Batch(runs=[*OLD, row("a", 8)])) as store:
@@ -26,7 +26,7 @@ def test_a_commit_between_two_chunks_still_saves_the_rows_it_needs(tmp_path, mon
                     sqlite_write.write(connection, Batch(runs=[waiting]), arguments["epoch"])
                 return chunk(connection, **arguments)
 
-            monkeypatch.setattr(sqlite_write, "prune_rows", interrupted)
+            monkeypatch.setattr(sql_retention, "prune_rows", interrupted)
             assert await store.prune(before=at(5), keep=frozenset()) == len(OLD) - 1
             assert chunks.count(RunState.SUCCESS) == 3
             assert WANTED in (await store.snapshot({})).runs

@@ -1,4 +1,4 @@
-"""What a SQLite store's reader does on its connection's thread, each on one unchanging view of the state."""
+"""What a SQL store's reader does on its connection's thread, each on one unchanging view of the state."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dagsched.model import LIVE, Attempt, ConfigVersion, Run, RunState
 from dagsched.stores import codec
 from dagsched.stores.contract import Snapshot
 from dagsched.stores.needed import by_start, last_tick, with_needed
+from dagsched.stores.procedures import Procedures, decoded
 from dagsched.stores.rollup import Days, Rollup, RowFacts, add_days, day_of, rolled_up
-from dagsched.stores.session import Procedures, decoded
 from dagsched.stores.statistics import RUNS_MEASURED, Facts
 
 EVER_MS = 1 << 60

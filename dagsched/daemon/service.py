@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,10 @@ from dagsched.engine import events
 from dagsched.errors import (
     ConfigInvalid,
     IntegrityBroken,
-    StoreError,
     StoreUnavailable,
 )
 from dagsched.executor import Executor
-from dagsched.model import Config, format_instant
+from dagsched.model import Config, Exit, Outcome, format_instant
 from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import address, open_store
 from dagsched.stores.contract import Store
@@ -50,6 +50,7 @@ from dagsched.stores.contract import Store
 log = logging.getLogger("dagsched.daemon")
 
 REBUILDS_MAX = 3
+BURY_S = 1.0
 
 
 class Daemon(Stopping):
@@ -57,7 +58,10 @@ class Daemon(Stopping):
 
     `files`: job files and folders of them. `grace`: what running attempts get to finish by themselves when the
     daemon is told to stop. `slots`: attempts at a time, None for no limit. `doors` are opened once it is ready.
+    `stands_by`: whether it waits for its turn when another one writes, on a store that several machines share.
     """
+
+    stands_by = True
 
     def __init__(
         self,
@@ -93,6 +97,7 @@ class Daemon(Stopping):
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
+        self._waits_for = ""
         self._exit_code = 0
         self._once = False
 
@@ -107,7 +112,8 @@ class Daemon(Stopping):
         self._hear_signals()
         # First of them: a terminal that was closed keeps nobody from being told.
         self._observers.insert(0, self._messenger)
-        await self._open_state()
+        if not await self._has_started(self._open_state(self._stand_by if self.stands_by and not until_idle else None)):
+            return 130 if signal.SIGINT in self._early_signals else 0
         try:
             if not await self._has_started(self._start()):
                 return 130
@@ -126,19 +132,34 @@ class Daemon(Stopping):
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)
 
-    async def _open_state(self) -> None:
-        """Open the store and become its one writer; raises StoreError, StoreHeld among them."""
+    async def _open_state(self, stands_by: Callable[[str], None] | None = None) -> None:
+        """Open the store and become its one writer; raises StoreError, StoreHeld among them unless it `stands_by`."""
         self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self.store.open(write=True)
         try:
             holder = f"process {os.getpid()} on {socket.gethostname()} since {format_instant(self.started)}"
-            await acquired(self.store, holder)
-        except StoreError:
+            self.store.hear_terms(self.executor.renew)
+            await acquired(self.store, holder, stands_by)
+        except BaseException:
             await self.store.close()
             raise
+        if self.is_standing_by:
+            log.warning("nobody else is active any more, so this scheduler takes over")
+            self.is_standing_by = False
         address.note(self.state_dir, address.address_of(self.state_dir))
         # It starts beside this process, which has files to read meanwhile.
         self.executor.prepare()
+
+    def _stand_by(self, why: str) -> None:
+        self._systemd.alive()
+        if why != self._waits_for:
+            self._waits_for = why
+            log.warning("%s", why)
+            self._systemd.ready(why)
+        if not self.is_standing_by:
+            # The lock of the state directory is ours by now, so nobody else is told where its state is.
+            address.note(self.state_dir, address.address_of(self.state_dir))
+            self._wait_for_turn()
 
     async def _start(self) -> None:
         last = next(iter(await self.store.configs(limit=1)), None)
@@ -168,8 +189,11 @@ class Daemon(Stopping):
         """Learn what became of the attempts, and put the configuration in force."""
         self._guard.use(self.executor, self.config)
         inventory = await self.executor.connect()
-        self.loop.tell(recovered(self.clock.now(), inventory))
+        self.loop.elsewhere = frozenset(await self.store.elsewhere())
+        self.loop.tell(recovered(self.clock.now(), inventory, self.loop.elsewhere))
         await self._turning(self._apply_config(self.config, self.number))
+        if self.loop.elsewhere:
+            self._soon(self._bury())
 
     async def _serve(self, until_idle: bool) -> None:
         self._is_up = True
@@ -221,7 +245,7 @@ class Daemon(Stopping):
         if self._handover:
             return True
         if self.is_stopping:
-            return not self.loop.plan.running()
+            return not any((run.name, run.attempts) not in self.loop.elsewhere for run in self.loop.plan.running())
         return until_idle and self.loop.plan.is_idle() and self.loop.has_nothing_to_do()
 
     async def _end(self) -> None:
@@ -303,6 +327,25 @@ class Daemon(Stopping):
     def _tell_unwatched(self, trouble: str) -> None:
         log.warning("%s", trouble)
         self.loop.tell(events.Noted(self.clock.now(), "config.unwatched", trouble))
+
+    # ------------------------------------------------------------ attempts on other machines
+
+    async def _bury(self) -> None:
+        """Call attempts of other machines lost once nothing of them can be alive."""
+        loop = self.loop
+        while loop is self.loop and (found := await self._elsewhere()):
+            for (run, number), is_dead in found.items():
+                if is_dead:
+                    reason = "the scheduler that had it was not heard of"
+                    now = self.clock.now()
+                    loop.tell(events.AttemptFinished(now, Exit(run, number, Outcome.LOST, now, reason=reason)))
+            await asyncio.sleep(BURY_S)
+
+    async def _elsewhere(self) -> Mapping[tuple[str, int], bool]:
+        try:
+            return await self.store.elsewhere()
+        except StoreUnavailable:
+            return dict.fromkeys(self.loop.elsewhere, False)
 
     # ------------------------------------------------------------ signs of life
 

@@ -36,6 +36,7 @@ class Stopping:
         self._killed = False
         self._deadline: asyncio.TimerHandle | None = None
         self._is_up = False
+        self.is_standing_by = False
         self._starting: asyncio.Future[Any] | None = None
         self._early_signals: list[signal.Signals] = []
 
@@ -48,7 +49,7 @@ class Stopping:
         try:
             await self._starting
         except asyncio.CancelledError:
-            if len(self._early_signals) > 1:
+            if len(self._early_stops()) > (0 if self.is_standing_by else 1):
                 return False
             raise
         return True
@@ -77,6 +78,14 @@ class Stopping:
             for run in self.loop.plan.running():
                 self.executor.stop(run.name, run.attempts, "stop", KILL_GRACE.total_seconds())
 
+    def _wait_for_turn(self) -> None:
+        self.is_standing_by = True
+        if self._early_stops() and self._starting is not None:
+            self._starting.cancel()
+
+    def _early_stops(self) -> list[signal.Signals]:
+        return [each for each in self._early_signals if each is not signal.SIGHUP]
+
     def _hear_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in _HEARD:
@@ -86,8 +95,8 @@ class Stopping:
         """Take a signal; one that comes during the start is kept until there is something to stop or reload."""
         if not self._is_up:
             self._early_signals.append(number)
-            stops = [each for each in self._early_signals if each is not signal.SIGHUP]
-            if len(stops) > 1 and self._starting is not None:
+            stops_max = 0 if self.is_standing_by else 1
+            if self._starting is not None and len(self._early_stops()) > stops_max:
                 # Somebody insists: a start that waits for a disk or for the spawner is given up.
                 self._starting.cancel()
         elif number is signal.SIGHUP:

@@ -157,7 +157,24 @@ def is_account(name: str) -> bool:
     return home_of(name) is not None if name else False
 
 
-KINDS: Mapping[str, Callable[[argparse.Namespace, str], Imported]] = {"crontab": _crontab}
+def _systemd(args: argparse.Namespace, zone: str) -> Imported:
+    from dagsched.importers.draft import Imported
+    from dagsched.importers.systemd import read_units
+
+    problems = Imported()
+    if args.path.is_dir():
+        paths = [each for pattern in ("*.timer", "*.service", "*.d/*.conf") for each in sorted(args.path.glob(pattern))]
+    else:
+        paths = files_of(args.path)
+        paths += [each for each in (args.path.with_suffix(".service"),) if each != args.path and each.exists()]
+    texts = {str(path): text for path, text in readable(paths, problems, not args.path.is_dir())}
+    files_of(args.path)
+    imported = read_units(texts, zone)
+    imported.verdicts = problems.verdicts + imported.verdicts
+    return imported
+
+
+KINDS: Mapping[str, Callable[[argparse.Namespace, str], Imported]] = {"crontab": _crontab, "systemd": _systemd}
 
 # ---------------------------------------------------------------- showing
 

@@ -94,3 +94,12 @@ def test_latin_1_and_endless_lines_are_told(call, here):
 def test_unknown_zone_is_a_sentence(call, here):
     (here / "tab").write_text(CRONTAB)
     assert "--timezone" in call("import", "crontab", "tab", "--timezone", "Mars/Base").err
+
+
+def test_a_folder_of_units(call, here):
+    (here / "a.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    (here / "a.service").write_text("[Service]\nExecStart=/bin/true\n")
+    result = call("import", "systemd", ".", "--verify", "--timezone", "Europe/Berlin")
+    assert (result.code, "verify a: 365 old, 365 new; difference zero" in result.err) == (0, True)
+    assert call("import", "systemd", "a.timer").out.replace("UTC", "Europe/Berlin") == result.out
+    assert call("import", "systemd", "nowhere").code == 2

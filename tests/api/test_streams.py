@@ -179,7 +179,7 @@ def test_at_most_a_hundred_streams_are_open(caller: Caller) -> None:
             opened[-1].sendall(head.encode())
             answer = opened[-1].recv(4096)
         assert answer.startswith(b"HTTP/1.1 503")
-        assert len(opened) > 1
+        assert len(opened) > STREAMS_MAX - 10, "streams of earlier tests may still be closing, but not many"
     finally:
         for each in opened:
             each.close()

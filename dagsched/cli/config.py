@@ -6,17 +6,19 @@ Templates and matrices are written out and defaults are merged. What is printed 
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import print_rows
-from dagsched.cli.parser import Parser, add_file, add_json
+from dagsched.cli.parser import Parser, add_file, add_json, add_url
 from dagsched.cli.places import job_files
 from dagsched.clock import SystemClock
 from dagsched.config.build import Entry
 from dagsched.config.effective import Line, lines_of
 from dagsched.config.flow import in_flow, is_block
-from dagsched.config.load import load_with_entries
+from dagsched.config.load import Loaded, Loader, load_with_entries
 from dagsched.errors import ConfigInvalid
 from dagsched.model import Config
 from dagsched.views.names import known_job
@@ -26,10 +28,11 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("job", metavar="JOB", nargs="?", help="only this job, or all jobs of this matrix")
     add_json(parser, "one JSON object per line")
     add_file(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    loaded, entries = load_with_entries(job_files(args.paths), SystemClock().now())
+    loaded, entries = _loaded(args)
     if loaded.config is None:
         raise ConfigInvalid(loaded.problems)
     wanted = _wanted(args.job, entries)
@@ -40,6 +43,22 @@ def run(args: argparse.Namespace) -> int:
     for line in _document(wanted, shared):
         print(line)
     return 0
+
+
+def _loaded(args: argparse.Namespace) -> tuple[Loaded, Mapping[str, Entry]]:
+    """Return the job files here, or with `--url` those in force there."""
+    now = SystemClock().now()
+    if (url := url_of(args)) is None:
+        return load_with_entries(job_files(args.paths), now)
+    loader = Loader()
+    loaded = loader.load(asyncio.run(_texts(args, url)), now)
+    return loaded, loader.entries()
+
+
+async def _texts(args: argparse.Namespace, url: str) -> Mapping[str, str]:
+    async with far(args, url) as there:
+        found: Mapping[str, str] = (await there.get("/config/files"))["files"]
+        return found
 
 
 def _wanted(name: str | None, entries: Mapping[str, Entry]) -> list[Entry]:

@@ -10,7 +10,8 @@ import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 
-from dagsched.cli.parser import Parser, add_file, add_state_dir
+from dagsched.cli.far import far, url_of
+from dagsched.cli.parser import Parser, add_file, add_state_dir, add_url
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import reading
 from dagsched.cli.remote import ask
@@ -22,10 +23,11 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--textfile", metavar="PATH", type=Path, help="write them to this file, whole or not at all")
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    text = asyncio.run(_read(state_dir(args)))
+    text = asyncio.run(_read(args))
     if args.textfile is not None:
         replace(args.textfile, text)
     else:
@@ -33,7 +35,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _read(home: Path) -> bytes:
+async def _read(args: argparse.Namespace) -> bytes:
+    if (url := url_of(args)) is None:
+        return await _read_here(state_dir(args))
+    async with far(args, url) as there:
+        return await there.metrics()
+
+
+async def _read_here(home: Path) -> bytes:
     from dagsched.metrics import metrics_text
     from dagsched.stores.notices import Notices
 

@@ -79,3 +79,25 @@ def load_config_if_any(paths: Sequence[Path]) -> Config | None:
         return load_config(paths)
     except (ConfigInvalid, UsageError):
         return None
+
+
+def texts_of(paths: Sequence[Path]) -> dict[str, str]:
+    """Return the job files at these paths, absolute path to text; raises UsageError for one that cannot be sent."""
+    from dagsched.config import Problem
+    from dagsched.config.files import job_files as found_at
+    from dagsched.config.files import read_file
+
+    files, problems = found_at(paths)
+    texts: dict[str, str] = {}
+    for file in files:
+        content = read_file(file)
+        if isinstance(content, Problem):
+            problems.append(content)
+            continue
+        try:
+            texts[str(file.absolute())] = content.decode() if isinstance(content, bytes) else content
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{file} is no UTF-8 at byte {error.start}") from None
+    if problems:
+        raise ConfigInvalid(problems)
+    return texts

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import may_color, print_json
-from dagsched.cli.parser import Parser, add_json, add_state_dir, count
-from dagsched.cli.places import beside, job_files, state_dir
+from dagsched.cli.parser import Parser, add_json, add_state_dir, add_url, count
+from dagsched.cli.places import beside, job_files, state_dir, texts_of
 from dagsched.cli.reading import reading
 from dagsched.clock import SystemClock
 from dagsched.errors import ConfigInvalid, Refused, UsageError
@@ -25,6 +26,7 @@ from dagsched.errors import ConfigInvalid, Refused, UsageError
 if TYPE_CHECKING:
     from dagsched.preview import Base, Preview
     from dagsched.stores.contract import Store
+    from dagsched.views.plan_words import PlanWords
 
 DAYS, DAYS_MAX = 7, 366
 
@@ -42,6 +44,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--exit-code", action="store_true", help="exit 1 when anything changes")
     add_json(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,16 +52,27 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("give --json or --markdown, but not both")
     if args.days > DAYS_MAX:
         raise UsageError(f"--days {args.days} is more than a year; at most {DAYS_MAX}")
-    found = asyncio.run(_look(args, SystemClock().now()))
+    document, words = asyncio.run(_told(args))
     if args.json:
-        from dagsched.views.plan_doc import document
-
-        print_json(document(found))
+        print_json(document)
     else:
         from dagsched.cli.plan_text import markdown, text
 
-        print(markdown(found) if args.markdown else text(found, color=may_color()), end="")
-    return int(args.exit_code and found.changes_anything)
+        print(markdown(words) if args.markdown else text(words, color=may_color()), end="")
+    return int(args.exit_code and document["changes"])
+
+
+async def _told(args: argparse.Namespace) -> tuple[Mapping[str, Any], PlanWords]:
+    """Return the plan as a document and in words."""
+    from dagsched.views.plan_doc import document
+    from dagsched.views.plan_words import words_from, words_of
+
+    if (url := url_of(args)) is None:
+        found = await _look(args, SystemClock().now())
+        return document(found), words_of(found)
+    async with far(args, url) as there:
+        told = await there.post("/plan", {"files": texts_of(args.new), "days": args.days})
+        return told["document"], words_from(told["words"])
 
 
 async def _look(args: argparse.Namespace, now: datetime) -> Preview:

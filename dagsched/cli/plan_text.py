@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dagsched.cli.output import printable
-from dagsched.preview import Preview
-from dagsched.views.plan_words import ADDED, CHANGED, REMOVED, Section, headline, hint, sections, verdict
+from dagsched.views.plan_words import ADDED, CHANGED, REMOVED, PlanWords, Section
 
 FOLDED_ROWS = 12
 _COLORS = {ADDED: "\x1b[32m", REMOVED: "\x1b[31m", CHANGED: "\x1b[33m", "!": "\x1b[33m"}
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
-def text(found: Preview, *, color: bool) -> str:
+def text(found: PlanWords, *, color: bool) -> str:
     """Return all of it for a person, ending with a line feed."""
     bold, dim, plain = (_BOLD, _DIM, _PLAIN) if color else ("", "", "")
-    lines = [f"{dim}{printable(headline(found))}{plain}"]
-    for section in sections(found):
+    lines = [f"{dim}{printable(found.headline)}{plain}"]
+    for section in found.sections:
         remark = f" {dim}{section.remark}{plain}" if section.remark else ""
         lines += ["", f"{bold}{section.title}{plain}{remark}", *_aligned(section, color)]
-    if hint(found):
-        lines += ["", hint(found)]
-    return "\n".join([*lines, "", f"{bold}{verdict(found)}{plain}", ""])
+    if found.hint:
+        lines += ["", found.hint]
+    return "\n".join([*lines, "", f"{bold}{found.verdict}{plain}", ""])
 
 
 def _aligned(section: Section, color: bool) -> Iterator[str]:
@@ -37,13 +36,13 @@ def _aligned(section: Section, color: bool) -> Iterator[str]:
 # ---------------------------------------------------------------- Markdown
 
 
-def markdown(found: Preview) -> str:
+def markdown(found: PlanWords) -> str:
     """Return all of it as GitHub's and GitLab's Markdown: tables, the long ones folded."""
-    parts = [f"### dagsched plan: {_escaped(verdict(found))}", _escaped(headline(found)) + "."]
-    for section in sections(found):
+    parts = [f"### dagsched plan: {_escaped(found.verdict)}", _escaped(found.headline) + "."]
+    for section in found.sections:
         parts.append(_folded(section) if len(section.rows) > FOLDED_ROWS else _open(section))
-    if hint(found):
-        parts.append(f"> {_escaped(hint(found))}")
+    if found.hint:
+        parts.append(f"> {_escaped(found.hint)}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dagsched.model import (
     Calendar,
@@ -46,6 +46,34 @@ class Section:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     remark: str = ""
+
+
+class PlanWords(NamedTuple):
+    """A preview in words: what it is compared with, the tables, a hint or "", and the verdict in one line."""
+
+    headline: str
+    sections: tuple[Section, ...]
+    hint: str
+    verdict: str
+
+
+def words_of(found: Preview) -> PlanWords:
+    """Return all that is told of a preview."""
+    return PlanWords(headline(found), tuple(sections(found)), hint(found), verdict(found))
+
+
+def words_doc(words: PlanWords) -> dict[str, Any]:
+    """Return the words as JSON."""
+    return {**words._asdict(), "sections": [asdict(section) for section in words.sections]}
+
+
+def words_from(told: Mapping[str, Any]) -> PlanWords:
+    """Return what `words_doc` wrote."""
+    read = tuple(
+        Section(each["title"], tuple(each["columns"]), tuple(map(tuple, each["rows"])), each["remark"])
+        for each in told["sections"]
+    )
+    return PlanWords(told["headline"], read, told["hint"], told["verdict"])
 
 
 def sections(found: Preview) -> Iterator[Section]:

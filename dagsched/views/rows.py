@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from dagsched.model import Attempt, EventRow, Run, format_instant, run_name
+from dagsched.model import Attempt, Backfill, EventRow, Run, format_instant, run_name
 from dagsched.views.times import instant_or_none
 
 
@@ -76,3 +76,15 @@ def event_row(event: EventRow) -> dict[str, Any]:
 def statistics_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job's figures as `stats` prints them."""
     return {key: format_instant(value) if isinstance(value, datetime) else value for key, value in row.items()}
+
+
+def backfill_row(each: Backfill) -> dict[str, Any]:
+    """Return a backfill as JSON."""
+    return {
+        "id": each.id, "job": each.job, "first": format_instant(each.first), "last": format_instant(each.last),
+        "newest_first": each.newest_first, "max_active": each.max_active, "downstream": each.downstream,
+        "again": str(each.again), "params": dict(each.params), "state": str(each.state), "reason": each.reason,
+        "total": each.total, "handled": each.handled, "made": each.made, "reopened": each.reopened,
+        "success": each.succeeded, "failed": each.failed, "skipped": each.skipped,
+        "created": instant_or_none(each.created), "ended": instant_or_none(each.ended),
+    }  # fmt: skip

@@ -8,7 +8,10 @@ from types import MappingProxyType
 from typing import Any
 
 from dagsched.model import (
+    Again,
     Attempt,
+    Backfill,
+    BackfillState,
     EventRow,
     Link,
     Match,
@@ -91,3 +94,11 @@ def event_of(row: Mapping[str, Any]) -> EventRow:
 def instant_of(text: str | None) -> datetime | None:
     """Return the instant of JSON, None for none."""
     return parse_instant(text) if text else None
+
+
+def backfill_of(row: Mapping[str, Any]) -> Backfill:
+    """Return a backfill as its row tells it."""
+    renamed = {"success": "succeeded"}
+    known = {renamed.get(key, key): value for key, value in row.items()}
+    instants = {key: instant_of(row[key]) for key in ("first", "last", "created", "ended")}
+    return Backfill(**known | instants | {"again": Again(row["again"]), "state": BackfillState(row["state"])})

@@ -147,11 +147,15 @@ def week_of(
 
 
 def _herds(jobs_at: Mapping[int, int]) -> Iterator[Herd]:
-    """Yield the moments at which most jobs begin, those that are alike but for the hour once."""
-    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+    """Yield the minutes with a moment at which most jobs begin, those that are alike but for the hour once."""
+    most: dict[int, int] = defaultdict(int)
     for tick, count in jobs_at.items():
+        minute = tick - tick % 60
+        most[minute] = max(most[minute], count)
+    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for minute, count in most.items():
         if count >= HERD_LEAST:
-            alike[-count, tick % 3600].append(tick)
+            alike[-count, minute % 3600].append(minute)
     for (count, _), ticks in sorted(alike.items())[:HERDS]:
         yield Herd(datetime.fromtimestamp(min(ticks), UTC), -count, len(ticks) - 1)
 

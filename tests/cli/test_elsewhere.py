@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dagsched.cli import COMMANDS
 from tests.api.caller import Caller, called
 from tests.daemon.served import environment
 
@@ -126,3 +127,55 @@ def test_a_viewer_is_told_what_it_takes(caller: Caller, tmp_path: Path) -> None:
 def test_what_is_named_here_is_here_whatever_the_environment_says(caller: Caller) -> None:
     words = ("history", "--json", "--state-dir", str(caller.daemon.folder / ".dagsched"))
     assert run(*words, DAGSCHED_URL="http://127.0.0.1:1")[0] == 0
+
+
+def test_a_plan_and_a_forecast_are_made_elsewhere(caller: Caller, tmp_path: Path) -> None:
+    edited = (caller.daemon.folder / "jobs.yaml").read_text().replace("0 3 * * *", "0 4 * * *")
+    (tmp_path / "new.yaml").write_text(edited)
+    there = ("--url", caller.url, "--token", caller.token)
+    code, out, _ = run("plan", "new.yaml", "--exit-code", *there, cwd=tmp_path)
+    assert (code, "1 job changed" in out) == (1, True)
+    code, out, _ = run("plan", "new.yaml", "--json", *there, cwd=tmp_path)
+    assert [each["job"] for each in json.loads(out)["jobs"]["changed"]] == ["nightly"]
+    (tmp_path / "bad.yaml").write_text("jobs: {x: {runn: 'true'}}\n")
+    assert run("plan", "bad.yaml", *there, cwd=tmp_path)[0] == run("plan", "bad.yaml", cwd=tmp_path)[0]
+    assert run("plan", "none.yaml", *there, cwd=tmp_path)[0] == run("plan", "none.yaml", cwd=tmp_path)[0]
+    words: tuple[str, ...] = ("simulate", "--from", "2026-11-24", "--days", "1", "--seed", "2", "--duration", "5m")
+    same = here_and_there(caller, tmp_path, *words)
+    assert same[0] == same[1]
+    assert run("simulate", "new.yaml", *there, cwd=tmp_path)[0] == 2
+
+
+def test_the_jobs_in_effect_are_read_elsewhere(caller: Caller, tmp_path: Path) -> None:
+    code, out, _ = run("config", "nightly", "--json", "--url", caller.url, "--token", caller.token, cwd=tmp_path)
+    assert (code, json.loads(out)["said"]["schedule"]) == (0, "0 3 * * *")
+    viewer = caller.make_token("viewer")
+    assert run("config", "--url", caller.url, "--token", viewer, cwd=tmp_path)[0] != 0
+
+
+def test_figures_come_from_elsewhere(caller: Caller, tmp_path: Path) -> None:
+    code, out, _ = run("metrics", "--url", caller.url, "--token", caller.token, cwd=tmp_path)
+    assert (code, "dagsched_build_info" in out) == (0, True)
+    assert run("metrics", "--url", caller.url, "--token", "wrong", cwd=tmp_path)[0] == 2
+
+
+HERE_ONLY = {
+    "init": "it writes files here",
+    "validate": "it needs no daemon: the same files give the same problems everywhere",
+    "schema": "it is that of the version at hand",
+    "run": "it is the daemon",
+    "notifications": "who was told what is read from the state, and the API does not serve it",
+    "notify": "it tries the channels with the environment of this machine",
+    "backfill": "it shows what a state would get before it asks, and the API does not survey",
+    "token": "who may write the state makes tokens; nobody else should",
+    "open": "it logs in whoever may read the state",
+    "db": "it reaches the database by itself, with or without a daemon",
+    "doctor": "it looks at this machine",
+    "completion": "it is for the shell here",
+}
+
+
+@pytest.mark.parametrize("command", [name for name, line in COMMANDS.items() if line])
+def test_every_command_looks_elsewhere_or_says_why_not(command: str) -> None:
+    has_url = "--url" in run(command, "--help")[1]
+    assert has_url != (command in HERE_ONLY)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dagsched.errors import Refused
-from dagsched.web import planning
+from dagsched.views import aside
 from tests.api.caller import Caller
 from tests.web.browser import Browser, tags_of, text_of
 
@@ -119,9 +119,9 @@ def test_a_plan_that_takes_too_long_is_ended_and_leaves_no_process(
     slow.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "executable", str(slow))
-    monkeypatch.setattr(planning, "SECONDS_MAX", 1.0)
+    monkeypatch.setattr(aside, "SECONDS_MAX", 1.0)
     with pytest.raises(Refused, match="takes longer than 1 s"):
-        asyncio.run(planning.planned(tmp_path, {"jobs.yaml": "version: 1\njobs: {}\n"}, 7))
+        asyncio.run(aside.planned(tmp_path, {"jobs.yaml": "version: 1\njobs: {}\n"}, 7))
     if (tmp_path / "pid").exists():
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / "pid").read_text()), 0)
@@ -129,5 +129,5 @@ def test_a_plan_that_takes_too_long_is_ended_and_leaves_no_process(
 
 def test_a_plan_that_needs_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(Refused, match="more than a page may use"):
-        asyncio.run(planning.planned(tmp_path, {"jobs.yaml": "version: 1\njobs: {}\n"}, 7))
+    with pytest.raises(Refused, match="more than a server may use"):
+        asyncio.run(aside.planned(tmp_path, {"jobs.yaml": "version: 1\njobs: {}\n"}, 7))

@@ -99,6 +99,13 @@ def test_moments_that_are_alike_but_for_the_hour_are_told_once():
     assert found.herds == [(utc(2026, 11, 26, 8, 5), 4, 167)]
 
 
+def test_moments_within_one_minute_are_told_once():
+    found = week("jobs:\n" + "\n".join(f"  j{n}: {{schedule: {{every: 20s}}, run: 'true'}}" for n in range(4)))
+    shown = [(herd.at.hour, herd.at.minute) for herd in found.herds]
+    assert shown
+    assert len(shown) == len(set(shown))
+
+
 def test_jobs_that_are_due_in_every_hour_can_be_left_out_of_the_counts():
     found = week("jobs: {a: {schedule: {every: 5m}, run: 'true'}, b: {schedule: '0 9 * * *', run: 'true'}}")
     assert found.steady == ["a"]

@@ -9,22 +9,24 @@ from typing import Any
 from dagsched.api.access import Role
 from dagsched.api.answers import Turned
 from dagsched.api.table import Query
-from dagsched.registered import is_registered
+from dagsched.config import rows
+from dagsched.errors import ConfigInvalid
+from dagsched.views.aside import planned
+from dagsched.views.planning import NEW_NAME, in_place_of, in_place_of_all, own_files
 from dagsched.web.forms import field
-from dagsched.web.planning import planned
 from dagsched.web.table import Look, Page
 
 DAYS = ("1", "7", "31")
 TEXT_BYTES_MAX = 1 << 20
 ALL = "all"
-NEW_NAME = "added.yaml"
+ROWS_MAX = 300
 
 
 async def data(look: Look) -> Mapping[str, Any]:
     """Return the form, and, when it was sent, what would change."""
     version, _ = await look.desk.force()
     files = dict(version.files) if version is not None else {}
-    own = [name for name in files if not is_registered(look.desk.home, name)]
+    own = own_files(look.desk.home, files)
     may_plan = look.caller.role is not None and look.caller.role >= Role.OPERATOR
     shown = {
         "files": [(name, PurePath(name).name) for name in own],
@@ -50,13 +52,13 @@ async def data(look: Look) -> Mapping[str, Any]:
         raise Turned(400, "malformed", f"'days' is one of {', '.join(DAYS)}")
     if not text.strip():
         return {**shown, "days": days, "chosen": chosen}
-    texts = _texts(files, own, chosen, text)
+    texts = _texts(look, files, own, chosen, text)
     return {
         **shown,
         "days": days,
         "chosen": chosen,
         "text": text,
-        "found": await planned(look.desk.home, texts, int(days)),
+        "found": await _found(look, texts, int(days)),
     }
 
 
@@ -72,16 +74,27 @@ def _begun(look: Look, files: Mapping[str, str], own: list[str], may_plan: bool)
     return {"text": files[name], "chosen": name}
 
 
-def _texts(files: Mapping[str, str], own: list[str], chosen: str, text: str) -> dict[str, str]:
+def _texts(look: Look, files: Mapping[str, str], own: list[str], chosen: str, text: str) -> dict[str, str]:
     """Return all the files with the text among them; the files of registered jobs stay in any case."""
     if chosen == ALL or not own:
-        name = own[0] if own else "jobs.yaml"
-        return {name: text, **{path: known for path, known in files.items() if path not in own}}
-    if chosen == NEW_NAME:
-        return {**files, str(PurePath(own[0]).with_name(NEW_NAME)): text}
-    if chosen not in own:
+        return in_place_of_all(look.desk.home, files, text)
+    if chosen not in (*own, NEW_NAME):
         raise Turned(400, "malformed", "'in_place_of' is a file of the configuration in force")
-    return {**files, chosen: text}
+    return in_place_of(look.desk.home, files, chosen, text)
+
+
+async def _found(look: Look, texts: Mapping[str, str], days: int) -> Mapping[str, Any]:
+    """Return the words of the plan, or the problems of texts that would be rejected; long tables are cut."""
+    try:
+        found = await planned(look.desk.home, texts, days)
+    except ConfigInvalid as error:
+        told = zip(rows(error.problems), error.problems, strict=True)
+        return {"problems": [{**row, "excerpt": problem.excerpt} for row, problem in told][:ROWS_MAX]}
+    sections = [
+        {**each, "rows": each["rows"][:ROWS_MAX], "more": max(0, len(each["rows"]) - ROWS_MAX)}
+        for each in found["words"]["sections"]
+    ]
+    return {**found["words"], "sections": sections, "problems": found["problems"][:ROWS_MAX]}
 
 
 PAGE = Page(

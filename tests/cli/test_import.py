@@ -70,6 +70,7 @@ def test_folder_reads_each_file_and_ids_stay_apart(call, here):
     [
         pytest.param(lambda path: path.write_bytes(b"a\0b"), "NUL", id="nul"),
         pytest.param(lambda path: path.write_bytes(b"x" * 9_000_000), "at most", id="huge"),
+        pytest.param(lambda path: path.write_bytes(b"@daily x\n" * 10_001), "10001 lines", id="many"),
         pytest.param(lambda path: path.symlink_to(path), "symbolic links", id="loop"),
         pytest.param(lambda path: None, "No such file", id="missing"),
         pytest.param(lambda path: os.mkfifo(path), "no file", id="fifo"),

@@ -8,7 +8,6 @@ comes out is the same as from a load of everything: only where time is spent dif
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dagsched.config import telling
 from dagsched.config.build import Entry
 from dagsched.config.checks import View, check_cycles, check_part, day_of, may_close_a_cycle
+from dagsched.config.digests import sha256
 from dagsched.config.explain import Complaint, short
 from dagsched.config.files import BUILT_IN_HANDLERS, installed_handlers, job_files, read_file, unreadable
 from dagsched.config.part import Part
@@ -425,7 +425,7 @@ def _most_generous(keeps: Sequence[Keep | None]) -> Keep | None:
 
 def _digest(parts: Mapping[str, Part]) -> str:
     """Return the hex SHA-256 over paths and digests of texts, in order of the paths; a length keeps them apart."""
-    digest = hashlib.sha256()
+    digest = sha256()
     for path in sorted(parts):
         name = path.encode(errors="surrogateescape")
         digest.update(len(name).to_bytes(8, "big"))

@@ -7,13 +7,13 @@ matrices it names; so one for which all that did not change is used again. What 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dagsched.config import grammar, telling
 from dagsched.config.build import Builder, Dropped, Entry, Groups, checked_rate, keep_of, rules_of
+from dagsched.config.digests import sha256
 from dagsched.config.explain import Complaint, short
 from dagsched.config.problem import Problem
 from dagsched.config.reader import Document, Path, read
@@ -165,7 +165,7 @@ class Part:
     def digest(self) -> bytes:
         """Return the SHA-256 of the text."""
         if not self._digest:
-            self._digest = hashlib.sha256(self.text.encode()).digest()
+            self._digest = sha256(self.text.encode()).digest()
         return self._digest
 
     def let_go(self) -> None:

@@ -58,4 +58,3 @@ def _references(said: Any) -> Iterator[Mapping[str, Any]]:
         else:
             for each in said.values():
                 yield from _references(each)
-

@@ -13,6 +13,11 @@ from typing import Protocol
 from dagsched.declaration import cut_to_ms
 
 
+def boottime_s() -> float:
+    """Return seconds since the machine was started, those in which it was suspended included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class Clock(Protocol):
     """Where the time comes from."""
 

@@ -19,6 +19,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("model",),
     ("definition", "graph", "triggers", "clock", "conditions", "logs"),
     ("config", "engine"),
+    ("importers",),
     ("handlers", "stores", "notifiers", "virtual_steps"),
     ("virtual",),
     ("rehearsal",),
@@ -38,7 +39,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 ROW_OF = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 
 QUIET = (
-    "declaration", "model", "graph", "definition", "triggers", "conditions", "config", "engine",
+    "declaration", "model", "graph", "definition", "triggers", "conditions", "config", "engine", "importers",
     "virtual_steps", "virtual", "rehearsal",
 )  # fmt: skip
 LOUD = {"asyncio", "logging", "random", "socket", "subprocess", "threading", "time"}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": "write a small jobs.yaml that runs",
+    "import": "make a job file of crontabs or systemd timers",
     "validate": "check job files and report every problem",
     "config": "print jobs as they are in effect, with who says what",
     "schema": "print the JSON Schema of job files",
@@ -92,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def load(name: str) -> ModuleType:
     """Return the module of a command of the table."""
-    return importlib.import_module(f"dagsched.cli.{name}")
+    # `import` is no name a module can be imported by in a program; its file has a _ behind it.
+    return importlib.import_module(f"dagsched.cli.{name}{'_' if name == 'import' else ''}")
 
 
 def parse(name: str, words: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:

@@ -64,6 +64,8 @@ def _print(address: Address, found: Standing) -> None:
     print(f"layout  {found.layout.words}")
     if found.layout.found:
         print(f"active  {found.holder or 'nobody'}, epoch {found.epoch}")
+        for each in found.standby:
+            print(f"standby {each}")
         print(f"size    {found.bytes_used / 2**20:.1f} MiB, weeks of runs: {found.weeks}")
 
 

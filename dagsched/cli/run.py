@@ -145,12 +145,13 @@ async def _run_daemon(
     args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View, doors: Sequence[Any]
 ) -> int:
     from dagsched.cli.trigger import pairs
-    from dagsched.daemon import Daemon
+    from dagsched.daemon import Daemon, OneTick
 
-    daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots, doors=doors)
     if args.once is not None:
-        code = await daemon.run_once(args.once, pairs(args.param))
+        once = OneTick(files, home, observer=view, grace=grace, slots=args.slots, doors=doors)
+        code = await once.run_once(args.once, pairs(args.param))
     else:
+        daemon = Daemon(files, home, observer=view, grace=grace, slots=args.slots, doors=doors)
         code = await daemon.run(until_idle=args.until_idle)
     return code or (view.board.exit_code() if _ends_by_itself(args) else 0)
 

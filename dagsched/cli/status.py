@@ -75,6 +75,8 @@ def _headlines(status: Status) -> Iterable[str]:
         yield f"daemon    running, process {daemon['pid']} ({status.home})"
     if status.store:
         yield f"store     {status.store}"
+    for each in status.schedulers:
+        yield f"{'active' if each.is_active else 'standby':<9} {each.holder}"
     version = status.version
     if version is not None:
         files = ", ".join(Path(name).name for name in version.files)

@@ -129,6 +129,7 @@ class Loop:
         self._store, self._hand, self._clock, self._observer = store, hand, clock, observer
         self._grace_s = grace.total_seconds()
         self._inbox: deque[events.Event | Ask] = deque()
+        self.elsewhere: frozenset[tuple[str, int]] = frozenset()  # attempts that other machines have
         self._begun: dict[tuple[str, int], events.AttemptBegan] = {}
         self._watched: dict[tuple[str, datetime], list[asyncio.Future[None]]] = {}
         self._waker: asyncio.Future[None] | None = None
@@ -145,7 +146,7 @@ class Loop:
 
     def take_over(self, other: Loop) -> None:
         """Take what was told to another loop, whose plan was thrown away, and not applied yet."""
-        self.commits = other.commits
+        self.commits, self.elsewhere = other.commits, other.elsewhere
         self._inbox.extend(other._inbox)
         self._begun |= other._begun
         self._watched.update(other._watched)
@@ -200,7 +201,7 @@ class Loop:
             self._begun[report.run, report.attempt] = events.AttemptBegan(now, report.run, report.attempt, report.pid)
         elif isinstance(report, SpawnerGone):
             log.warning("the spawner ended; a new one has taken over")
-            self.tell(recovered(now, report.inventory))
+            self.tell(recovered(now, report.inventory, self.elsewhere))
         elif isinstance(report, Remark):
             log.warning("%s", report.text)
             self.tell(events.Noted(now, "executor.remark", report.text))
@@ -414,14 +415,17 @@ class Loop:
             self.tell(events.AttemptFinished(now, _unstartable(act.run, str(error), now)))
 
 
-def recovered(now: datetime, inventory: Inventory) -> events.Recovered:
-    """Return the event that an inventory stands for."""
+def recovered(
+    now: datetime, inventory: Inventory, elsewhere: frozenset[tuple[str, int]] = frozenset()
+) -> events.Recovered:
+    """Return the event that an inventory stands for; `elsewhere`: attempts that other machines have."""
     return events.Recovered(
         now,
         frozenset((living.run, living.attempt) for living in inventory.living),
         inventory.exits,
         inventory.recorded,
         inventory.rebooted,
+        elsewhere,
     )
 
 

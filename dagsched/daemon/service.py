@@ -13,17 +13,14 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dagsched import registered
 from dagsched.clock import Clock, SystemClock
-from dagsched.config import Problem, load, rows
+from dagsched.config import Problem, rows
 from dagsched.daemon.audience import Audience
 from dagsched.daemon.door import Door
 from dagsched.daemon.feeding import Feeder
@@ -31,45 +28,40 @@ from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.holding import acquired
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
-from dagsched.daemon.memory import rest, settle
+from dagsched.daemon.memory import settle
 from dagsched.daemon.messenger import Messenger
 from dagsched.daemon.observers import Observers
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.daemon.secrets import Guard
+from dagsched.daemon.stopping import GRACE, KILL_GRACE, Stopping
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import events
 from dagsched.errors import (
     ConfigInvalid,
     IntegrityBroken,
-    Refused,
-    StoreError,
-    StoreHeld,
     StoreUnavailable,
-    Unknown,
-    UsageError,
 )
 from dagsched.executor import Executor
-from dagsched.graph import Graph
-from dagsched.handlers.params import shared_params
-from dagsched.model import EMPTY, Config, Origin, RunState, format_instant
+from dagsched.model import Config, Exit, Outcome, format_instant
 from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import address, open_store
 from dagsched.stores.contract import Store
 
 log = logging.getLogger("dagsched.daemon")
 
-GRACE = timedelta(seconds=30)
-KILL_GRACE = timedelta(seconds=10)
 REBUILDS_MAX = 3
-_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+BURY_S = 1.0
 
 
-class Daemon:
+class Daemon(Stopping):
     """One scheduler on one state directory.
 
     `files`: job files and folders of them. `grace`: what running attempts get to finish by themselves when the
     daemon is told to stop. `slots`: attempts at a time, None for no limit. `doors` are opened once it is ready.
+    `stands_by`: whether it waits for its turn when another one writes, on a store that several machines share.
     """
+
+    stands_by = True
 
     def __init__(
         self,
@@ -82,13 +74,13 @@ class Daemon:
         clock: Clock | None = None,
         doors: Sequence[Callable[[Daemon], Door]] = (),
     ) -> None:
+        super().__init__()
         self.state_dir = state_dir.absolute()
         self.clock = clock or SystemClock()
         self.started = self.clock.now()
         self.store: Store = open_store(self.state_dir)
         self.job_files: JobFiles | None = None
         self.number = 0
-        self.is_stopping = False
         self.http = ""  # where it is served, once it is
         self._files = [Path(os.path.abspath(file)) for file in files]
         self._audience = Audience()
@@ -97,10 +89,6 @@ class Daemon:
         self._observers = Observers([self._audience, *([observer] if observer is not None else ())])
         self._messenger = Messenger(self.state_dir)
         self._grace, self._slots, self._doors = grace, slots, doors
-        self._handover = False
-        self._interrupts = 0
-        self._killed = False
-        self._deadline: asyncio.TimerHandle | None = None
         self._systemd = Notifier()
         self._feeder = Feeder(self.store, self._soon)
         self._heart = Heartbeat(self.state_dir)
@@ -109,11 +97,9 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
+        self._waits_for = ""
         self._exit_code = 0
         self._once = False
-        self._is_up = False
-        self._starting: asyncio.Future[None] | None = None
-        self._early_signals: list[signal.Signals] = []
 
     # ------------------------------------------------------------ the daemon
 
@@ -126,7 +112,8 @@ class Daemon:
         self._hear_signals()
         # First of them: a terminal that was closed keeps nobody from being told.
         self._observers.insert(0, self._messenger)
-        await self._open_state()
+        if not await self._has_started(self._open_state(self._stand_by if self.stands_by and not until_idle else None)):
+            return 130 if signal.SIGINT in self._early_signals else 0
         try:
             if not await self._has_started(self._start()):
                 return 130
@@ -145,97 +132,34 @@ class Daemon:
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)
 
-    async def _has_started(self, start: Coroutine[Any, Any, None]) -> bool:
-        """Go through the start; False if a second stop signal ended it before it was over."""
-        self._starting = asyncio.ensure_future(start)
-        try:
-            await self._starting
-        except asyncio.CancelledError:
-            if len(self._early_signals) > 1:
-                return False
-            raise
-        return True
-
-    async def run_once(self, jobs: Sequence[str] = (), params: Mapping[str, str] = EMPTY) -> int:
-        """Make one tick now for `jobs` and what they need (none: for all), see it through; return the exit code.
-
-        Each job takes of `params` (text by name) what it declares.
-
-        Schedules make no ticks meanwhile, and nothing of the configuration is kept. 0 unless interrupted (130):
-        what became of the runs is for the observer to judge. Raises as `run` does, Unknown for a job that is
-        not declared, UsageError for parameters that do not fit, and StoreHeld when a daemon holds the state.
-        """
-        self._hear_signals()
-        try:
-            await self._open_state()
-        except StoreHeld as error:
-            raise StoreHeld(f"{error}; `dagsched trigger JOB` has it run something now", error.holder) from None
-        try:
-            await self._see_through(jobs, params)
-        except StoreUnavailable:
-            self._stop_unrecorded()
-            raise
-        finally:
-            self.executor.release()
-            await self.store.close()
-        return 130 if self._interrupts else 0
-
-    async def _see_through(self, jobs: Sequence[str], given: Mapping[str, str]) -> None:
-        loaded = await asyncio.to_thread(load, self._files, self.clock.now())
-        if loaded.config is None:
-            raise ConfigInvalid(loaded.problems)
-        graph = Graph(loaded.config.jobs)
-        for name in jobs:
-            if name not in loaded.config.jobs:
-                raise Unknown("job", name, get_close_matches(name, list(loaded.config.jobs), 3))
-        wanted = graph.with_ancestors(jobs) if jobs else graph.order
-        try:
-            params = shared_params([loaded.config.jobs[id] for id in wanted if loaded.config.jobs[id].enabled], given)
-        except Refused as error:
-            raise UsageError(str(error)) from None
-        last = next(iter(await self.store.configs(limit=1)), None)
-        if not await self._has_started(self._begin(loaded.config, last.number if last else 0, once=True)):
-            self._interrupts = len(self._early_signals)
-            return
-        rest()
-        self._is_up = True
-        self._heed_early_signals()
-        # Only workflows have something to ask of a daemon that takes no commands.
-        has_calls = any(loaded.config.jobs[id].handler == "workflow" for id in wanted)
-        doors = await self._open_doors() if has_calls else []
-        try:
-            await self._turning(self.loop.ask(lambda now: events.OnceRequested(now, tuple(wanted), params)))
-            while not self._is_over(until_idle=True):
-                await self._turn()
-        finally:
-            await self._close_doors(doors)
-        await self._drop_unstarted()
-        # Attempts of a dead daemon that still run are the next daemon's, not ours to wait for.
-        self._handover = bool(self.loop.plan.running())
-        await self._turning(self.executor.close(self._handover))
-
-    async def _drop_unstarted(self) -> None:
-        """Cancel what an interrupt kept from starting: no later daemon is to find it."""
-        for run in list(self.loop.plan.book.ledger.all_live()):
-            is_ours = run.origin is Origin.ONCE or (run.created is not None and run.created >= self.started)
-            if is_ours and run.state is not RunState.RUNNING:
-                # The end of one before it may have ended this one as well.
-                with suppress(Refused):
-                    await self._turning(self.loop.ask(partial(events.CancelRequested, run=run.name)))
-
-    async def _open_state(self) -> None:
-        """Open the store and become its one writer; raises StoreError, StoreHeld among them."""
+    async def _open_state(self, stands_by: Callable[[str], None] | None = None) -> None:
+        """Open the store and become its one writer; raises StoreError, StoreHeld among them unless it `stands_by`."""
         self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self.store.open(write=True)
         try:
             holder = f"process {os.getpid()} on {socket.gethostname()} since {format_instant(self.started)}"
-            await acquired(self.store, holder)
-        except StoreError:
+            self.store.hear_terms(self.executor.renew)
+            await acquired(self.store, holder, stands_by)
+        except BaseException:
             await self.store.close()
             raise
+        if self.is_standing_by:
+            log.warning("nobody else is active any more, so this scheduler takes over")
+            self.is_standing_by = False
         address.note(self.state_dir, address.address_of(self.state_dir))
         # It starts beside this process, which has files to read meanwhile.
         self.executor.prepare()
+
+    def _stand_by(self, why: str) -> None:
+        self._systemd.alive()
+        if why != self._waits_for:
+            self._waits_for = why
+            log.warning("%s", why)
+            self._systemd.ready(why)
+        if not self.is_standing_by:
+            # The lock of the state directory is ours by now, so nobody else is told where its state is.
+            address.note(self.state_dir, address.address_of(self.state_dir))
+            self._wait_for_turn()
 
     async def _start(self) -> None:
         last = next(iter(await self.store.configs(limit=1)), None)
@@ -265,8 +189,11 @@ class Daemon:
         """Learn what became of the attempts, and put the configuration in force."""
         self._guard.use(self.executor, self.config)
         inventory = await self.executor.connect()
-        self.loop.tell(recovered(self.clock.now(), inventory))
+        self.loop.elsewhere = frozenset(await self.store.elsewhere())
+        self.loop.tell(recovered(self.clock.now(), inventory, self.loop.elsewhere))
         await self._turning(self._apply_config(self.config, self.number))
+        if self.loop.elsewhere:
+            self._soon(self._bury())
 
     async def _serve(self, until_idle: bool) -> None:
         self._is_up = True
@@ -318,7 +245,7 @@ class Daemon:
         if self._handover:
             return True
         if self.is_stopping:
-            return not self.loop.plan.running()
+            return not any((run.name, run.attempts) not in self.loop.elsewhere for run in self.loop.plan.running())
         return until_idle and self.loop.plan.is_idle() and self.loop.has_nothing_to_do()
 
     async def _end(self) -> None:
@@ -338,63 +265,6 @@ class Daemon:
         while not task.done():
             await self._turn()
         return await task
-
-    # ------------------------------------------------------------ stopping
-
-    def stop(self, *, handover: bool = False) -> None:
-        """Start nothing more; end when running attempts have, after the grace by TERM, or (`handover`) at once."""
-        if not self.is_stopping:
-            log.info("stopping")
-            self.is_stopping = True
-            self.loop.tell(events.StartsHeld(self.clock.now(), held=True))
-            if not handover:
-                loop = asyncio.get_running_loop()
-                self._deadline = loop.call_later(self._grace.total_seconds(), self._kill)
-        self._handover = self._handover or handover
-        self.loop.wake()
-
-    def _kill(self) -> None:
-        if not self._killed:
-            self._killed = True
-            self.loop.tell(events.StopRequested(self.clock.now()))
-            self.loop.give_up()
-
-    def _stop_unrecorded(self) -> None:
-        """End the attempts although the state cannot be written: the spawner keeps their ends for the next daemon."""
-        if self._killed:
-            for run in self.loop.plan.running():
-                self.executor.stop(run.name, run.attempts, "stop", KILL_GRACE.total_seconds())
-
-    def _hear_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in _HEARD:
-            loop.add_signal_handler(number, self._hear, number)
-
-    def _hear(self, number: signal.Signals) -> None:
-        """Take a signal; one that comes during the start is kept until there is something to stop or reload."""
-        if not self._is_up:
-            self._early_signals.append(number)
-            stops = [each for each in self._early_signals if each is not signal.SIGHUP]
-            if len(stops) > 1 and self._starting is not None:
-                # Somebody insists: a start that waits for a disk or for the spawner is given up.
-                self._starting.cancel()
-        elif number is signal.SIGHUP:
-            if self.job_files is not None:
-                self._soon(self._reload_quietly(trust_stamps=False))
-        elif number is signal.SIGTERM:
-            self.stop()
-        else:
-            self._interrupt()
-
-    def _heed_early_signals(self) -> None:
-        for number in self._early_signals:
-            self._hear(number)
-
-    def _interrupt(self) -> None:
-        self._interrupts += 1
-        self.stop()
-        if self._interrupts > 1:
-            self._kill()
 
     # ------------------------------------------------------------ configuration
 
@@ -419,6 +289,10 @@ class Daemon:
         if reading.pending_removal:
             self._soon(self._reload_when_settled())
         return changed
+
+    def _hear_hangup(self) -> None:
+        if self.job_files is not None:
+            self._soon(self._reload_quietly(trust_stamps=False))
 
     async def _reload_quietly(self, *, trust_stamps: bool = True) -> None:
         try:
@@ -453,6 +327,25 @@ class Daemon:
     def _tell_unwatched(self, trouble: str) -> None:
         log.warning("%s", trouble)
         self.loop.tell(events.Noted(self.clock.now(), "config.unwatched", trouble))
+
+    # ------------------------------------------------------------ attempts on other machines
+
+    async def _bury(self) -> None:
+        """Call attempts of other machines lost once nothing of them can be alive."""
+        loop = self.loop
+        while loop is self.loop and (found := await self._elsewhere()):
+            for (run, number), is_dead in found.items():
+                if is_dead:
+                    reason = "the scheduler that had it was not heard of"
+                    now = self.clock.now()
+                    loop.tell(events.AttemptFinished(now, Exit(run, number, Outcome.LOST, now, reason=reason)))
+            await asyncio.sleep(BURY_S)
+
+    async def _elsewhere(self) -> Mapping[tuple[str, int], bool]:
+        try:
+            return await self.store.elsewhere()
+        except StoreUnavailable:
+            return dict.fromkeys(self.loop.elsewhere, False)
 
     # ------------------------------------------------------------ signs of life
 

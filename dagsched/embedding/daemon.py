@@ -17,6 +17,9 @@ from dagsched.embedding.hand import Function, InProcess, Key
 class GuestDaemon(Daemon):
     """A daemon inside another program. `functions`: what its own handlers do, by name."""
 
+    # The program that starts it waits until it is up.
+    stands_by = False
+
     def __init__(
         self,
         files: Sequence[Path],

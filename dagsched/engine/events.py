@@ -63,7 +63,7 @@ class Recovered(NamedTuple):
 
     `living` and `recorded` are (run name, attempt): processes that are alive, and attempts whose start was
     recorded. `exits` are the ends that nobody has taken yet. An open attempt in none of them was never
-    started, unless the machine was `rebooted`.
+    started, unless the machine was `rebooted`. Of those that are `elsewhere`, on other machines, nothing is known.
     """
 
     now: datetime
@@ -71,6 +71,7 @@ class Recovered(NamedTuple):
     exits: tuple[Exit, ...]
     recorded: frozenset[tuple[str, int]]
     rebooted: bool = False
+    elsewhere: frozenset[tuple[str, int]] = frozenset()
 
 
 class AttemptBegan(NamedTuple):

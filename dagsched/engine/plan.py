@@ -286,7 +286,7 @@ class Plan:
     def _recovered(self, event: events.Recovered) -> None:
         exits = {(exit.run, exit.attempt): exit for exit in event.exits}
         known = set()
-        for run in [run for run in self.book.ledger.all_live() if run.state is RunState.RUNNING]:
+        for run in [run for run in self.running() if (run.name, run.attempts) not in event.elsewhere]:
             attempt = (run.name, run.attempts)
             known.add(attempt)
             if attempt in exits:

@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
+from dagsched.clock import boottime_s
 from dagsched.errors import SpawnerError
 from dagsched.executor import places
 from dagsched.executor.exits import exit_of, instant
@@ -29,6 +30,7 @@ from dagsched.executor.peer import Peer
 from dagsched.executor.reports import Exited, Inventory, Living, Remark, Report, SpawnerGone, Started
 from dagsched.handlers import GRACE_S, Launch
 from dagsched.model import Exit
+from dagsched.stores.contract import Term
 
 PROTOCOL = 1
 LOG_BYTES_MAX = 10 * 1024 * 1024
@@ -82,6 +84,18 @@ class Executor:
         self._sending = self._closing = False
         self._recovery: asyncio.Task[None] | None = None
         self._prepared: tuple[places.Newborn | None, socket.socket] | None = None
+        self._term: Term | None = None  # of the lease on a shared store
+
+    def renew(self, term: Term) -> None:
+        """Act under a new term of the lease: start what waits for one, and tell the spawner how long it lasts."""
+        self._term = term
+        for peer in self._peers():
+            peer.send({"do": "renew", "until": term.attempts_until})
+            peer.flush()
+        self._send_soon()
+
+    def _may_start(self) -> bool:
+        return self._term is None or boottime_s() < self._term.starts_until
 
     @property
     def spawner_pid(self) -> int | None:
@@ -206,6 +220,7 @@ class Executor:
             "cwd": str(self._cwd),
             "env": self._env,
             "log_bytes_max": self._log_bytes_max,
+            "until": self._term and self._term.attempts_until,
         }
 
     def _inventory(self, peers: Iterable[Peer], survived: bool) -> Inventory:
@@ -262,8 +277,21 @@ class Executor:
 
     def _send_later(self) -> None:
         self._sending = False
-        self._send(ORDERS_PER_TURN)
-        self._send_soon()
+        if self._may_start():
+            self._send(ORDERS_PER_TURN)
+            self._send_soon()
+        else:
+            self._send_stops()
+
+    def _send_stops(self) -> None:
+        """Send what ends attempts; starts, and what was ordered behind them, wait for a new term."""
+        waiting, self._orders = self._orders, deque()
+        later: list[Launch | int | dict[str, Any]] = []
+        for order in waiting:
+            is_stop = isinstance(order, dict) and order["do"] == "stop"
+            (self._orders if is_stop else later).append(order)
+        self._send_all()
+        self._orders.extend(later)
 
     def _send_all(self) -> None:
         while self._orders:
@@ -285,7 +313,8 @@ class Executor:
 
     def _send_starts(self, launches: Iterable[Launch]) -> None:
         if self._own is not None:
-            self._own.send({"do": "start", "starts": [_order(launch) for launch in launches]})
+            expires = self._term and self._term.starts_until
+            self._own.send({"do": "start", "starts": [_order(launch) for launch in launches], "expires": expires})
 
     def _send_acknowledgements(self, seqs: Iterable[int]) -> None:
         found: dict[Peer, list[int]] = {}

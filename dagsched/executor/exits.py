@@ -17,7 +17,7 @@ _STOPPED = {
     "timeout": (Outcome.TIMED_OUT, "ran longer than its timeout"),
     "cancel": (Outcome.CANCELLED, "cancelled"),
     "stop": (Outcome.CANCELLED, "stopped with the daemon"),
-    "lease": (Outcome.CANCELLED, "stopped because its lease ran out"),
+    "lease": (Outcome.LOST, "stopped because its scheduler was not heard of"),
 }
 
 

@@ -19,7 +19,7 @@ class Link:
     """A daemon's connection.
 
     `greeted`: hello was read; `ready`: the inventory was sent; `closed`: the stream was read to its end.
-    `draining`: the daemon speaks another protocol version.
+    `draining`: the daemon speaks another protocol version. `refused`: it is let go of, whatever it has sent.
     """
 
     def __init__(self, sock: socket.socket, poll: select.poll) -> None:
@@ -29,7 +29,7 @@ class Link:
         self._out = bytearray()
         self._stuck = False  # the kernel's buffer is full
         self._broken = False  # it cannot be written to any more, but may still hold orders to be read
-        self.greeted = self.ready = self.draining = self.closed = False
+        self.greeted = self.ready = self.draining = self.closed = self.refused = False
         poll.register(sock.fileno(), select.POLLIN)
 
     def fileno(self) -> int:

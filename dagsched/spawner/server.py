@@ -16,7 +16,7 @@ import select
 import signal
 import socket
 
-from . import logs, processes, spawning
+from . import logs, processes, spawning, term
 from .book import Book
 from .link import Link
 from .timers import Timers
@@ -53,6 +53,7 @@ class Server:
         self.work = Work(
             self.state_dir, self._state_id(), self.state_fd, self.book, self.timers, self._watch, self._unwatch
         )
+        self.term = term.Term(self.timers, self.work)
         self.link: Link | None = None
         self.waiting: list[socket.socket] = []
         self.ways: dict[int, Callable[[], None]] = {}
@@ -195,13 +196,15 @@ class Server:
         link = self.link
         assert link is not None
         for message in link.receive():
+            if link.refused:
+                break  # what follows an order is not carried out without it
             try:
                 self._obey(link, message)
             except (KeyError, TypeError, ValueError) as error:
                 # A daemon that talks nonsense must not take everybody's attempts with it.
                 self.book.remark(f"a message of the daemon was not understood: {error!r}")
                 link.closed = True
-        if link.closed:
+        if link.closed or link.refused:
             del self.ways[link.fileno()]
             link.close()
             self.link = None
@@ -214,9 +217,11 @@ class Server:
         elif not link.greeted:
             link.closed = True
         elif verb == "start":
-            self.work.start(message["starts"], draining=link.draining)
+            self._start(link, message)
         elif verb == "stop":
             self.work.stop((message["run"], message["attempt"]), message["cause"], message["grace_s"])
+        elif verb == "renew":
+            self.term.keep(message["until"])
         elif verb == "ack":
             self.book.acknowledge(message["seqs"])
         elif verb == "settled":
@@ -224,8 +229,18 @@ class Server:
         elif verb == "quit":
             self.quitting = True
 
+    def _start(self, link: Link, message: dict[str, Any]) -> None:
+        if message.get("expires") is None or term.now_s() < message["expires"]:
+            self.work.start(message["starts"], draining=link.draining)
+        else:
+            # Another scheduler may give these orders by now. A daemon that holds the lease after all learns from the
+            # next inventory that they were not carried out.
+            self.book.remark("orders that came after the end of the daemon's lease were refused")
+            link.refused = True
+
     def _hello(self, link: Link, message: dict[str, Any]) -> None:
         link.greeted = True
+        self.term.keep(message.get("until"))
         link.draining = message["version"] != self.protocol
         self.quitting = False
         if not link.draining:

@@ -4,8 +4,10 @@ This framing never changes, so that a daemon can go on listening to a spawner of
 carry surrogate escapes (odd bytes in paths); JSON's `\\udcXX` brings them over unharmed.
 
 daemon → spawner, told apart by `do`:
-    hello     version, cwd, env, log_bytes_max         must come first
+    hello     version, cwd, env, log_bytes_max, until  must come first
     start     starts: [{run, attempt, argv, env, cwd, user, stdin, timeout_s, grace_s, log, output, fork}]
+              expires: the second of CLOCK_BOOTTIME after which they are refused, or null
+    renew     until: the second of CLOCK_BOOTTIME at which all is ended, unless it is put off again
     stop      run, attempt, cause, grace_s
     ack       seqs: exits that are durable elsewhere
     settled   everything the inventory said is durable elsewhere

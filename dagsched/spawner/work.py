@@ -87,11 +87,11 @@ class Work:
         exits = [(each["run"], each["attempt"]) for each in self.book.exits.values()]
         return [*self.family.living, *self.book.ghosts, *exits]
 
-    def stop_all(self, grace_s: float) -> None:
-        """End everything because the machine goes down."""
+    def stop_all(self, grace_s: float, cause: str = "stop") -> None:
+        """End everything, because the machine goes down or for another cause."""
         asked = [worker.attempt for worker in self.forks.asked.values()]
         for attempt in [*self.queue, *asked, *self.family.living.values()]:
-            self.stop(attempt.key, "stop", grace_s)
+            self.stop(attempt.key, cause, grace_s)
 
     # ------------------------------------------------------------ starts
 

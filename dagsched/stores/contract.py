@@ -94,6 +94,23 @@ class Gone(NamedTuple):
     logs: Sequence[str]
 
 
+class Term(NamedTuple):
+    """Until when a lease lets its holder act, in seconds of CLOCK_BOOTTIME.
+
+    `starts_until`: nothing is started after that. `attempts_until`: what runs is ended then.
+    """
+
+    starts_until: float
+    attempts_until: float
+
+
+class Scheduler(NamedTuple):
+    """One that writes (`is_active`) or stands by. `holder`: its own words (process id, host, since when)."""
+
+    holder: str
+    is_active: bool
+
+
 class Store(Protocol):
     """The contract every store keeps; `tests/stores/` is its text in executable form."""
 
@@ -114,6 +131,18 @@ class Store(Protocol):
         `holder` is one line of text that another daemon is shown. Raises StoreHeld, naming the holder, while
         another one lives; `close` and the end of the process let go.
         """
+        ...
+
+    def hear_terms(self, heard: Callable[[Term], None]) -> None:
+        """Have `heard` called with each term of the lease, from `acquire` on; never where no other one can write."""
+        ...
+
+    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
+        """Return the open attempts (run name, number) that other machines have, and whether each is surely dead."""
+        ...
+
+    async def schedulers(self) -> Sequence[Scheduler]:
+        """Return who was heard of in the last seconds, the active one first; empty where there can be one only."""
         ...
 
     async def commit(self, batch: Batch) -> None:

@@ -17,12 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dagsched.clock import boottime_s
 from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreUnavailable
-from dagsched.model import Attempt
+from dagsched.model import Attempt, run_name
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
 from dagsched.stores.address import Address, place_of
-from dagsched.stores.contract import Batch, Bound, Gone
-from dagsched.stores.lease import LEASE_S, Lease
+from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
+from dagsched.stores.lease import LEASE_S, Lease, attempts_s, safe_after_s
 from dagsched.stores.lock import DaemonLock
 from dagsched.stores.postgres_faults import LOCK_TIMEOUT, MADE
 from dagsched.stores.postgres_prepare import Layout, layout_of, prepare_to_read, prepare_to_write
@@ -33,10 +34,16 @@ from dagsched.stores.sql_store import SqlStore
 
 T = TypeVar("T")
 
+# One that stands by says so several times in that time.
+HEARD_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What `dagsched db status` tells of a namespace. `holder`: who writes, "" when nobody's lease runs."""
+    """What `dagsched db status` tells of a namespace. `holder`: who writes, "" when nobody's lease runs.
+
+    `standby`: who waits for that.
+    """
 
     server: str
     layout: Layout
@@ -44,12 +51,13 @@ class Standing:
     epoch: int = 0
     bytes_used: int = 0
     weeks: int = 0
+    standby: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
         found = {"server": self.server, "layout": self.layout.found, "known": self.layout.known}
         more = {"holder": self.holder or None, "epoch": self.epoch, "bytes": self.bytes_used, "weeks": self.weeks}
-        return {**found, **more}
+        return {**found, **more, "standby": list(self.standby)}
 
 
 async def standing_of(address: Address) -> Standing:
@@ -63,7 +71,9 @@ async def standing_of(address: Address) -> Standing:
         ((holder, _, is_held, epoch),) = connection.ask("holder")
         ((size,),) = connection.ask("bytes_used")
         weeks = len(postgres_weeks.weeks(connection, "runs"))
-        return Standing(server, layout, holder if is_held else "", epoch, size, weeks)
+        heard = connection.ask("schedulers", (HEARD_S,)) if layout.found == layout.known else []
+        standby = [name for name, is_active in heard if not is_active]
+        return Standing(server, layout, holder if is_held else "", epoch, size, weeks, standby)
 
     return await _asked_once(address, ask)
 
@@ -90,6 +100,7 @@ class PostgresStore(SqlStore):
         self._home = home
         self._lock = DaemonLock(home / "daemon.lock") if home is not None else None
         self._place = ""
+        self._heard: Callable[[Term], None] = lambda term: None
         self._reader: Session | None = None
         self._writer: Session | None = None
         self._lease: Lease | None = None
@@ -119,9 +130,9 @@ class PostgresStore(SqlStore):
             await lease.close()
         reader, self._reader = self._reader, None
         writer, self._writer = self._writer, None
-        if writer is not None and self._epoch:
+        if writer is not None and (self._epoch or self._place):
             with suppress(StoreError):
-                await writer.call(lambda connection: connection.ask("let_go", (self._epoch,)))
+                await writer.write(self._leave)
         for session in (reader, writer):
             if session is not None:
                 await session.close()
@@ -129,37 +140,52 @@ class PostgresStore(SqlStore):
         if self._lock is not None:
             self._lock.release()
 
+    def _leave(self, connection: Connection) -> None:
+        connection.ask("fence")
+        connection.ask("let_go", (self._epoch,))
+        connection.ask("forget_scheduler", {"place": self._place})
+
     async def acquire(self, holder: str) -> int:
         writer = self._opened_writer()
         if self._lock is not None and self._home is not None:
             self._lock.take(holder)
             self._place = await asyncio.to_thread(place_of, self._home)
         claim = {"holder": codec.storable(holder), "place": self._place, "lease_s": LEASE_S, "mine": self._epoch}
-        found = await writer.write(lambda connection: connection.ask("next_epoch", claim))
+        length_s, asked_s = attempts_s(), boottime_s()
+
+        def become(connection: Connection) -> list[Any]:
+            found = connection.ask("next_epoch", claim)
+            # One that stands by says so with each try.
+            connection.ask("put_scheduler", {**claim, "safe_s": safe_after_s(length_s) if found else None})
+            if found:
+                connection.ask("forget_schedulers")
+            return found
+
+        found = await writer.write(become)
         if not found:
             raise await self._refusal()
         ((self._epoch,),) = found
         self._weeks = {(kind, start) for kind, start in await writer.read(lambda connection: connection.ask("weeks"))}
         if self._lease is not None:
             await self._lease.close()
-        self._lease = Lease(self.address, self._epoch)
-        self._lease.begin()
+        self._lease = Lease(self.address, self._epoch, self._place, length_s, self._heard)
+        self._lease.begin(asked_s)
         return self._epoch
 
     async def _refusal(self) -> StoreHeld:
-        """Return why the state was not to be had: a lease that runs, or attempts that only their own place can end."""
-        reader = self._opened_reader()
-        ((other, _, is_held, _),) = await reader.read(lambda connection: connection.ask("holder"))
-        elsewhere = await reader.read(lambda connection: connection.ask("open_elsewhere", (self._place,)))
-        if elsewhere and not is_held:
-            ((place, count),) = elsewhere
-            host = place.partition("/")[0]
-            return StoreHeld(
-                f"{self.address.shown}: {count} attempt(s) were started from a state directory on {host} and may still "
-                f"run there; start dagsched there, with that directory, so that it ends them",
-                other,
-            )
+        ((other, *_),) = await self._opened_reader().read(lambda connection: connection.ask("holder"))
         return StoreHeld(f"{self.address.shown}: held by {other}; stop that scheduler first", other, by_lease=True)
+
+    def hear_terms(self, heard: Callable[[Term], None]) -> None:
+        self._heard = heard
+
+    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
+        found = await self._opened_reader().read(lambda connection: connection.ask("elsewhere", (self._place,)))
+        return {(run_name(job, codec.instant(tick)), number): is_dead for job, tick, number, is_dead in found}
+
+    async def schedulers(self) -> Sequence[Scheduler]:
+        found = await self._opened_reader().read(lambda connection: connection.ask("schedulers", (HEARD_S,)))
+        return [Scheduler(*row) for row in found]
 
     # ------------------------------------------------------------ writing
 

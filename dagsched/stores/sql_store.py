@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from dagsched.model import LIVE, Attempt, Backfill, ConfigVersion, EventRow, JobMark, Kept, Run, RunState
 from dagsched.stores import codec, sql_read, sql_retention
-from dagsched.stores.contract import Bound, Gone, Snapshot
+from dagsched.stores.contract import Bound, Gone, Scheduler, Snapshot, Term
 from dagsched.stores.needed import Key
 from dagsched.stores.procedures import Procedures, decoded
 from dagsched.stores.rollup import Days, add_days, day_of, trends
@@ -52,6 +52,15 @@ class SqlStore:
         raise NotImplementedError
 
     # ------------------------------------------------------------ housekeeping
+
+    def hear_terms(self, heard: Callable[[Term], None]) -> None:
+        """Nobody else can write here, so there is no lease."""
+
+    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
+        return {}
+
+    async def schedulers(self) -> Sequence[Scheduler]:
+        return ()
 
     async def prune(
         self,

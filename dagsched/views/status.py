@@ -27,7 +27,7 @@ from dagsched.model import (
     parse_run_name,
 )
 from dagsched.stores import address_of
-from dagsched.stores.contract import Store
+from dagsched.stores.contract import Scheduler, Store
 from dagsched.views.coming import Ahead, Coming, coming_of
 from dagsched.views.rows import run_row
 from dagsched.views.times import instant_or_none
@@ -70,7 +70,8 @@ class Status:
     """All that `status` shows.
 
     `daemon`: its own answer, None when none runs; `requests`: left for the next one; `undelivered`: messages that
-    nobody got; `store`: where the state is when several machines share it, else "".
+    nobody got; `store`: where the state is when several machines share it, else ""; `schedulers`: who writes there and
+    who stands by.
     """
 
     home: Path
@@ -81,6 +82,7 @@ class Status:
     requests: Sequence[Request] = ()
     undelivered: int = 0
     store: str = ""
+    schedulers: Sequence[Scheduler] = ()
 
 
 async def read_status(
@@ -96,7 +98,10 @@ async def read_status(
     counts = await store.counts()
     marks = {mark.job: mark for mark in snapshot.marks}
     jobs = list(with_blocked(job_lines(config, marks, snapshot.runs, counts, now), daemon))
-    return Status(home, now, daemon, version, jobs, snapshot.requests, _undelivered(home), _store(home))
+    return Status(
+        home, now, daemon, version, jobs, snapshot.requests, _undelivered(home), _store(home),
+        await store.schedulers(),
+    )  # fmt: skip
 
 
 def job_lines(
@@ -180,6 +185,7 @@ def status_doc(status: Status) -> dict[str, Any]:
     return {
         "state_dir": str(status.home),
         "store": status.store or None,
+        "schedulers": [each._asdict() for each in status.schedulers],
         "daemon": _daemon_row(status.daemon),
         "config": config_row(status.version),
         "requests": [_request_row(request) for request in status.requests],
@@ -252,6 +258,7 @@ def status_of(document: Mapping[str, Any], now: datetime) -> Status:
         requests,
         document["undelivered"],
         document.get("store") or "",
+        [Scheduler(**row) for row in document.get("schedulers") or ()],
     )
 
 

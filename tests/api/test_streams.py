@@ -8,12 +8,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from dagsched.api.desk import STREAMS_MAX
 from dagsched.api.news import KEPT, News
 from dagsched.model import EventRow, utc
 from dagsched.stores import MemoryStore
@@ -164,3 +166,20 @@ def test_a_quiet_stream_shows_that_it_lives() -> None:
         await news.close()
 
     asyncio.run(play())
+
+
+def test_at_most_a_hundred_streams_are_open(caller: Caller) -> None:
+    path = "/api/v1/events/stream"
+    head = f"GET {path} HTTP/1.1\r\nHost: {urlsplit(caller.url).netloc}\r\nAuthorization: Bearer {caller.token}\r\n\r\n"
+    opened = []
+    try:
+        answer = b"HTTP/1.1 200"
+        while answer.startswith(b"HTTP/1.1 200") and len(opened) <= STREAMS_MAX:
+            opened.append(caller.raw())
+            opened[-1].sendall(head.encode())
+            answer = opened[-1].recv(4096)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert len(opened) > STREAMS_MAX - 10, "streams of earlier tests may still be closing, but not many"
+    finally:
+        for each in opened:
+            each.close()

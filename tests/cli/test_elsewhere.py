@@ -169,6 +169,8 @@ HERE_ONLY = {
     "backfill": "it shows what a state would get before it asks, and the API does not survey",
     "token": "who may write the state makes tokens; nobody else should",
     "open": "it logs in whoever may read the state",
+    "db": "it reaches the database by itself, with or without a daemon",
+    "import": "it reads files here",
     "doctor": "it looks at this machine",
     "completion": "it is for the shell here",
 }

@@ -44,7 +44,7 @@ def daemon(monkeypatch, jobs_file):
     def script(*story: tuple[str, str], code: int = 0) -> ScriptedDaemon:
         scripted = ScriptedDaemon(list(story), code)
         module = ModuleType("dagsched.daemon")
-        module.Daemon = scripted  # type: ignore[attr-defined]
+        module.Daemon = module.OneTick = scripted  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "dagsched.daemon", module)
         return scripted
 

@@ -103,69 +103,6 @@ def test_a_killed_server_costs_no_run_and_the_daemon_goes_on(folder):
     server.stop()
 
 
-@pytest.fixture
-def elsewhere(folder, tmp_path_factory):
-    """The same job file with a state directory of its own, as on another machine."""
-    other = tmp_path_factory.mktemp("elsewhere")
-    (other / "jobs.yaml").write_text(FILE)
-    return other
-
-
-def test_a_second_daemon_is_refused_while_the_lease_of_the_first_runs(folder, elsewhere):
-    address = new_address()
-    with Served(folder, *on(address)) as daemon:
-        daemon.until_type("daemon.started")
-        with Served(elsewhere, *on(address)) as second:
-            assert second.ended() == 4
-        assert "held by process" in (elsewhere / "stderr").read_text()
-
-
-def test_a_thawed_daemon_writes_nothing_after_another_took_over(folder, elsewhere):
-    address = new_address()
-    with Served(folder, *on(address)) as daemon:
-        daemon.until_type("run.succeeded", "beat")
-        daemon.signal(signal.SIGSTOP)
-        ended_its_attempts(folder, address)
-        with Served(elsewhere, *on(address)) as second:
-            second.until_type("run.succeeded", "beat")
-            daemon.signal(signal.SIGCONT)
-            assert daemon.ended() == 4
-            second.until_type("run.succeeded", "beat")
-            ask(elsewhere, "stop")
-            assert second.ended() == 0
-    numbers = [event["seq"] for event in rows(ask(elsewhere, "events", "--json"))]
-    assert numbers == list(range(1, len(numbers) + 1))
-    names = [row["run"] for row in rows(ask(elsewhere, "history", "--json", "--limit", "0"))]
-    assert len(names) == len(set(names))
-
-
-def ended_its_attempts(folder, address):
-    """Close what a frozen daemon has open, as if its last commit had come before the frost."""
-    import psycopg
-
-    with psycopg.connect(address.url) as connection:
-        connection.execute(
-            f"UPDATE {address.schema}.attempts SET ended = started, outcome = 'success' WHERE ended IS NULL"
-        )
-
-
-def test_nobody_takes_over_whose_spawner_cannot_know_the_open_attempts(folder, elsewhere):
-    address = new_address()
-    with Served(folder, *on(address)) as daemon:
-        daemon.until_type("daemon.started")
-        ask(folder, "trigger", "long")
-        daemon.until_type("run.started", "long")
-        daemon.signal(signal.SIGKILL)
-        daemon.ended()
-    with Served(elsewhere, *on(address)) as second:
-        assert second.ended() == 4
-    assert "may still run there; start dagsched there" in (elsewhere / "stderr").read_text()
-    with Served(folder) as daemon:
-        [run] = rows(ask(folder, "history", "long", "--json"))
-        ask(folder, "cancel", run["run"])
-        daemon.until_type("run.cancelled", "long")
-
-
 def test_db_upgrade_makes_a_namespace_once_and_status_tells_of_it(folder):
     address = new_address()
     assert "not there yet" in ask(folder, "db", "status", *on(address), code=1)

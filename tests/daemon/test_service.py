@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dagsched.daemon import Daemon
+from dagsched.daemon import Daemon, OneTick
 from dagsched.executor import Executor, Inventory
 from tests.daemon.served import Served, ask, rows
 
@@ -288,8 +288,8 @@ def test_a_second_signal_ends_a_start_that_waits(tmp_path: Path, monkeypatch: py
             raise AssertionError("nothing sets it")
 
         monkeypatch.setattr(Executor, "connect", connect)
-        daemon = Daemon([tmp_path / "jobs.yaml"], tmp_path / "state")
-        running = asyncio.ensure_future(daemon.run_once() if once else daemon.run())
+        files, home = [tmp_path / "jobs.yaml"], tmp_path / "state"
+        running = asyncio.ensure_future(OneTick(files, home).run_once() if once else Daemon(files, home).run())
         await waiting.wait()
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGTERM)

@@ -178,14 +178,14 @@ def test_exit_0_after_our_term_is_timed_out_all_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("cause", ["cancel", "stop", "lease"])
-def test_stopped_attempt_is_cancelled_and_says_why(tmp_path, cause):
+def test_stopped_attempt_is_cancelled_or_lost_and_says_why(tmp_path, cause):
     async def main():
         async with Hand(tmp_path) as hand:
             launch = order("j", "sleep", "60")
             await hand.start(launch)
             hand.executor.stop(launch.run, 1, cause, 5)
             exit = await hand.run(launch)
-            assert (exit.outcome, exit.cause) == (Outcome.CANCELLED, cause)
+            assert (exit.outcome, exit.cause) == (Outcome.LOST if cause == "lease" else Outcome.CANCELLED, cause)
 
     asyncio.run(main())
 

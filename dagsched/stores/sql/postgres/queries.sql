@@ -61,17 +61,46 @@ SELECT 'ok'
 SELECT epoch, last_event FROM ledger WHERE id = 1 FOR UPDATE
 
 -- name: next_epoch
--- Become the one writer, unless another one's lease runs or attempts are open elsewhere; fences out every earlier one.
+-- Become the one writer, unless another one's lease runs; fences out every earlier one.
 UPDATE ledger SET
     epoch = epoch + 1, holder = %(holder)s, place = %(place)s,
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = 1 AND (lease_until <= clock_timestamp() OR (epoch = %(mine)s AND epoch > 0))
-    AND NOT EXISTS (SELECT FROM attempts WHERE ended IS NULL AND place <> %(place)s)
 RETURNING epoch
 
--- name: open_elsewhere
--- Which other state directories have attempts that are open, and how many.
-SELECT place, count(*) FROM attempts WHERE ended IS NULL AND place <> %s GROUP BY place ORDER BY place LIMIT 1
+-- name: elsewhere
+-- The open attempts of other state directories, and whether nothing of each can be alive any more.
+SELECT job, tick, number, coalesce(safe_after <= clock_timestamp(), false)
+FROM attempts LEFT JOIN schedulers USING (place)
+WHERE ended IS NULL AND place <> %s
+ORDER BY job, tick, number
+
+-- name: put_scheduler
+-- Say that this one is here; one that writes also says from when on its attempts can be alive no more.
+INSERT INTO schedulers (place, holder, seen, safe_after)
+VALUES (
+    %(place)s, %(holder)s, clock_timestamp(),
+    coalesce(clock_timestamp() + make_interval(secs => %(safe_s)s::double precision), '-infinity')
+)
+ON CONFLICT (place) DO UPDATE SET
+    holder = excluded.holder, seen = excluded.seen, safe_after = greatest(schedulers.safe_after, excluded.safe_after)
+
+-- name: schedulers
+-- Who was heard of lately, and whether it is the one who writes.
+SELECT schedulers.holder, schedulers.place = ledger.place AND ledger.lease_until > clock_timestamp() AS is_active
+FROM schedulers, ledger
+WHERE ledger.id = 1 AND schedulers.seen > clock_timestamp() - make_interval(secs => %s)
+ORDER BY is_active DESC, schedulers.holder
+
+-- name: forget_scheduler
+-- Forget one that goes, unless it leaves attempts behind.
+DELETE FROM schedulers WHERE place = %(place)s
+    AND NOT EXISTS (SELECT FROM attempts WHERE ended IS NULL AND attempts.place = schedulers.place)
+
+-- name: forget_schedulers
+-- Forget those that went long ago without a word and have no attempts open.
+DELETE FROM schedulers WHERE seen < clock_timestamp() - interval '1 day' AND safe_after < clock_timestamp()
+    AND NOT EXISTS (SELECT FROM attempts WHERE ended IS NULL AND attempts.place = schedulers.place)
 
 -- name: log_position
 -- Number and time of the newest event ever.
@@ -545,9 +574,17 @@ SELECT holder, place, lease_until > clock_timestamp(), epoch FROM ledger WHERE i
 
 -- name: renew
 -- Go on being the one who writes; no row when another one has taken over. Answers the newest command in the inbox.
-UPDATE ledger SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
-WHERE id = 1 AND epoch = %(epoch)s
-RETURNING (SELECT coalesce(max(id), 0) FROM requests)
+WITH kept AS (
+    UPDATE ledger SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+    WHERE id = 1 AND epoch = %(epoch)s
+    RETURNING id
+), heard AS (
+    UPDATE schedulers SET
+        seen = clock_timestamp(),
+        safe_after = greatest(safe_after, clock_timestamp() + make_interval(secs => %(safe_s)s))
+    FROM kept WHERE schedulers.place = %(place)s
+)
+SELECT (SELECT coalesce(max(id), 0) FROM requests) FROM kept
 
 -- name: let_go
 -- End the lease now.
@@ -630,8 +667,11 @@ CREATE TABLE IF NOT EXISTS layout (number integer PRIMARY KEY, applied timestamp
 INSERT INTO layout (number) VALUES (%s)
 
 -- name: has_schema
--- Whether this namespace is there.
-SELECT to_regclass(%s) IS NOT NULL
+-- Whether this namespace is there. A name's own look-up may answer from before a lock was waited for.
+SELECT EXISTS (
+    SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname || '.' || relname = %s
+)
 
 -- name: migrating
 -- Let only one program at a time migrate this namespace.

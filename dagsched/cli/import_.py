@@ -1,0 +1,254 @@
+"""`dagsched import KIND PATH`: another program's files as a job file, a verdict for every line, and the proof.
+
+Exit code 0 when everything was carried over (differences that are told count as carried), 1 when something was not or
+`--verify` found fire times that differ without a reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from dagsched.cli.output import note, print_json, printable
+from dagsched.cli.parser import Parser, add_json
+from dagsched.clock import SystemClock
+from dagsched.config import render
+from dagsched.errors import UsageError
+
+if TYPE_CHECKING:
+    from dagsched.importers import Difference, Imported, Verdict
+
+WORDS = {"same": "same", "differs": "differs because", "dropped": "not carried over because"}
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument("kind", metavar="KIND", choices=tuple(KINDS), help=f"what PATH is: {', '.join(KINDS)}")
+    parser.add_argument("path", metavar="PATH", type=Path, help="a file, or a folder of them")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="write the job file there (default: print it)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace FILE if it is there already")
+    parser.add_argument("--verify", action="store_true", help="compare all fire times of the coming year, old and new")
+    parser.add_argument("--timezone", metavar="ZONE", help="the zone of the old machine (default: this machine's)")
+    parser.add_argument("--user", metavar="NAME", help="the account a user crontab or user units belong to")
+    parser.add_argument("--system", action="store_true", help="crontab: a sixth field names the account")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from dagsched.importers import checked, compare
+
+    if args.output is not None and args.output.exists() and not args.force:
+        raise UsageError(f"{args.output} is there already and stays as it is; --force replaces it")
+    zone = args.timezone or host_zone()
+    _check_zone(zone)
+    now = SystemClock().now().replace(second=0, microsecond=0)
+    imported = KINDS[args.kind](args, zone)
+    target = (args.output or Path("jobs.yaml")).absolute()
+    text, loaded = checked(imported, str(target), now)
+    if loaded.config is None:
+        raise UsageError("nothing was written: " + render(loaded.problems, "human"))
+    rows = compare(imported.drafts, loaded.config, now, now + timedelta(days=365)) if args.verify else []
+    if args.output is not None:
+        args.output.write_text(text, encoding="utf-8")
+    _show(args, imported, text, rows)
+    lost = any(verdict.kind == "dropped" for verdict in imported.verdicts)
+    return 1 if lost or not all(row.is_zero for row in rows) else 0
+
+
+def host_zone() -> str:
+    """Return this machine's zone by name: $TZ, else where /etc/localtime leads, else UTC."""
+    if named := os.environ.get("TZ", "").lstrip(":"):
+        return named
+    target = os.path.realpath("/etc/localtime")
+    _, found, name = target.partition("/zoneinfo/")
+    name = name.removeprefix("posix/").removeprefix("right/")
+    return name if found and name not in ("Etc/UTC", "UCT", "Etc/UCT", "Universal", "Zulu") else "UTC"
+
+
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise UsageError(f"there is no time zone {name!r}; name one with --timezone, such as Europe/Berlin") from None
+
+
+# ---------------------------------------------------------------- reading
+
+
+def files_of(path: Path, accepts: Callable[[Path], bool] = lambda _: True) -> list[Path]:
+    """Return the file, or the files of a folder by name; raises UsageError for what is not there."""
+    try:
+        if path.is_dir():
+            return sorted(each for each in path.iterdir() if (each.is_file() or each.is_symlink()) and accepts(each))
+        path.stat()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+    return [path]
+
+
+def read_text(path: Path) -> tuple[str, str]:
+    """Return a file's text and a remark on it; raises NotText with one sentence, whatever is wrong with the file."""
+    from dagsched.importers.places import SIZE_MAX, NotText, text_of
+
+    try:
+        if not path.is_file():
+            raise NotText("it is no file" if path.exists() else "there is no such file")
+        with path.open("rb") as file:
+            return text_of(file.read(SIZE_MAX + 1))
+    except OSError as error:
+        raise NotText(error.strerror or str(error)) from None
+
+
+def readable(paths: Sequence[Path], imported: Imported, is_alone: bool) -> Iterator[tuple[Path, str]]:
+    """Yield paths and texts; a file that cannot be read is a verdict, or the end if it is the one that was named."""
+    from dagsched.importers import Verdict
+    from dagsched.importers.places import NotText
+
+    for path in paths:
+        try:
+            text, remark = read_text(path)
+        except NotText as error:
+            if is_alone:
+                raise UsageError(f"{path} cannot be imported: {error}") from None
+            imported.verdicts.append(Verdict(str(path), 0, "", "dropped", f"the file cannot be read: {error}"))
+            continue
+        if remark:
+            imported.verdicts.append(Verdict(str(path), 0, "", "differs", remark))
+        yield path, text
+
+
+def home_of(account: str) -> str | None:
+    """Return an account's home; "" is the account that asks."""
+    try:
+        return pwd.getpwnam(account).pw_dir if account else pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return None
+
+
+def _crontab(args: argparse.Namespace, zone: str) -> Imported:
+    from dagsched.importers.crontab import DEFAULTS
+    from dagsched.importers.crontab_kinds import ignored_name, kind_of, read_any
+    from dagsched.importers.draft import Imported, Verdict
+
+    imported = Imported(zone, dict(DEFAULTS))
+    paths, is_folder = files_of(args.path), args.path.is_dir()
+    for path, text in readable(paths, imported, not is_folder):
+        if is_folder and (why := ignored_name(path.name)):
+            imported.verdicts.append(Verdict(str(path), 0, "", "dropped", why))
+            continue
+        kind = "system" if args.system else kind_of(path.absolute().parts, text, is_account)
+        owner = args.user or (path.name if path.absolute().parent.name == "crontabs" else None)
+        prefix = path.name if is_folder else ""
+        imported.take(read_any(kind, text, file=str(path), timezone=zone, homes=home_of, user=owner, prefix=prefix))
+    return imported
+
+
+def is_account(name: str) -> bool:
+    """Whether this machine has an account of that name."""
+    return home_of(name) is not None if name else False
+
+
+def _systemd(args: argparse.Namespace, zone: str) -> Imported:
+    from dagsched.importers.draft import Imported
+    from dagsched.importers.systemd import read_units
+
+    problems = Imported()
+    if args.path.is_dir():
+        paths = [each for pattern in ("*.timer", "*.service", "*.d/*.conf") for each in sorted(args.path.glob(pattern))]
+    else:
+        paths = files_of(args.path)
+        paths += [each for each in (args.path.with_suffix(".service"),) if each != args.path and each.exists()]
+    texts = {str(path): text for path, text in readable(paths, problems, not args.path.is_dir())}
+    files_of(args.path)
+    imported = read_units(texts, zone)
+    imported.verdicts = problems.verdicts + imported.verdicts
+    return imported
+
+
+KINDS: Mapping[str, Callable[[argparse.Namespace, str], Imported]] = {"crontab": _crontab, "systemd": _systemd}
+
+# ---------------------------------------------------------------- showing
+
+
+def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequence[Difference]) -> None:
+    counts = Counter(verdict.kind for verdict in imported.verdicts)
+    if args.json:
+        document: dict[str, Any] = {
+            "jobs": [draft.id for draft in imported.drafts],
+            "counts": {kind: counts[kind] for kind in WORDS},
+            "verdicts": [verdict._asdict() for verdict in imported.verdicts],
+            "output": str(args.output) if args.output else None,
+            "text": text,
+        }
+        if args.verify:
+            document["verify"] = [_row(row) for row in rows]
+        print_json(document)
+        return
+    # The job file alone goes to stdout when nobody named a file, so that it can be piped into one.
+    out = sys.stdout if args.output is not None else sys.stderr
+    if args.output is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    for line in _report(imported, counts):
+        print(line, file=out)
+    for row in rows:
+        print(_sentence(row), file=out)
+    if args.output is not None:
+        note(f"next: dagsched validate {args.output}, then dagsched next --file {args.output}")
+
+
+def _report(imported: Imported, counts: Counter[str]) -> Iterator[str]:
+    for verdict in imported.verdicts:
+        yield from _lines(verdict)
+    yield f"{len(imported.drafts)} jobs in {imported.timezone}: " + ", ".join(
+        f"{counts[kind]} {word}"
+        for kind, word in (("same", "same"), ("differs", "differ"), ("dropped", "not carried over"))
+    )
+
+
+def _lines(verdict: Verdict) -> Iterator[str]:
+    place = f"{verdict.file}:{verdict.line}" if verdict.line else verdict.file
+    goal = f" -> {verdict.job}" if verdict.job else ""
+    yield f"{place}: {printable(verdict.text)}{goal}"
+    if verdict.kind == "same":
+        yield f"    same{f': {printable(verdict.why)}' if verdict.why else ''}"
+    else:
+        yield f"    {WORDS[verdict.kind]} {printable(verdict.why)}"
+
+
+def _row(row: Difference) -> dict[str, Any]:
+    return {
+        "job": row.job,
+        "old": row.old,
+        "new": row.new,
+        "missing": [_at(tick) for tick in row.missing],
+        "extra": [_at(tick) for tick in row.extra],
+        "explained": [{"tick": _at(tick), "why": why} for tick, why in row.explained],
+        "unverifiable": row.unverifiable or None,
+    }
+
+
+def _at(tick: datetime) -> str:
+    return f"{tick:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _sentence(row: Difference) -> str:
+    if row.unverifiable:
+        return f"verify {row.job}: nothing to compare, {row.unverifiable}"
+    words = [f"verify {row.job}: {row.old} old, {row.new} new"]
+    if row.is_zero:
+        words.append("difference zero" if not row.explained else f"difference explained ({len(row.explained)})")
+    for name, ticks in (("only old", row.missing), ("only new", row.extra)):
+        if ticks:
+            words.append(f"{len(ticks)} {name}, first " + ", ".join(_at(tick) for tick in ticks[:3]))
+    words += [f"{_at(tick)}: {why}" for tick, why in row.explained[:3]]
+    return "; ".join(words)

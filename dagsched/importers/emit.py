@@ -1,0 +1,171 @@
+"""Drafts → the text of a job file, as a person would write it, and through the real loader before anyone sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from dagsched.config import Loaded, load_texts
+from dagsched.importers.draft import Draft, Imported, Verdict
+
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_ ./@%+=,;()$\"-]*[A-Za-z0-9_/)\"]|[A-Za-z_/.]")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_WORDS = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"])
+
+
+def checked(imported: Imported, name: str, now: datetime) -> tuple[str, Loaded]:
+    """Return the job file's text and what the loader made of it; `name`: absolute path it will have.
+
+    A job that the loader refuses is taken out of `imported`, with its reason as a verdict, until the rest loads.
+    """
+    text = emit(imported)
+    loaded = load_texts({name: text}, now)
+    if loaded.config is None:
+        _take_out_refused(imported, name, now)
+        text = emit(imported)
+        loaded = load_texts({name: text}, now)
+    return text, loaded
+
+
+def _take_out_refused(imported: Imported, name: str, now: datetime) -> None:
+    ids = {draft.id for draft in imported.drafts}
+    for draft in list(imported.drafts):
+        alone = Imported(imported.timezone, imported.defaults, [_without_upstreams(draft, ids)])
+        loaded = load_texts({name: emit(alone)}, now)
+        if loaded.config is not None:
+            continue
+        imported.drafts.remove(draft)
+        refusal = next(problem for problem in loaded.problems if problem.severity == "error")
+        for place, verdict in enumerate(imported.verdicts):
+            if verdict.job == draft.id:
+                imported.verdicts[place] = verdict._replace(
+                    kind="dropped", why=f"dagsched refuses it: {refusal.message}"
+                )
+    left = {draft.id for draft in imported.drafts}
+    for draft in imported.drafts:
+        if kept := [each for each in draft.keys.get("depends_on", ()) if each in left]:
+            draft.keys["depends_on"] = kept
+        elif draft.keys.pop("depends_on", None):
+            why = "what it waited for could not be carried over"
+            imported.verdicts.append(Verdict(draft.file, draft.line, draft.id, "dropped", why, draft.id))
+
+
+def _without_upstreams(draft: Draft, ids: set[str]) -> Draft:
+    drop = {"depends_on", "when", "trigger_rule"}
+    keys = {key: value for key, value in draft.keys.items() if key not in drop}
+    return Draft(draft.id, draft.file, draft.line, keys)
+
+
+def emit(imported: Imported) -> str:
+    """Return the text of a job file with these jobs, in their order."""
+    lines = ["version: 1", f"timezone: {scalar(imported.timezone)}"]
+    shared = _shared_env(imported.drafts)
+    defaults = dict(imported.defaults)
+    if shared:
+        defaults["env"] = {**defaults.get("env", {}), **shared}
+    if defaults:
+        lines += ["", "defaults:", *_mapping(defaults, "  ")]
+    lines += ["", "jobs:" if imported.drafts else "jobs: {}"]
+    for draft in imported.drafts:
+        lines += _comment(draft.comments)
+        keys = dict(draft.keys)
+        if own := {name: value for name, value in keys.get("env", {}).items() if name not in shared}:
+            keys["env"] = own
+        else:
+            keys.pop("env", None)
+        lines += [f"  {scalar(draft.id)}:", *_mapping(keys, "    "), ""]
+    lines += _comment(imported.comments)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _shared_env(drafts: Sequence[Draft]) -> dict[str, Any]:
+    """Return the variables that every job has with the same value; none for a job alone."""
+    if len(drafts) < 2:
+        return {}
+    first, *others = [draft.keys.get("env", {}) for draft in drafts]
+    return {
+        name: value
+        for name, value in first.items()
+        if isinstance(value, str | int) and all(other.get(name) == value for other in others)
+    }
+
+
+def _comment(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        yield f"  # {printable(line)}".rstrip()
+
+
+def printable(text: str) -> str:
+    """Return the text without characters that a comment of YAML may not hold."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def _mapping(values: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for key, value in values.items():
+        name = key if _NAME.fullmatch(key) and key.lower() not in _WORDS else json.dumps(key)
+        if isinstance(value, Mapping) and (len(value) > 3 or any(_is_long(each) for each in value.values())):
+            yield f"{indent}{name}:"
+            yield from _mapping(value, indent + "  ")
+        elif isinstance(value, str) and "\n" in value and _fits_block(value):
+            yield f"{indent}{name}: |{'' if value.endswith(chr(10)) else '-'}"
+            yield from (f"{indent}  {line}".rstrip() for line in value.split("\n")[: None if value[-1] != "\n" else -1])
+        elif isinstance(value, list) and any(isinstance(each, Mapping) and len(each) > 2 for each in value):
+            yield f"{indent}{name}:"
+            yield from (f"{indent}  - {flow(each)}" for each in value)
+        else:
+            yield f"{indent}{name}: {flow(value)}"
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, Mapping) or len(str(value)) > 40
+
+
+def _fits_block(text: str) -> bool:
+    lines = text.split("\n")
+    return (
+        bool(lines[0].strip())
+        and not lines[0].startswith((" ", "\t"))
+        and not text.endswith("\n\n")
+        and all(
+            line == line.rstrip() and (line.isprintable() or line.replace("\t", "").isprintable()) for line in lines
+        )
+    )
+
+
+def flow(value: Any) -> str:
+    """Return a value on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{scalar(key, True)}: {_flow_item(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_flow_item(item) for item in value) + "]"
+    return scalar(value)
+
+
+def _flow_item(value: Any) -> str:
+    return scalar(value, True) if isinstance(value, str) else flow(value)
+
+
+def scalar(value: Any, inside: bool = False) -> str:
+    """Return text as YAML reads it back unchanged; `inside`: between brackets, where a comma ends it."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    plain = (
+        _PLAIN.fullmatch(value) and value.lower() not in _WORDS and not (inside and re.search(r"[,\"(){}\[\]]", value))
+    )
+    if plain and not value.startswith(("- ", "...", "---")):
+        return value
+    return (
+        f"'{value.replace(chr(39), chr(39) * 2)}'" if value.isprintable() and value.count("'") < 3 else _quoted(value)
+    )
+
+
+def _quoted(value: str) -> str:
+    """Return JSON's double quotes, which YAML reads too; what lies outside of both's plane stays as it is."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(
+        each if each.isprintable() else f"\\x{ord(each):02x}" if ord(each) < 256 else f"\\u{ord(each):04x}"
+        for each in text
+    )

@@ -1,0 +1,106 @@
+"""`dagsched import` writes a file that loads, tells of every line, and never loses what was there."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from dagsched.config import load_texts
+from dagsched.model import utc
+
+CRONTAB = "# Nightly\n30 2 * * * /opt/backup\n"
+
+
+def test_the_job_file_goes_to_stdout_and_loads(call, here):
+    (here / "tab").write_text(CRONTAB)
+    result = call("import", "crontab", "tab", "--timezone", "Europe/Berlin")
+    assert result.code == 0
+    config = load_texts({"/x/jobs.yaml": result.out}, utc(2026, 11, 26)).config
+    assert config is not None
+    assert list(config.jobs) == ["backup"]
+    assert "tab:2: 30 2 * * * /opt/backup -> backup\n    same\n" in result.err
+
+
+def test_a_file_is_written_and_never_replaced_unasked(call, here):
+    (here / "tab").write_text(CRONTAB)
+    assert call("import", "crontab", "tab", "-o", "jobs.yaml").code == 0
+    assert "backup" in (here / "jobs.yaml").read_text()
+    (here / "jobs.yaml").write_text("mine")
+    result = call("import", "crontab", "tab", "-o", "jobs.yaml")
+    assert (result.code, (here / "jobs.yaml").read_text()) == (2, "mine")
+    assert "--force" in result.err
+    assert call("import", "crontab", "tab", "-o", "jobs.yaml", "--force").code == 0
+
+
+def test_verify_is_in_the_json(call, here):
+    (here / "tab").write_text(CRONTAB)
+    document = json.loads(call("import", "crontab", "tab", "--verify", "--json", "--timezone", "Europe/Berlin").out)
+    (row,) = document["verify"]
+    assert (row["missing"], row["extra"], row["old"] == row["new"]) == ([], [], True)
+    assert document["counts"] == {"same": 2, "differs": 0, "dropped": 0}
+
+
+def test_what_is_not_carried_over_is_code_1(call, here):
+    (here / "tab").write_text("nonsense here\n")
+    result = call("import", "crontab", "tab")
+    assert result.code == 1
+    assert "tab:1: nonsense here\n    not carried over because" in result.err
+
+
+def test_folder_reads_each_file_and_ids_stay_apart(call, here):
+    folder = here / "cron.d"
+    folder.mkdir()
+    (folder / "one").write_text("0 1 * * * root /opt/run\n")
+    (folder / "two").write_text("0 2 * * * root /opt/run\n")
+    (folder / "old.bak").write_text("0 2 * * * root /opt/run\n")
+    (folder / "bin").write_bytes(b"\0\1")
+    (folder / "loop").symlink_to("loop")
+    result = call("import", "crontab", "cron.d", "--json")
+    document = json.loads(result.out)
+    assert (result.code, document["jobs"]) == (1, ["one-run", "two-run"])
+    assert sorted(os.path.basename(each["file"]) for each in document["verdicts"] if each["kind"] == "dropped") == [
+        "bin", "loop", "old.bak",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        pytest.param(lambda path: path.write_bytes(b"a\0b"), "NUL", id="nul"),
+        pytest.param(lambda path: path.write_bytes(b"x" * 9_000_000), "at most", id="huge"),
+        pytest.param(lambda path: path.write_bytes(b"@daily x\n" * 10_001), "10001 lines", id="many"),
+        pytest.param(lambda path: path.symlink_to(path), "symbolic links", id="loop"),
+        pytest.param(lambda path: None, "No such file", id="missing"),
+        pytest.param(lambda path: os.mkfifo(path), "no file", id="fifo"),
+    ],
+)
+def test_a_file_that_is_no_text_is_one_sentence(call, here, make, said):
+    make(here / "tab")
+    result = call("import", "crontab", "tab")
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    assert said in result.err
+
+
+def test_latin_1_and_endless_lines_are_told(call, here):
+    (here / "tab").write_bytes(b"# caf\xe9\n0 1 * * * x\n" + b"1" * 20_000 + b"\n")
+    result = call("import", "crontab", "tab")
+    assert result.code == 1
+    assert "line 1 is not UTF-8" in result.err
+    assert "20000 characters" in result.err
+    assert "café" in result.out
+
+
+def test_unknown_zone_is_a_sentence(call, here):
+    (here / "tab").write_text(CRONTAB)
+    assert "--timezone" in call("import", "crontab", "tab", "--timezone", "Mars/Base").err
+
+
+def test_a_folder_of_units(call, here):
+    (here / "a.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    (here / "a.service").write_text("[Service]\nExecStart=/bin/true\n")
+    result = call("import", "systemd", ".", "--verify", "--timezone", "Europe/Berlin")
+    assert (result.code, "verify a: 365 old, 365 new; difference zero" in result.err) == (0, True)
+    assert call("import", "systemd", "a.timer").out.replace("UTC", "Europe/Berlin") == result.out
+    assert call("import", "systemd", "nowhere").code == 2

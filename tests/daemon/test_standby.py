@@ -1,0 +1,158 @@
+"""Several schedulers on one PostgreSQL store: one is active, the others stand by."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.daemon.served import PATIENCE_S, Served, ask, rows
+from tests.postgres import new_address
+
+FILE = """\
+version: 1
+jobs:
+  beat: {schedule: {every: 1s}, run: "true", overlap: allow}
+  long: {run: "echo $$ >> pids; exec sleep 300", retry: 3}
+"""
+SHORT = {"DAGSCHED_ATTEMPT_LEASE": "5s"}
+
+
+@pytest.fixture
+def address():
+    return new_address()
+
+
+@pytest.fixture
+def machines(tmp_path):
+    """Folders with the same job file and a state directory each, as on machines of their own."""
+    found = [tmp_path / name for name in ("a", "b")]
+    for folder in found:
+        folder.mkdir()
+        (folder / "jobs.yaml").write_text(FILE)
+    return found
+
+
+def on(address):
+    return ["--store", address.url, "--namespace", address.namespace]
+
+
+def until(is_so):
+    """Wait for what nobody tells by an event."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def stands_by(folder):
+    until(lambda: "standing by: process" in (folder / "stderr").read_text())
+
+
+def sound(folder):
+    """Require an event log without a gap and one row for each run."""
+    numbers = [event["seq"] for event in rows(ask(folder, "events", "--json"))]
+    assert numbers == list(range(1, len(numbers) + 1))
+    names = [row["run"] for row in rows(ask(folder, "history", "--json", "--limit", "0"))]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_one_that_stands_by_takes_over_and_the_old_one_writes_nothing_more(machines, address, how):
+    first, second = machines
+    with Served(first, *on(address), env=SHORT) as active, Served(second, *on(address), env=SHORT) as other:
+        # Whichever came first.
+        until(lambda: any("standing by" in (folder / "stderr").read_text() for folder in machines))
+        if "standing by" in (first / "stderr").read_text():
+            (first, active), (second, other) = (second, other), (first, active)
+        active.until_type("run.succeeded", "beat")
+        told = json.loads(ask(second, "status", "--json"))["schedulers"]
+        assert [each["is_active"] for each in told] == [True, False]
+        assert "\nstandby   process" in ask(second, "status")
+        assert "\nstandby process" in ask(second, "db", "status")
+        active.signal(how)
+        other.until_type("daemon.started")
+        other.until_type("run.succeeded", "beat")
+        if how is signal.SIGSTOP:
+            active.signal(signal.SIGCONT)
+            assert active.ended() == 4
+            other.until_type("run.succeeded", "beat")
+        ask(second, "stop")
+        assert other.ended() == 0
+    sound(second)
+
+
+def test_one_that_stands_by_ends_at_once_when_told_to(machines, address):
+    first, second = machines
+    with Served(first, *on(address)) as active:
+        active.until_type("daemon.started")
+        with Served(second, *on(address)) as other:
+            stands_by(second)
+            other.signal(signal.SIGTERM)
+            assert other.ended() == 0
+        active.until_type("run.succeeded", "beat")
+        until(lambda: "standby" not in ask(first, "status"))
+
+
+def test_one_that_runs_until_idle_does_not_stand_by(machines, address):
+    first, second = machines
+    with Served(first, *on(address)) as active:
+        active.until_type("daemon.started")
+        with Served(second, "--until-idle", *on(address)) as other:
+            assert other.ended() == 4
+        assert "held by process" in (second / "stderr").read_text()
+
+
+def test_an_attempt_of_a_killed_machine_is_ended_there_before_it_is_tried_elsewhere(machines, address):
+    first, second = machines
+    with Served(first, *on(address), env=SHORT) as active:
+        active.until_type("daemon.started")
+        ask(first, "trigger", "long")
+        active.until_type("run.started", "long")
+        until(lambda: (first / "pids").exists() and (first / "pids").read_text().strip())
+        pid = int((first / "pids").read_text())
+        with Served(second, *on(address), env=SHORT) as other:
+            stands_by(second)
+            active.signal(signal.SIGKILL)
+            other.until_type("daemon.started")
+            [run] = rows(ask(second, "history", "long", "--json"))
+            assert (run["state"], run["attempts"]) == ("running", 1)
+            until(lambda: (second / "pids").exists())
+            assert not is_alive(pid)
+            [run] = rows(ask(second, "history", "long", "--json"))
+            assert (run["state"], run["attempts"]) == ("running", 2)
+            ask(second, "cancel", run["run"])
+            other.until_type("run.cancelled", "long")
+    sound(second)
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_the_daemon_of_the_same_directory_adopts_what_is_in_time(machines, address):
+    first, _ = machines
+    with Served(first, *on(address)) as active:
+        active.until_type("daemon.started")
+        ask(first, "trigger", "long")
+        active.until_type("run.started", "long")
+        active.signal(signal.SIGKILL)
+        active.ended()
+    with Served(first) as active:
+        active.until_type("daemon.started")
+        [run] = rows(ask(first, "history", "long", "--json"))
+        assert (run["state"], run["attempts"]) == ("running", 1)
+        ask(first, "cancel", run["run"])
+        active.until_type("run.cancelled", "long")
+
+
+def test_a_lease_of_attempts_that_is_no_length_is_refused(machines, address):
+    with Served(machines[0], *on(address), env={"DAGSCHED_ATTEMPT_LEASE": "1s"}) as active:
+        assert active.ended() == 2
+    assert "too short" in (machines[0] / "stderr").read_text()

@@ -1,0 +1,256 @@
+"""A crontab comes over line by line, and its fire times stay what Debian's cron made of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dagsched.importers import Imported, checked, compare
+from dagsched.importers.cronfields import read_fields
+from dagsched.importers.crontab import read_crontab
+from dagsched.importers.crontab_kinds import kind_of, read_any
+from dagsched.importers.debian import fires
+from dagsched.model import utc
+
+NOW = utc(2026, 11, 26)
+YEAR = timedelta(days=365)
+
+
+def imported(text: str, timezone: str = "UTC", is_system: bool = False) -> Imported:
+    return read_crontab(
+        text, file="crontab", timezone=timezone, is_system=is_system, homes=lambda name: f"/home/{name or 'me'}"
+    )
+
+
+def jobs_of(read: Imported):
+    text, loaded = checked(read, "/here/jobs.yaml", NOW)
+    assert loaded.config is not None, text
+    return loaded.config
+
+
+def job_of(line: str):
+    return next(iter(jobs_of(imported(line + "\n")).jobs.values()))
+
+
+def verdicts(text: str) -> list[tuple[int, str]]:
+    return [(each.line, each.kind) for each in imported(text).verdicts]
+
+
+def test_line_with_its_comment_becomes_a_job():
+    job = job_of("# How full\n# the disk is\n30 2 * * mon /usr/bin/df -h > /tmp/out 2>&1")
+    assert (job.id, job.description, job.run) == ("df", "How full the disk is", "/usr/bin/df -h > /tmp/out 2>&1")
+    assert (job.schedule.cron, job.catchup, job.overlap, job.cwd) == (("30 2 * * mon",), "none", "allow", "/home/me")
+    assert job.env == {"PATH": "/usr/bin:/bin"}
+
+
+def test_variables_hold_for_the_lines_below_and_quotes_keep_blanks():
+    read = imported('@daily one\nA = \' x \'\n"B"="it\'s"\nC=1 # no comment\n@daily two\n')
+    one, two = jobs_of(read).jobs.values()
+    assert one.env == {"PATH": "/usr/bin:/bin"}
+    assert two.env == {"PATH": "/usr/bin:/bin", "A": " x ", "B": "it's", "C": "1 # no comment"}
+
+
+def test_shell_home_zone_and_mail():
+    text = "SHELL=/bin/bash\nHOME=/srv\nCRON_TZ=Asia/Tokyo\nMAILTO=ops\nMAILTO=\nTZ=UTC\n0 5 * * * report\n"
+    (job,) = jobs_of(imported(text)).jobs.values()
+    assert (job.shell, job.cwd, job.schedule.timezone) == ("/bin/bash", "/srv", "Asia/Tokyo")
+    assert [kind for _, kind in verdicts(text)] == ["same", "same", "same", "dropped", "same", "same", "same"]
+
+
+def test_percent_is_input_unless_escaped():
+    assert job_of(r"0 0 * * * date +\%F").run == "date +%F"
+    assert job_of(r"0 0 * * * mail root%one%2\%").run == "{ mail root\n} <<'INPUT'\none\n2%\nINPUT\n"
+
+
+def test_system_crontab_names_the_account():
+    (job,) = jobs_of(
+        imported("17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly\n", "UTC", True)
+    ).jobs.values()
+    assert (job.user, job.cwd, job.run) == ("root", "/", "run-parts --report /etc/cron.hourly")
+
+
+@pytest.mark.parametrize(
+    ("command", "run", "keys"),
+    [
+        ("flock -n /tmp/l poll --all", "poll --all", {"overlap": "skip"}),
+        ("/usr/bin/flock -n /tmp/l -c 'a; b'", "a; b", {"overlap": "skip"}),
+        ("flock /tmp/l poll", "flock /tmp/l poll", {"overlap": "allow"}),
+        ("flock -n /tmp/l a; b", "flock -n /tmp/l a; b", {"overlap": "allow"}),
+        ("sleep $RANDOM; poll", "poll", {"jitter": timedelta(seconds=32768)}),
+        (r"sleep $((RANDOM \% 300)) && poll", "poll", {"jitter": timedelta(minutes=5)}),
+        ("perl -e 'sleep int(rand(43200))' && certbot -q renew", "certbot -q renew", {"jitter": timedelta(hours=12)}),
+        ("timeout 10m poll", "poll", {"timeout": timedelta(minutes=10)}),
+        ("timeout 10m poll; b", "timeout 10m poll; b", {"timeout": None}),
+        ("cd /srv/x && poll", "poll", {"cwd": "/srv/x"}),
+        ("cd /srv/x && a || b", "cd /srv/x && a || b", {"cwd": "/home/me"}),
+        ("cd /srv/x; poll", "cd /srv/x; poll", {"cwd": "/home/me"}),
+    ],
+)
+def test_what_a_command_says_besides_the_work_becomes_keys(command, run, keys):
+    job = job_of(f"0 3 * * * {command}")
+    assert job.run == run
+    assert {key: getattr(job, key) for key in keys} == keys
+
+
+def test_a_lock_that_two_lines_share_stays():
+    jobs = jobs_of(imported("@daily flock -n /l a\n@hourly flock -n /l b\n")).jobs.values()
+    assert [job.run for job in jobs] == ["flock -n /l a", "flock -n /l b"]
+
+
+def test_two_commands_are_a_suggestion():
+    assert "2 jobs" in imported("@daily a && b\n").verdicts[0].why
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("5/15 * * * * x", "5-59/15"),
+        ("0 22-2 * * * x", "backward"),
+        ("*/0 * * * * x", "step"),
+        ("60 * * * * x", "60 is no minute"),
+        ("0 0 * * fryday x", "fryday"),
+        ("0 0 * *", "five fields"),
+        ("@fortnightly x", "no macro"),
+        ("0 0 * * *", "five fields"),
+        ("٣ 0 * * * x", "no minute"),
+    ],
+)
+def test_a_line_that_cron_refuses_is_told_with_its_number(line, why):
+    (verdict,) = imported(f"\n{line}\n").verdicts
+    assert (verdict.line, verdict.kind) == (2, "dropped")
+    assert why in verdict.why
+
+
+def test_reboot_has_no_schedule():
+    read = imported("@reboot /usr/bin/thing\n")
+    assert read.verdicts[0].kind == "differs"
+    assert jobs_of(read).jobs["thing"].schedule is None
+
+
+def test_anacron_says_that_times_are_its_own():
+    text = (
+        "START_HOURS_RANGE=3-22\nRANDOM_DELAY=45\n1\t5\tcron.daily\tnice run-parts /etc/cron.daily\n@monthly 45 m x\n"
+    )
+    read = read_any("anacron", text, file="anacrontab", timezone="UTC", homes=lambda _: None, user=None)
+    daily, monthly = jobs_of(read).jobs.values()
+    assert (daily.schedule.cron, daily.jitter, daily.catchup) == (("5 3 * * *",), timedelta(minutes=45), "latest")
+    assert monthly.schedule.cron == ("45 3 1 * *",)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "kind"),
+    [
+        ("/etc/crontab", "", "system"),
+        ("/etc/cron.d/x", "", "system"),
+        ("/etc/anacrontab", "", "anacron"),
+        ("/var/spool/cron/crontabs/ann", "* * * * * root x", "user"),
+        ("/tmp/some", "* * * * * root x\n@daily root y\n", "system"),
+        ("/tmp/some", "* * * * * root x\n@daily z y\n", "user"),
+    ],
+)
+def test_the_kind_of_a_crontab(path, text, kind):
+    assert kind_of(path.split("/"), text, lambda name: name == "root") == kind
+
+
+# Times that packages of public distributions use, as facts.
+PACKAGED = """\
+17 * * * * a
+25 6 * * * b
+47 6 * * 7 c
+52 6 1 * * d
+5-55/10 * * * * e
+59 23 * * * f
+0 */12 * * * g
+30 3 * * 0 h
+10 3 * * * i
+57 0 * * 0 j
+09,39 * * * * k
+0 10,22 * * * l
+30 7-23 * * * m
+*/5 * * * * n
+@daily o
+"""
+
+
+@pytest.mark.parametrize(
+    "timezone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC", "Africa/Cairo"]
+)
+def test_lines_of_distributions_verify_to_zero(timezone):
+    read = imported(PACKAGED, timezone)
+    rows = compare(read.drafts, jobs_of(read), NOW, NOW + YEAR)
+    assert len(rows) == 15
+    assert [row for row in rows if not row.is_zero] == []
+
+
+def test_verify_catches_a_wrong_import():
+    read = imported("30 2 * * mon backup\n", "Europe/Berlin")
+    for wrong in ("30 2 * * tue", "31 2 * * mon", "30 2 * 1-11 mon", {"cron": "30 2 * * mon", "timezone": "UTC"}):
+        read.drafts[0].keys["schedule"] = wrong
+        (row,) = compare(read.drafts, jobs_of(read), NOW, NOW + YEAR)
+        assert not row.is_zero
+
+
+def test_verify_catches_a_changed_reading_of_clock_changes():
+    read = imported("30 2 * * * backup\n", "Europe/Berlin")
+    read.drafts[0].keys["schedule"] = {"cron": "30 2 * * *"}
+    read.drafts[0].keys["dst"] = {"gap": "skip"}
+    (row,) = compare(read.drafts, jobs_of(read), NOW, NOW + YEAR)
+    assert [f"{tick:%F %H:%M}" for tick in row.missing] == ["2027-03-28 01:00"]
+
+
+def test_several_times_in_a_gap_are_explained():
+    read = imported("0,30 2 * * * twice\n", "Europe/Berlin")
+    (row,) = compare(read.drafts, jobs_of(read), NOW, NOW + YEAR)
+    assert row.is_zero
+    assert (row.old - row.new, len(row.explained)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "after", "ticks"),
+    [
+        ("30 2 * * *", utc(2027, 3, 28), ["01:00"]),
+        ("*/30 2 * * *", utc(2027, 3, 28), []),
+        ("30 2 * * *", utc(2027, 10, 31), ["00:30"]),
+        ("*/30 2 * * *", utc(2027, 10, 31, 0), ["00:30", "01:00", "01:30"]),
+        ("0 3 * * *", utc(2027, 10, 31), ["02:00"]),
+    ],
+)
+def test_debians_reading_of_summer_time(line, after, ticks):
+    found = fires(read_fields(line.split(), ""), "Europe/Berlin", after, after + timedelta(hours=6))
+    assert [f"{fire.tick:%H:%M}" for fire in found] == ticks
+
+
+def field(low: int, high: int, names: str = "") -> st.SearchStrategy[str]:
+    number = st.integers(low, high).map(str)
+    ordered = st.tuples(st.integers(low, high), st.integers(low, high)).map(lambda pair: "{}-{}".format(*sorted(pair)))
+    step = st.integers(1, high + 1)
+    items = [number, ordered, st.tuples(ordered, step).map(lambda pair: "{}/{}".format(*pair))]
+    items += [st.just("*"), step.map(lambda each: f"*/{each}")]
+    if names:
+        items.append(st.sampled_from(names.split()))
+    if low < high:
+        items.append(st.tuples(number, number).map(lambda pair: f"{min(pair, key=int)}~{max(pair, key=int)}"))
+    return st.one_of(st.just("*"), st.lists(st.one_of(items), min_size=1, max_size=3).map(",".join))
+
+
+LINES = st.tuples(
+    field(0, 59), field(0, 23), field(1, 31), field(1, 12, "jan Feb DEC"), field(0, 7, "sun Mon SAT fri")
+).map(" ".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LINES, st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]))
+def test_any_line_verifies_to_zero(line, timezone):
+    read = imported(f"{line} true\n", timezone)
+    rows = compare(read.drafts, jobs_of(read), NOW, NOW + YEAR)
+    assert [(row.missing[:3], row.extra[:3]) for row in rows] == [((), ())], line
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60))
+def test_any_text_gets_a_verdict_and_a_file_that_loads(text):
+    jobs_of(imported(text))
+    jobs_of(imported(f"X={text}\n0 0 * * * {text}\n# {text}\n1 1 * * * two\n"))

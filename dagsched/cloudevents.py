@@ -75,7 +75,9 @@ def cloud_events(row: EventRow, source: str) -> list[dict[str, Any]]:
     """
     found = [_envelope(row, source)]
     if row.type == "config.applied":
-        found += [_of_job(row, source, kind, job) for word, kind in _EDITS.items() for job in row.detail.get(word, ())]
+        found += [
+            _of_job(row, source, kind, job) for word, kind in _EDITS.items() for job in row.detail.get(word, ())
+        ]
     return found
 
 

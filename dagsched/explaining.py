@@ -120,7 +120,9 @@ async def _then(store: Store, plan: Plan, job: str, at: datetime, number: int) -
     return Then(version, said.jobs.get(job) if said else None, newest is not None and version.number == newest.number)
 
 
-async def _version(store: Store, at: datetime, number: int, newest: ConfigVersion | None) -> ConfigVersion | None:
+async def _version(
+    store: Store, at: datetime, number: int, newest: ConfigVersion | None
+) -> ConfigVersion | None:
     if newest is not None and number == newest.number:
         return newest
     found = next(iter(await store.configs(limit=1, at=at)), None)
@@ -189,3 +191,5 @@ async def predicted(store: Store, job: Job, tick: datetime, now: datetime) -> Ru
         if virtual.now > tick + AFTERWARDS or virtual.advance() is None:
             return found
     return None
+
+

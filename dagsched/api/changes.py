@@ -86,3 +86,5 @@ async def job_text(visit: Visit) -> Response:
         known_job(id, config.jobs)
         raise Refused(f"{id} was not registered; it stands in {config.jobs[id].position}")
     return Response(text.encode(), 200, media_type="application/yaml")
+
+

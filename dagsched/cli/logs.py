@@ -111,7 +111,9 @@ def _chosen(attempts: Sequence[Attempt], found: Run, number: int | None) -> Atte
     return by_number[number]
 
 
-async def _new_data(store: Store, home: Path | None, attempt: Attempt, read: dict[int, int]) -> AsyncIterator[bytes]:
+async def _new_data(
+    store: Store, home: Path | None, attempt: Attempt, read: dict[int, int]
+) -> AsyncIterator[bytes]:
     """Yield what was written since the last look and remember how far that was."""
     if home is None:
         async for data in cast("Elsewhere", store).log(attempt, read.get(attempt.number, 0)):

@@ -21,7 +21,9 @@ ALL = 1_000_000
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("--failed", action="store_true", help="only messages that nobody got")
-    parser.add_argument("--limit", metavar="N", type=count, default=LIMIT, help=f"how many (default: {LIMIT}, 0: all)")
+    parser.add_argument(
+        "--limit", metavar="N", type=count, default=LIMIT, help=f"how many (default: {LIMIT}, 0: all)"
+    )
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)

@@ -335,7 +335,7 @@ class Builder:
 
     def _with(self, key: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
         inner = {"http": "timeout", "agent": "poll"}.get(self._raw.get("handler", ""), "")
-        if inner in value:
+        if inner and inner in value:  # not for a handler without a length: its `with` may have an empty key
             path: Path = ("jobs", self._id, key, inner)
             if self._parsed(path, value[inner]) == timedelta(0):
                 why = "no request is answered in no time"

@@ -12,9 +12,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from jsonschema_rs import Draft202012Validator, RegexOptions
-
 from dagsched import __version__
+from dagsched.config.compiled import Draft202012Validator, RegexOptions
 from dagsched.config.explain import Complaint, complaints, shown_value
 from dagsched.config.files import schema
 from dagsched.declaration import EMPTY

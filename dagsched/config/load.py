@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dagsched.config import telling
 from dagsched.config.build import Entry
 from dagsched.config.checks import View, check_cycles, check_part, day_of, may_close_a_cycle
-from dagsched.config.digests import sha256
 from dagsched.config.explain import Complaint, short
 from dagsched.config.files import BUILT_IN_HANDLERS, installed_handlers, job_files, read_file, unreadable
 from dagsched.config.part import Part
@@ -30,6 +29,7 @@ from dagsched.config.reader import Document
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
 from dagsched.declaration import EMPTY, Calendar, Config, Keep, RateLimit
+from dagsched.digests import sha256
 
 if TYPE_CHECKING:  # plain files do without it
     from dagsched.config.shelf import Shelf

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from dagsched.config import grammar, telling
 from dagsched.config.build import Builder, Dropped, Entry, Groups, checked_rate, keep_of, rules_of
-from dagsched.config.digests import sha256
 from dagsched.config.explain import Complaint, short
 from dagsched.config.problem import Problem
 from dagsched.config.reader import Document, Path, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
 from dagsched.declaration import EMPTY, Calendar, Keep, NotifyRule, RateLimit
+from dagsched.digests import sha256
 
 if TYPE_CHECKING:  # plain files do without all that
     from dagsched.config.patterns import Expansion

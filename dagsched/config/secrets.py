@@ -34,7 +34,7 @@ def check_secret_uses(entry: Entry, report: Report) -> None:
     for steps, name in _uses(job.with_):
         if name not in job.secrets:
             meant = report.guess(name, job.secrets)
-            fix = f"did you mean '{meant}'?" if meant else f'declare it: secrets: {{{short(name)}: "env:…"}}'
+            fix = f"did you mean '{meant}'?" if meant else f"declare it: secrets: {{{short(name)}: \"env:…\"}}"
             said = f"'{job.id}' has no secret '{short(name)}'"
             path = ("jobs", job.id, "with", *steps, "secret")
             report.complain(entry.document, Complaint("E142", path, said, "only the job's own secrets reach it", fix))

@@ -187,3 +187,5 @@ class Courier:
     def _comes_within(self, length: timedelta) -> bool:
         wake_s = self._wake_s()
         return wake_s is not None and wake_s <= length.total_seconds()
+
+

@@ -37,7 +37,9 @@ class Messenger:
     `command`: what starts the courier, STATE_DIR and AFTER follow.
     """
 
-    def __init__(self, state_dir: Path, command: Sequence[str] = (sys.executable, "-m", "dagsched.courier")) -> None:
+    def __init__(
+        self, state_dir: Path, command: Sequence[str] = (sys.executable, "-m", "dagsched.courier")
+    ) -> None:
         self._state_dir, self._command = state_dir, tuple(command)
         self._is_traced = is_traced(os.environ)
         self._config: Config | None = None

@@ -175,11 +175,8 @@ def _say_unknown_then(job: Job, tick: datetime, then: Then, answer: Answer) -> N
         _say(answer, "before the first configuration", words)
     else:
         words = f"configuration {then.version.number}, in force since {format_instant(then.version.applied)}"
-        _say(
-            answer,
-            "the job was not known then",
-            f"{job.id} has no tick at {format_instant(tick)}: {words}, does not declare it",
-        )
+        _say(answer, "the job was not known then", f"{job.id} has no tick at {format_instant(tick)}: {words},"
+             " does not declare it")
 
 
 def _say_unscheduled(job: Job, tick: datetime, then: Then, answer: Answer) -> None:
@@ -335,3 +332,5 @@ def _note(job: Job, tick: datetime) -> str:
 
 def _length(length: timedelta) -> str:
     return str(timedelta(seconds=round(length.total_seconds())))
+
+

@@ -19,7 +19,9 @@ class Peer(asyncio.Protocol):
     another version and takes no starts.
     """
 
-    def __init__(self, on_message: Callable[[Peer, dict[str, Any]], None], on_lost: Callable[[Peer], None]) -> None:
+    def __init__(
+        self, on_message: Callable[[Peer, dict[str, Any]], None], on_lost: Callable[[Peer], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._on_message, self._on_lost = on_message, on_lost
         self._feed = wire.Feed()

@@ -30,7 +30,9 @@ class Exporter:
         self._meter: Meter | None = None
         self._config: tuple[str, Config] = ("", Config({}))
 
-    async def text(self, status: Mapping[str, Any] | None, now: datetime, notices: Mapping[str, int] = EMPTY) -> bytes:
+    async def text(
+        self, status: Mapping[str, Any] | None, now: datetime, notices: Mapping[str, int] = EMPTY
+    ) -> bytes:
         """Return all figures; `status`: a running daemon's, None if none. Raises UsageError without the library."""
         _require_library()
         snapshot = await self._store.snapshot({})

@@ -58,3 +58,4 @@ def _references(said: Any) -> Iterator[Mapping[str, Any]]:
         else:
             for each in said.values():
                 yield from _references(each)
+

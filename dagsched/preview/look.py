@@ -174,3 +174,5 @@ def _names(config: Config) -> dict[str, str]:
 def _identity(problem: Problem, names: dict[str, str]) -> tuple[str, str, str]:
     file = os.path.abspath(problem.file)
     return names.get(file, file), problem.code, problem.message
+
+

@@ -24,7 +24,9 @@ NO_POOL = "(none)"
 _REASONS = ("overlap", "queue full", "superseded", "replaced", "coalesced", "too old", "down", "upstream", "its rule")
 
 
-def report(rehearsed: Rehearsed, habits: Mapping[str, Habit], seed: int, opened: Sequence[str] = ()) -> dict[str, Any]:
+def report(
+    rehearsed: Rehearsed, habits: Mapping[str, Habit], seed: int, opened: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the document that `simulate --json` prints; lengths in seconds, instants in UTC, dates local.
 
     `opened`: jobs that were rehearsed without their condition.

@@ -183,7 +183,9 @@ class Book:
             "next": self._next_seq,
         }
         ghosts = [{"t": "S", "run": run, "attempt": attempt, "at": 0} for run, attempt in self.ghosts]
-        self._journal.rewrite([head, *ghosts, *self._starts.values(), *self._processes.values(), *self.exits.values()])
+        self._journal.rewrite(
+            [head, *ghosts, *self._starts.values(), *self._processes.values(), *self.exits.values()]
+        )
         self.unwritten = []
         self._live_bytes = self._journal.bytes_written
 

@@ -127,7 +127,9 @@ class Starter:
             # A script without `#!`: POSIX has sh(1) and execvp(3) read it with the shell.
             return os.posix_spawn("/bin/sh", ["/bin/sh", script, *argv[1:]], env, **options)
 
-    def _start_as(self, order: dict[str, Any], env: dict[str, str], cwd: str, log_fd: int, stdin_fd: int) -> int:
+    def _start_as(
+        self, order: dict[str, Any], env: dict[str, str], cwd: str, log_fd: int, stdin_fd: int
+    ) -> int:
         import shutil
         import subprocess
 

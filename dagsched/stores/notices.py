@@ -189,7 +189,9 @@ class Notices:
         self._put(message, "failed", None, now, error)
         self._ask("trim", ("failed", FAILED_KEPT))
 
-    def _put(self, message: Waiting, state: str, next_try: datetime | None, ended: datetime | None, error: str) -> None:
+    def _put(
+        self, message: Waiting, state: str, next_try: datetime | None, ended: datetime | None, error: str
+    ) -> None:
         at = [None if each is None else ms_of(each) for each in (next_try, ended)]
         self._ask("put_message", (state, message.tries + 1, *at, error, message.id))
 
@@ -246,3 +248,4 @@ class Notices:
             raise translated(error, self.path) from error
         except OSError as error:
             raise StoreError(f"{self.path}: {error.strerror or error}") from error
+

@@ -130,7 +130,9 @@ class Cron:
         yield from at_offset(self._expression, wall_low, min(high, span.end) + span.offset, span.offset)
 
     def __repr__(self) -> str:
-        extras = "".join(f", {key}={value!r}" for key in ("gap", "fold", "days") if (value := getattr(self, key)))
+        extras = "".join(
+            f", {key}={value!r}" for key in ("gap", "fold", "days") if (value := getattr(self, key))
+        )
         return f"Cron({self.expression!r}, {self.timezone!r}{extras})"
 
 

@@ -105,7 +105,9 @@ def read_field(kind: FieldKind, text: str) -> Field:
                 "a comma joins two values",
                 "remove the comma",
             )
-        if not (_special_day(found, item) if kind is DAY else kind is WEEKDAY and _special_weekday(found, item)):
+        if not (
+            _special_day(found, item) if kind is DAY else kind is WEEKDAY and _special_weekday(found, item)
+        ):
             several += _plain(found, item)
     if several:
         found.values |= expand(KINDS.index(kind), several, kind.full())
@@ -249,7 +251,9 @@ def _unwrapped(kind: FieldKind, low: int, high: int, step: int) -> str:
     if step == 1:
         return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in ((low, top), (kind.low, high)))
     length = (high - low) % kind.size
-    return ",".join(str(kind.low + (low - kind.low + move) % kind.size) for move in range(0, length + 1, step))
+    return ",".join(
+        str(kind.low + (low - kind.low + move) % kind.size) for move in range(0, length + 1, step)
+    )
 
 
 def _number(kind: FieldKind, token: Token) -> int:

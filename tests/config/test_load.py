@@ -26,7 +26,7 @@ from dagsched.model import (
     TriggerRule,
     utc,
 )
-from tests.config.texts import FILE, NOW, config_of, file_of, job_of, load_text
+from tests.config.texts import FILE, NOW, config_of, file_of, found, job_of, load_text
 
 
 def test_smallest_job_has_every_default():
@@ -178,6 +178,10 @@ def test_empty_jobs_are_valid():
 def test_handler_keeps_its_settings():
     job = job_of("handler: http\nwith: {url: http://h/, json: {a: [1]}}")
     assert (job.handler, job.run, dict(job.with_)) == ("http", None, {"url": "http://h/", "json": {"a": [1]}})
+
+
+def test_an_empty_key_is_no_length_of_a_handler():
+    assert found("jobs: {a: {handler: nothing, with: {'': 5}}}\n") == ["E110 1:21-28"]
 
 
 def test_folder_means_its_yaml_files_in_order(tmp_path):

@@ -24,6 +24,7 @@ _VARIABLES = (
     ("DAGSCHED_NAMESPACE", "the namespace of a shared store"),
     ("DAGSCHED_URL", "a daemon elsewhere, as --url takes it"),
     ("DAGSCHED_TOKEN", "who is asking there"),
+    ("DAGSCHED_LOG_FORMAT", "how the daemon writes its log: text or json"),
     ("NO_COLOR", "if set, nothing is coloured"),
 )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+import dagsched
 from dagsched.cli import COMMANDS, load
 from dagsched.cli.man import page
 from dagsched.cli.parser import Parser
@@ -29,6 +32,13 @@ def test_the_page_has_every_option_of_a_command(name: str):
     load(name).arguments(parser)
     missing = [option for option in parser.options() if option != "--help" and option not in sections()[name]]
     assert missing == []
+
+
+def test_the_variables_of_the_page_are_those_that_the_program_reads():
+    code = "".join(file.read_text() for file in Path(dagsched.__file__).parent.rglob("*.py") if file.stem != "man")
+    names = re.findall(r"^\\fB([A-Z_]+)\\fR$", page().partition(".SH ENVIRONMENT")[2], re.MULTILINE)
+    assert len(names) > 5
+    assert [name for name in names if name not in code] == []
 
 
 def test_the_command_prints_the_page(call):

@@ -422,6 +422,9 @@ class Round:
             self.sheets[name] = sheet
             self.written.append({**self.written[-1], name: sheet})
         self._await_last_configuration()
+        for event in EVENTS:
+            # What waits to be superseded by the next tick of a schedule has that of an event to wait for.
+            self._keep(self.daemon.give("emit", event).finished(STOP_S))
         self._await_idleness()
         self._tell("stop")
         self._stop()

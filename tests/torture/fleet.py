@@ -32,6 +32,7 @@ class Fleet:
             each.numbers, each.runs = self.numbers, self.runs
         self.restart_s: list[float] = []
         self.dice = random.Random(mark)
+        self.strays = True  # whether commands are now and then given where nobody is active
         self._active: Daemon | None = None
 
     # ------------------------------------------------------------ who is active
@@ -127,9 +128,8 @@ class Fleet:
 
     def give(self, *args: str) -> Verb:
         """Give a command, on the machine of the active one or now and then on another."""
-        others = [each for each in self.places if each.state_dir.exists()]
-        at = self.dice.choice(others) if args[0] not in ("stop", "status") and self.dice.random() < 0.1 else self.active
-        return at.give(*args)
+        is_astray = self.strays and args[0] not in ("stop", "status") and self.dice.random() < 0.1
+        return (self.dice.choice(self.places) if is_astray else self.active).give(*args)
 
     def intrude(self, *args: str) -> int:
         return self.active.intrude(*args)

@@ -188,6 +188,10 @@ class SharedRound(Round):
 
     # ------------------------------------------------------------ the end
 
+    def _quieten(self) -> None:
+        self.daemon.strays = False
+        super()._quieten()
+
     def _stop(self) -> None:
         for place in self.daemon.standby:
             place.signal(signal.SIGTERM)

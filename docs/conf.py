@@ -48,8 +48,8 @@ def toctree(caption: str, pages: list[str]) -> str:
 
 
 def read(app: object, page: str, source: list[str]) -> None:
-    # The word behind `yaml` tells the tests what a block is; a highlighter knows no such language.
-    text = re.sub(r"^( *```yaml) fragment$", r"\1", source[0], flags=re.MULTILINE)
+    # The word behind the language tells the tests what a block is; a highlighter knows no such language.
+    text = re.sub(r"^( *```\w+) \S+$", r"\1", source[0], flags=re.MULTILINE)
     text = re.sub(r"^( *```)mermaid$", r"\1text", text, flags=re.MULTILINE)
     for name, here in ROOT_PAGES.items():
         text = text.replace(f"](../{name}.md", f"](reference/{here}.md")

@@ -145,6 +145,7 @@ class MemoryStore:
         before: datetime,
         keep: frozenset[Key],
         bounds: Sequence[Bound] | None = None,
+        events_before: datetime | None = None,
         dry_run: bool = False,
         dropped: Callable[[Sequence[Gone]], None] | None = None,
     ) -> int:
@@ -161,6 +162,8 @@ class MemoryStore:
                 dropped([Gone(run.job, run.tick, logs)])
         if doomed or bounds is None:
             self.state.events = [event for event in self.state.events if not self._is_stale(event, before)]
+        if events_before is not None:
+            self.state.events = [e for e in self.state.events if e.tick is not None or e.time >= events_before]
         return len(doomed)
 
     def _is_beyond(self, run: Run, before: datetime, bounds: Sequence[Bound] | None) -> bool:

@@ -250,6 +250,7 @@ class PostgresStore(SqlStore):
     async def _prune_at_once(
         self,
         before_ms: int,
+        loose_ms: int,
         bounds: Sequence[Bound] | None,
         spared: sql_retention.Spared,
         dropped: Callable[[Sequence[Gone]], None] | None,
@@ -265,7 +266,7 @@ class PostgresStore(SqlStore):
         for start in await self._weeks_before("runs", newest):
             pruned += await self._prune_week(start, is_beyond, spared, dropped)
         for start in await self._weeks_before("events", before_ms):
-            await self._prune_week_of_events(start)
+            await self._prune_week_of_events(start, loose_ms)
         return pruned
 
     async def _weeks_before(self, kind: str, before_ms: int) -> list[int]:
@@ -304,8 +305,9 @@ class PostgresStore(SqlStore):
     def _is_touched(self, start: int) -> bool:
         return self._touched is None or ("runs", start) in self._touched
 
-    async def _prune_week_of_events(self, start: int) -> None:
-        kept = await self._opened_reader().read(lambda connection: postgres_weeks.kept_events(connection, start))
+    async def _prune_week_of_events(self, start: int, loose_ms: int) -> None:
+        which = partial(postgres_weeks.kept_events, start=start, loose_ms=loose_ms)
+        kept = await self._opened_reader().read(which)
         if kept is not None:
             drop = partial(postgres_weeks.drop_events, start=start, kept=kept, epoch=self._epoch)
             await self._drop(lambda connection: drop(connection) is None, ("events", start))

@@ -530,10 +530,13 @@ SELECT max(seq), min(time) FROM (
 ) AS stretch
 
 -- name: delete_events
--- Remove, within a stretch, old events of rows that are gone.
+-- Remove, within a stretch, old events of rows that are gone, and older ones of no run.
 DELETE FROM events
-WHERE seq > %(after)s AND seq <= %(until)s AND time < %(before)s AND tick IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = events.job AND runs.tick = events.tick)
+WHERE seq > %(after)s AND seq <= %(until)s AND time < %(before)s AND (
+    (tick IS NULL AND time < %(loose)s)
+    OR (tick IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = events.job AND runs.tick = events.tick))
+)
 
 -- name: check_orphans
 -- Attempts without their run.
@@ -631,10 +634,11 @@ SET LOCAL lock_timeout = '500ms'
 SELECT drop_runs(%s, %s::json, %s::json)
 
 -- name: kept_events
--- Events of a week that outlive it: of no run, or of one that is there.
+-- Events of a week that outlive it: of no run and not old enough, or of one that is there.
 SELECT seq FROM events
 WHERE time >= %(start)s AND time < %(end)s AND (
-    tick IS NULL OR EXISTS (SELECT FROM runs WHERE runs.job = events.job AND runs.tick = events.tick)
+    (tick IS NULL AND time >= %(loose)s)
+    OR EXISTS (SELECT FROM runs WHERE runs.job = events.job AND runs.tick = events.tick)
 )
 
 -- name: count_events

@@ -514,10 +514,13 @@ DELETE FROM attempts WHERE job = ? AND tick = ?
 SELECT max(seq), min(time) FROM (SELECT seq, time FROM events WHERE seq > :after ORDER BY seq LIMIT :limit)
 
 -- name: delete_events
--- Remove, within a stretch, old events of rows that are gone.
+-- Remove, within a stretch, old events of rows that are gone, and older ones of no run.
 DELETE FROM events
-WHERE seq > :after AND seq <= :until AND time < :before AND tick IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = events.job AND runs.tick = events.tick)
+WHERE seq > :after AND seq <= :until AND time < :before AND (
+    (tick IS NULL AND time < :loose)
+    OR (tick IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = events.job AND runs.tick = events.tick))
+)
 
 -- name: check_orphans
 -- Attempts without their run.

@@ -65,6 +65,7 @@ COMMANDS = {
     "open": "log a browser in to the running daemon",
     "doctor": "check environment, time zones, state and permissions",
     "completion": "print the completion script of a shell",
+    "man": "print the manual page",
     "_complete": "",
 }
 """Name → one line of help, in the order in which `dagsched --help` lists them."""

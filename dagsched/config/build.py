@@ -343,7 +343,8 @@ class Builder:
 
     def _with(self, key: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
         inner = {"http": "timeout", "agent": "poll"}.get(self._raw.get("handler", ""), "")
-        if inner in value:
+        # A plug-in's keys may have any name, an empty one among them.
+        if inner and inner in value:
             path: Path = ("jobs", self._id, key, inner)
             if self._parsed(path, value[inner]) == timedelta(0):
                 why = "no request is answered in no time"

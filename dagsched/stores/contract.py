@@ -320,6 +320,7 @@ class Store(Protocol):
         before: datetime,
         keep: frozenset[tuple[str, datetime]],
         bounds: Sequence[Bound] | None = None,
+        events_before: datetime | None = None,
         dry_run: bool = False,
         dropped: Callable[[Sequence[Gone]], None] | None = None,
     ) -> int:
@@ -329,9 +330,10 @@ class Store(Protocol):
         `keep`, and what stands in for any of these. A row whose last tick is not before `before` stays, and
         so do events at or after it. Only the one who acquired may prune; raises FencedOut otherwise.
 
-        `bounds`: of these jobs alone, each up to its own; `before` is for the events then. `dropped` is told, a part
-        at a time, what is gone. Figures of what is deleted are added to those by
-        day (`statistics` with `by`) in the very transaction that deletes it. `dry_run`: only count.
+        `bounds`: of these jobs alone, each up to its own; `before` is for the events then. `events_before`, not after
+        `before`: events of no run (starts, edits, requests over HTTP) go when they are older. `dropped` is told, a
+        part at a time, what is gone. Figures of what is deleted are added to those by day (`statistics` with `by`) in
+        the very transaction that deletes it. `dry_run`: only count.
         """
         ...
 

@@ -137,6 +137,7 @@ class MemoryStore(Alone):
         before: datetime,
         keep: frozenset[Key],
         bounds: Sequence[Bound] | None = None,
+        events_before: datetime | None = None,
         dry_run: bool = False,
         dropped: Callable[[Sequence[Gone]], None] | None = None,
     ) -> int:
@@ -151,8 +152,8 @@ class MemoryStore(Alone):
             logs = [attempt.log for attempt in self.state.attempts.pop(run.key, {}).values() if attempt.log]
             if dropped is not None:
                 dropped([Gone(run.job, run.tick, logs)])
-        if doomed or bounds is None:
-            self.state.events = [event for event in self.state.events if not self._is_stale(event, before)]
+        orphans_before = before if doomed or bounds is None else events_before
+        self.state.events = [e for e in self.state.events if not self._is_stale(e, orphans_before, events_before)]
         return len(doomed)
 
     def _is_beyond(self, run: Run, before: datetime, bounds: Sequence[Bound] | None) -> bool:
@@ -398,8 +399,11 @@ class MemoryStore(Alone):
     def _attempts(self, key: Key) -> list[Attempt]:
         return [attempt for _, attempt in sorted(self.state.attempts.get(key, {}).items())]
 
-    def _is_stale(self, event: EventRow, before: datetime) -> bool:
-        return event.tick is not None and event.time < before and event.tick not in self.state.runs.get(event.job, {})
+    def _is_stale(self, event: EventRow, orphans_before: datetime | None, others_before: datetime | None) -> bool:
+        if event.tick is None:
+            return others_before is not None and event.time < others_before
+        is_old = orphans_before is not None and event.time < orphans_before
+        return is_old and event.tick not in self.state.runs.get(event.job, {})
 
     def _facts(
         self, job: str, rows: Sequence[Run], tried: Sequence[Run], ends: Mapping[tuple[str, RunState], datetime]

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import dagsched
 from dagsched.clock import boottime_s
-from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreUnavailable
+from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreMoved, StoreUnavailable
 from dagsched.model import Attempt, run_name
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
 from dagsched.stores.address import Address, place_of
@@ -46,7 +46,7 @@ HEARD_S = 5.0
 class Standing:
     """What `dagsched db status` tells of a namespace. `holder`: who writes, "" when nobody's lease runs.
 
-    `standby`: who waits for that.
+    `standby`: who waits for that. `moved_to`: where the state went, "" when it is here.
     """
 
     server: str
@@ -56,12 +56,13 @@ class Standing:
     bytes_used: int = 0
     weeks: int = 0
     standby: Sequence[str] = ()
+    moved_to: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
         found = {"server": self.server, "layout": self.layout.found, "known": self.layout.known}
         more = {"holder": self.holder or None, "epoch": self.epoch, "bytes": self.bytes_used, "weeks": self.weeks}
-        return {**found, **more, "standby": list(self.standby)}
+        return {**found, **more, "standby": list(self.standby), "moved_to": self.moved_to or None}
 
 
 async def standing_of(address: Address) -> Standing:
@@ -75,9 +76,11 @@ async def standing_of(address: Address) -> Standing:
         ((holder, _, is_held, epoch),) = connection.ask("holder")
         ((size,),) = connection.ask("bytes_used")
         weeks = len(postgres_weeks.weeks(connection, "runs"))
-        heard = connection.ask("schedulers", (HEARD_S,)) if layout.found == layout.known else []
-        standby = [name for name, is_active in heard if not is_active]
-        return Standing(server, layout, holder if is_held else "", epoch, size, weeks, standby)
+        if layout.found < layout.known:
+            return Standing(server, layout, holder if is_held else "", epoch, size, weeks)
+        standby = [name for name, is_active in connection.ask("schedulers", (HEARD_S,)) if not is_active]
+        moved_to = "".join(other for _, other, is_over in connection.ask("went") if is_over)
+        return Standing(server, layout, holder if is_held else "", epoch, size, weeks, standby, moved_to)
 
     return await _asked_once(address, ask)
 
@@ -155,6 +158,7 @@ class PostgresStore(SqlStore):
             self._lock.take(holder)
             self._place = await asyncio.to_thread(place_of, self._home)
         claim = {"holder": codec.storable(holder), "place": self._place, "lease_s": LEASE_S, "mine": self._epoch}
+        claim["moves"] = False
         length_s, asked_s = attempts_s(), boottime_s()
 
         def become(connection: Connection) -> list[Any]:
@@ -177,8 +181,11 @@ class PostgresStore(SqlStore):
         self._lease.begin(asked_s)
         return self._epoch
 
-    async def _refusal(self) -> StoreHeld:
-        ((other, *_),) = await self._opened_reader().read(lambda connection: connection.ask("holder"))
+    async def _refusal(self) -> StoreError:
+        reader = self._opened_reader()
+        for _, elsewhere, is_over in await reader.read(lambda connection: connection.ask("went")):
+            return StoreMoved(self.address.shown, elsewhere, bool(is_over))
+        ((other, *_),) = await reader.read(lambda connection: connection.ask("holder"))
         return StoreHeld(f"{self.address.shown}: held by {other}; stop that scheduler first", other, by_lease=True)
 
     def hear_terms(self, heard: Callable[[Term], None]) -> None:
@@ -244,15 +251,21 @@ class PostgresStore(SqlStore):
 
     async def post(self, verb: str, body: Mapping[str, Any], time: datetime) -> int:
         row = (codec.ms_of(time), verb, codec.json_of(body))
+
+        def new(connection: Connection) -> int:
+            connection.ask("no_move")
+            for _, other, is_over in connection.ask("went"):
+                raise StoreMoved(self.address.shown, other, bool(is_over))
+            return int(connection.ask("new_request", row)[0][0])
+
         # A session of its own: a reader's may be on a server that only reads.
         self._opened_reader()
         session = self._writer or Session(self.address, "asking")
         try:
-            ((number,),) = await session.write(lambda connection: connection.ask("new_request", row))
+            return await session.write(new)
         finally:
             if session is not self._writer:
                 await session.close()
-        return int(number)
 
     async def compact(self) -> tuple[int, int]:
         writer = self._opened_writer()
@@ -275,6 +288,7 @@ class PostgresStore(SqlStore):
     async def _prune_at_once(
         self,
         before_ms: int,
+        loose_ms: int,
         bounds: Sequence[Bound] | None,
         spared: sql_retention.Spared,
         dropped: Callable[[Sequence[Gone]], None] | None,
@@ -290,7 +304,7 @@ class PostgresStore(SqlStore):
         for start in await self._weeks_before("runs", newest):
             pruned += await self._prune_week(start, is_beyond, spared, dropped)
         for start in await self._weeks_before("events", before_ms):
-            await self._prune_week_of_events(start)
+            await self._prune_week_of_events(start, loose_ms)
         return pruned
 
     async def _weeks_before(self, kind: str, before_ms: int) -> list[int]:
@@ -329,8 +343,9 @@ class PostgresStore(SqlStore):
     def _is_touched(self, start: int) -> bool:
         return self._touched is None or ("runs", start) in self._touched
 
-    async def _prune_week_of_events(self, start: int) -> None:
-        kept = await self._opened_reader().read(lambda connection: postgres_weeks.kept_events(connection, start))
+    async def _prune_week_of_events(self, start: int, loose_ms: int) -> None:
+        which = partial(postgres_weeks.kept_events, start=start, loose_ms=loose_ms)
+        kept = await self._opened_reader().read(which)
         if kept is not None:
             drop = partial(postgres_weeks.drop_events, start=start, kept=kept, epoch=self._epoch)
             await self._drop(lambda connection: drop(connection) is None, ("events", start))

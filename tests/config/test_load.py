@@ -337,3 +337,9 @@ def test_priority_and_rate_limit_have_defaults_of_the_file():
     top = "defaults: {priority: 5, rate_limit: 2/1h}\n"
     assert (job_of("run: x", top=top).priority, str(job_of("run: x", top=top).rate_limit)) == (5, "2/1h")
     assert job_of("run: x\npriority: -1", top=top).priority == -1
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, 5, "x"])
+def test_a_key_without_a_name_in_with_is_no_length(value):
+    loaded = load_texts({"/jobs.yaml": f'jobs: {{a: {{handler: mine, with: {{"": {value!r}}}}}}}'}, NOW)
+    assert [problem.code for problem in loaded.problems] == ["E110"]

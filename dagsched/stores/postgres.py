@@ -285,6 +285,12 @@ class PostgresStore(SqlStore):
 
     # ------------------------------------------------------------ retention by the week
 
+    async def prune(self, *, dry_run: bool = False, **asked: Any) -> int:
+        pruned = await super().prune(dry_run=dry_run, **asked)
+        if pruned and not dry_run:
+            await self._opened_writer().write(lambda connection: connection.ask("forget_outputs"))
+        return pruned
+
     async def _prune_at_once(
         self,
         before_ms: int,

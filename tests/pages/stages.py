@@ -18,6 +18,9 @@ NOT_RUN = {
     "./dev test      # runs the tests": _TREE,
     "./dev torture --seeds 10 --seconds 30   # kills, edits and freezes it at random, then audits every promise": _TREE,
     "./dev bench                             # measures it beside ninja, Huey, Dask, cron-like daemons and the disk itself": _TREE,  # noqa: E501
+    "./dev test tests/engine                                 # the rules, in a minute or two": _TREE,
+    "./dev torture --seeds 10 --seconds 30                   # ten random lives": _TREE,
+    "./dev torture --broken all                              # is each defect found?": _TREE,
     "./dev demo       # sets up .venv and runs an example": _TREE,
     "./dev test       # all tests; more words go to pytest: ./dev test tests/engine -k overlap": _TREE,
     "./dev check      # ruff and mypy --strict": _TREE,

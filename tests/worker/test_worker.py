@@ -96,6 +96,8 @@ def test_a_cancelled_attempt_is_ended_where_it_runs_and_its_output_can_be_follow
         pid = begun(home)
         until(lambda: ask(home, "logs", "long") == "begun\n")
         assert "queue nobody: 1 attempt waits" in ask(home, "workers")
+        assert "attempt 1: no worker of queue nobody has taken it since 20" in ask(home, "why", "untaken")
+        assert json.loads(ask(home, "why", "long", "--json"))["handed"]["worker"]
         ask(home, "cancel", "long")
         ask(home, "cancel", "untaken")
         for _ in range(2):
@@ -204,6 +206,28 @@ def test_pools_hold_for_all_workers_together(home, tmp_path, address):
     for sign in pids(home):
         running.append(running[-1] + (1 if sign == "+" else -1))
     assert (max(running), running[-1], len(running)) == (2, 0, 17)
+
+
+def test_secrets_are_looked_up_on_the_worker_and_kept_from_all_other_jobs(home, tmp_path, address):
+    write(home, """\
+jobs:
+  has:
+    {queue: etl, secrets: {TOKEN: "env:API_TOKEN"}, run: 'echo "$TOKEN"; echo "length=${#TOKEN}" >> "$DAGSCHED_OUTPUT"'}
+  has_not: {queue: etl, run: 'echo "none:$API_TOKEN$TOKEN"'}
+  function: {queue: etl, handler: python, with: {function: "os:getcwd"}}
+  lacks: {queue: etl, secrets: {TOKEN: "env:OTHER"}, run: 'true'}
+""")  # fmt: skip
+    worker = Working(tmp_path / "w", *on(address), "--queues", "etl", "--slots", "2", env={"API_TOKEN": "s3cret-value"})
+    with worker:
+        ask(home, "run", "--once", *on(address), code=1)
+        states = {row["job"]: (row["state"], row["reason"]) for row in rows(ask(home, "history", "--json"))}
+        assert ask(home, "logs", "has") == "***\n"
+        assert ask(home, "logs", "has_not") == "none:\n"
+        assert json.loads(ask(home, "show", "has", "--json"))["outputs"] == {"length": "12"}
+    why = "secret TOKEN: env:OTHER: the worker's environment has no such variable"
+    assert states == {
+        "has": ("success", ""), "has_not": ("success", ""), "function": ("success", ""), "lacks": ("failed", why),
+    }  # fmt: skip
 
 
 def test_without_a_shared_state_a_job_for_workers_fails_and_says_why(home):

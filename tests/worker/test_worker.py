@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from dagsched.stores import Address
 from tests.daemon.served import PATIENCE_S, Served, ask, rows
-from tests.postgres import new_address
+from tests.postgres import new_address, own_server
 from tests.worker.working import Working
 
 
@@ -228,6 +229,28 @@ jobs:
     assert states == {
         "has": ("success", ""), "has_not": ("success", ""), "function": ("success", ""), "lacks": ("failed", why),
     }  # fmt: skip
+
+
+def test_a_server_that_comes_back_in_time_costs_no_attempt(home, tmp_path):
+    server = own_server()
+    address = Address(server.url, "outage")
+    script = "echo $$ >> \"$PIDS\"; while [ ! -e \"$GO\" ]; do sleep 0.1; done; echo done"
+    write(home, f"jobs: {{one: {{queue: etl, retry: 3, run: '{script}'}}, two: {{queue: etl, run: 'true'}}}}\n")
+    env = {"PIDS": str(home / "pids"), "GO": str(home / "go")}
+    working = Working(tmp_path / "w", *on(address), "--queues", "etl", env=env)
+    with Served(home, *on(address)) as scheduler, working:
+        scheduler.until_type("daemon.started")
+        ask(home, "trigger", "one")
+        begun(home)
+        server.crash()
+        (home / "go").touch()  # it ends while nobody can be told
+        until(lambda: "cannot be reported yet" in working.stderr)
+        server.start()
+        scheduler.until_type("run.succeeded", "one")
+        ask(home, "trigger", "two")
+        scheduler.until_type("run.succeeded", "two")
+        assert len(pids(home)) == 1
+        assert ask(home, "logs", "one") == "done\n"
 
 
 def test_without_a_shared_state_a_job_for_workers_fails_and_says_why(home):

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from dagsched.stores import Address
@@ -251,6 +252,26 @@ def test_a_server_that_comes_back_in_time_costs_no_attempt(home, tmp_path):
         scheduler.until_type("run.succeeded", "two")
         assert len(pids(home)) == 1
         assert ask(home, "logs", "one") == "done\n"
+
+
+def test_a_worker_of_another_release_finishes_what_it_has_and_ends(home, tmp_path, address):
+    script = "echo $$ >> \"$PIDS\"; while [ ! -e \"$GO\" ]; do sleep 0.1; done"
+    write(home, f"jobs: {{long: {{queue: etl, run: '{script}'}}}}\n")
+    env = {"PIDS": str(home / "pids"), "GO": str(home / "go"), **SHORT}
+    old = Working(tmp_path / "old", *on(address), "--queues", "etl", "--grace", "0s", env=env)
+    with Served(home, *on(address)) as scheduler, old:
+        scheduler.until_type("daemon.started")
+        ask(home, "trigger", "long")
+        begun(home)
+        with psycopg.connect(address.url, autocommit=True) as connection:
+            connection.execute(f"UPDATE {address.schema}.guidance SET version = '99.0'")
+        until(lambda: "is dagsched 99.0 and this worker" in old.stderr)
+        (home / "go").touch()
+        scheduler.until_type("run.succeeded", "long")
+        assert old.ended() == 4
+        with Working(tmp_path / "new", *on(address), "--queues", "etl") as refused:
+            assert refused.ended() == 4
+            assert "install the same release on both" in refused.stderr
 
 
 def test_without_a_shared_state_a_job_for_workers_fails_and_says_why(home):

@@ -52,7 +52,8 @@ def release() -> str:
         return version("procrastinate")
     except PackageNotFoundError:
         raise StoreError(
-            "a store on a PostgreSQL server needs procrastinate, which is not installed; pip install 'dagsched[postgres]'"
+            "a store on a PostgreSQL server needs procrastinate, which is not installed; "
+            "pip install 'dagsched[postgres]'"
         ) from None
 
 

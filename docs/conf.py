@@ -36,7 +36,7 @@ ENTRY = re.compile(r"^- \[[^\]]+\]\((\w[\w-]*)\.md\)", re.MULTILINE)
 
 def navigation(text: str, pages: set[str]) -> str:
     """Return tables of contents: one for each section of the list, for pages that it lacks, and for the reference."""
-    parts = re.split(r"^\*\*(.+)\*\*$", text, flags=re.MULTILINE)[1:]
+    parts = re.split(r"^\*\*(.+)\*\*.*$", text, flags=re.MULTILINE)[1:]
     tables = {caption: ENTRY.findall(body) for caption, body in zip(parts[::2], parts[1::2], strict=True)}
     tables["More"] = sorted(pages - {"index"} - {page for listed in tables.values() for page in listed})
     tables["Reference"] = [f"reference/{name}" for name in (*reference.PAGES, *ROOT_PAGES.values())]

@@ -51,7 +51,11 @@ def test_every_job_file_on_a_page_is_valid(block: Block):
     with lending(["greet"] if block.page.name == "embedding.md" else []):
         loaded = load_texts({block.place: block.text}, NOW)
     assert loaded.config is not None, render(loaded.problems, "human")
-    assert not loaded.problems, render(loaded.problems, "human")
+    # A page may show what the file is warned of.
+    shown = block.page.read_text(encoding="utf-8")
+    assert not [each for each in loaded.problems if f"warning {each.code}" not in shown], render(
+        loaded.problems, "human"
+    )
 
 
 @pytest.mark.parametrize("block", with_ids(YAML))

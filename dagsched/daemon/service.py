@@ -297,8 +297,8 @@ class Daemon(Stopping):
     async def _reload_quietly(self, *, trust_stamps: bool = True) -> None:
         try:
             await self.reload(trust_stamps=trust_stamps)
-        except (IntegrityBroken, PlanBroken) as error:
-            # The plan is being made anew; what the files say is put in force on that one.
+        except (IntegrityBroken, PlanBroken, StoreUnavailable) as error:
+            # The plan is being made anew, or history cannot be read for now: what the files say is put in force later.
             log.warning("the reload is tried again: %s", error)
             self._soon(self._reload_when_settled())
 

@@ -160,10 +160,8 @@ class MemoryStore:
             logs = [attempt.log for attempt in self.state.attempts.pop(run.key, {}).values() if attempt.log]
             if dropped is not None:
                 dropped([Gone(run.job, run.tick, logs)])
-        if doomed or bounds is None:
-            self.state.events = [event for event in self.state.events if not self._is_stale(event, before)]
-        if events_before is not None:
-            self.state.events = [e for e in self.state.events if e.tick is not None or e.time >= events_before]
+        orphans_before = before if doomed or bounds is None else events_before
+        self.state.events = [e for e in self.state.events if not self._is_stale(e, orphans_before, events_before)]
         return len(doomed)
 
     def _is_beyond(self, run: Run, before: datetime, bounds: Sequence[Bound] | None) -> bool:
@@ -409,8 +407,11 @@ class MemoryStore:
     def _attempts(self, key: Key) -> list[Attempt]:
         return [attempt for _, attempt in sorted(self.state.attempts.get(key, {}).items())]
 
-    def _is_stale(self, event: EventRow, before: datetime) -> bool:
-        return event.tick is not None and event.time < before and event.tick not in self.state.runs.get(event.job, {})
+    def _is_stale(self, event: EventRow, orphans_before: datetime | None, others_before: datetime | None) -> bool:
+        if event.tick is None:
+            return others_before is not None and event.time < others_before
+        is_old = orphans_before is not None and event.time < orphans_before
+        return is_old and event.tick not in self.state.runs.get(event.job, {})
 
     def _facts(
         self, job: str, rows: Sequence[Run], tried: Sequence[Run], ends: Mapping[tuple[str, RunState], datetime]

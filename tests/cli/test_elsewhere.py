@@ -173,6 +173,7 @@ HERE_ONLY = {
     "import": "it reads files here",
     "doctor": "it looks at this machine",
     "completion": "it is for the shell here",
+    "man": "it is that of the version at hand",
 }
 
 

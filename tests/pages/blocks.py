@@ -1,6 +1,6 @@
 """The pages, and the fenced blocks on them. The words after a fence decide what becomes of a block:
 
-    ```yaml            a job file: it must be valid, without warnings
+    ```yaml            a job file: it must be valid, without warnings but those that the page shows
     ```yaml NAME       the same, and the file of that name in a walk through the page
     ```yaml fragment   a part of one: it must parse
     ```LANGUAGE NAME   the file of that name
@@ -61,7 +61,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 def commands_of(block: Block) -> list[Command]:
     """Return the commands of a block: all of `sh` is one, a `console` has one after each `$ `."""
-    if block.language == "sh":
+    if block.language == "sh" and not block.name:
         return [Command(block, block.text.strip())]
     if block.language != "console":
         return []

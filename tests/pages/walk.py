@@ -90,7 +90,8 @@ class Walk:
     def _steps(self) -> Iterator[str]:
         for block in self._blocks:
             if block.name and block.name != "fragment":
-                yield f"mkdir -p $(dirname {block.name}); cat > {block.name} <<'END OF FILE'\n{block.text}END OF FILE"
+                text = block.text.replace(HERE, str(self.folder / "batch"))
+                yield f"mkdir -p $(dirname {block.name}); cat > {block.name} <<'END OF FILE'\n{text}END OF FILE"
             for number, command in enumerate(commands_of(block)):
                 if command.text not in self._not_run:
                     yield f"echo; echo '{_MARK}{block.place} {number}'"
@@ -151,6 +152,7 @@ def masked(line: str) -> str:
     """Return a line without what differs each time."""
     line = re.sub(r"(?:/[\w-]+)+/(?=[\w-]+\.yaml)", "", line)
     line = re.sub(r"\d+(?:\.\d+)?(?:ms|s|m|h|d)\b(?: \d+(?:s|m|h)\b)*", "0t", line)
+    line = re.sub(r"\bin 0t\b|\b0t ago\b", "0t", line)
     line = re.sub(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b", "Day", line)
     line = re.sub(r"\b(?:CES?T|E[SD]T)\b", "ZONE", line)
     line = re.sub(r"[+-]\d\d:\d\d\b", "+0:0", line)

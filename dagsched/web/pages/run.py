@@ -33,6 +33,7 @@ async def data(look: Look) -> Mapping[str, Any]:
         "title": f"{run.job} {format_instant(run.tick)}",
         "run": run,
         "job": job,
+        "zone": job.timezone if job else "UTC",
         "local_tick": local(run.tick, job.timezone) if job else run.tick,
         "reason": reason_of(run),
         "attempts": attempts,

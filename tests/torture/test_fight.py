@@ -1,4 +1,4 @@
-"""A short fight of four schedulers over four hundred ticks; `python -m tests.torture.fleet` plays long ones."""
+"""A short fight of four schedulers over four hundred ticks; `python -m tests.torture.fight` plays long ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from dagsched.stores import Address
 from tests.postgres import own_server
-from tests.torture.fleet import Fleet, play, takeovers
+from tests.torture.fight import Fight, play, takeovers
 
 SEED = 7
 SECONDS = 8
@@ -21,8 +21,8 @@ def test_four_schedulers_fight_over_ticks_and_break_no_promise(tmp_path: Path):
     try:
         address = Address(server.url)
         script = ("kill", "freeze", "crash_server")
-        fleet = Fleet(SEED, SECONDS, tmp_path, address, server, beats=BEATS, script=script, runs_min=400)
-        assert play(fleet) == []
+        fight = Fight(SEED, SECONDS, tmp_path, address, server, beats=BEATS, script=script, runs_min=400)
+        assert play(fight) == []
     finally:
         server.stop()
     # The first, and one each after the kill and the freeze.

@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("executor", "reload", "retention", "loading", "registered", "asked", "backfill", "cloudevents", "tracing"),
     ("lookups", "courier", "metrics"),
     ("daemon",),
-    ("explaining", "preview", "registering"),
+    ("explaining", "preview", "registering", "worker"),
     ("control",),
     ("views",),
     ("api", "testing"),

@@ -29,7 +29,8 @@ from dagsched.model import (
     Run,
     RunState,
 )
-from dagsched.stores.contract import ANSWERS_KEPT, Batch, Bound, Gone, Scheduler, Snapshot, Term
+from dagsched.stores.alone import Alone
+from dagsched.stores.contract import ANSWERS_KEPT, Batch, Bound, Gone, Snapshot
 from dagsched.stores.needed import Key, by_start, last_tick, with_needed
 from dagsched.stores.rollup import Days, RowFacts, add_days, day_of, rolled_up, trends
 from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
@@ -65,7 +66,7 @@ class MemoryState:
     emissions: dict[tuple[str, str], Emission] = field(default_factory=dict)
 
 
-class MemoryStore:
+class MemoryStore(Alone):
     """A store in memory; handles that share a `MemoryState` see the same state."""
 
     def __init__(self, state: MemoryState | None = None) -> None:
@@ -98,15 +99,6 @@ class MemoryStore:
         """Let go of the lock, as the kernel does for a process that died; the epoch stays."""
         if self.state.owner is self:
             self.state.owner, self.state.holder = None, ""
-
-    def hear_terms(self, heard: Callable[[Term], None]) -> None:
-        """Nobody else can write here, so there is no lease."""
-
-    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        return {}
-
-    async def schedulers(self) -> Sequence[Scheduler]:
-        return ()
 
     # ------------------------------------------------------------ writing
 

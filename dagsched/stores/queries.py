@@ -1,6 +1,6 @@
-"""The SQL of a store, read from its `queries.sql` once and found by name.
+"""The SQL of a store, read once and found by name: of `queries.sql` and of other files that are no migrations.
 
-The file is a list of statements, each below two comment lines: `-- name: live_runs` and what it is for.
+Such a file is a list of statements, each below two comment lines: `-- name: live_runs` and what it is for.
 A `-- fragment: run_columns` is no statement; `{run_columns}` in a statement stands for its text.
 """
 
@@ -18,9 +18,10 @@ PIECE = re.compile(r"^-- (name|fragment): (\w+)\n-- (.+)\n", re.MULTILINE)
 
 @cache
 def queries(engine: str) -> Mapping[str, str]:
-    """Return name → statement of `stores/sql/<engine>/queries.sql`."""
+    """Return name → statement of the files of `stores/sql/<engine>` that are no migrations."""
     found: dict[tuple[str, str], str] = {}
-    _, *pieces = PIECE.split(_text(engine, "queries.sql"))
+    names = sorted(entry.name for entry in _folder(engine).iterdir() if re.match(r"[a-z]\w+\.sql", entry.name))
+    pieces = [piece for name in names for piece in PIECE.split(_text(engine, name))[1:]]
     for kind, name, _description, text in zip(*[iter(pieces)] * 4, strict=True):
         assert (kind, name) not in found, f"two pieces of SQL are called {name}"
         found[kind, name] = text.strip()

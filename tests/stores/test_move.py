@@ -14,7 +14,7 @@ from dagsched.model import Backfill, ConfigVersion, Emission, JobMark, Kept, Out
 from dagsched.stores import Batch, SqliteStore, shared_store
 from dagsched.stores.move import move
 from dagsched.stores.move_sqlite import SqliteSide
-from dagsched.stores.move_tables import REQUESTS, STAYING, TABLES, Sum
+from dagsched.stores.move_tables import REQUESTS, STAYING, STAYING_PREFIX, TABLES, Sum
 from tests.postgres import new_address
 from tests.stores.make import FULL_ATTEMPT, FULL_EVENT, FULL_RUN, at, attempt, daemon, event, left_out, reader, row
 
@@ -142,7 +142,11 @@ def test_numbers_go_on_and_are_never_given_twice(places):
             told = await store.snapshot({})
             assert [each.id for each in told.requests] == [1, 3]
             assert [each.id for each in told.emissions] == ["1", "2", "3"]
+        assert places.run("SELECT nextval('fences')") == [(1,)]
         await places.back()
+        with closing(sqlite3.connect(places.path)) as connection:
+            # For the next server that it moves to.
+            assert connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'fences'").fetchone() == (1,)
         async with daemon(places.file()) as store:
             assert await store.acquire("again") > epoch
             assert await store.post("resume", {"job": "b"}, at(3)) == 4
@@ -412,7 +416,7 @@ def test_every_table_moves_or_says_why_not(places):
             "AND relkind IN ('r', 'p') AND NOT relispartition"
         )
     }
-    assert here | there <= known
+    assert {name for name in here | there if not name.startswith(STAYING_PREFIX)} <= known
     for table in (*TABLES, REQUESTS):
         assert set(table.columns) == columns[table.name], table.name
         wanted = "SELECT attname FROM pg_attribute WHERE attrelid = '{}'::regclass AND attnum > 0 AND NOT attisdropped"

@@ -723,11 +723,12 @@ SELECT 1 FROM ledger WHERE id = 1 FOR KEY SHARE
 SELECT epoch FROM ledger WHERE id = 1 FOR UPDATE
 
 -- name: counters
--- How far everything that is numbered has come: epoch, events and their time, commands, emissions.
+-- How far everything that is numbered has come: epoch, events and their time, commands, emissions, fences.
 SELECT
     epoch, last_event, last_seen,
     coalesce(pg_sequence_last_value(pg_get_serial_sequence('requests', 'id')::regclass), 0),
-    coalesce(pg_sequence_last_value('emission_numbers'::regclass), 0)
+    coalesce(pg_sequence_last_value('emission_numbers'::regclass), 0),
+    coalesce(pg_sequence_last_value('fences'::regclass), 0)
 FROM ledger WHERE id = 1
 
 -- name: put_counters
@@ -737,6 +738,10 @@ UPDATE ledger SET
     lease_until = '-infinity'
 WHERE id = 1 AND epoch = %(mine)s
 RETURNING epoch
+
+-- name: put_fence
+-- Go on numbering starts on workers from there.
+SELECT setval('fences'::regclass, %s)
 
 -- name: put_request_number
 -- Go on numbering commands from there.

@@ -76,7 +76,7 @@ def _headlines(status: Status) -> Iterable[str]:
     if status.store:
         yield f"store     {status.store}"
     for each in status.schedulers:
-        yield f"{'active' if each.is_active else 'standby':<9} {each.holder}"
+        yield f"{'active' if each.is_active else 'standby':<9} {each.words}"
     version = status.version
     if version is not None:
         files = ", ".join(Path(name).name for name in version.files)

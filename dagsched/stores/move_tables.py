@@ -69,11 +69,6 @@ STAYING: Mapping[str, str] = {
     "weeks": "partitions are made as rows need them",
     "schedulers": "who was heard of at that server",
     "workers": "who was heard of at that server",
-    "guidance": "what the scheduler that is active there tells workers",
-    "dispatches": "of open attempts, and none is open when a state moves",
-    "outputs": "logs are no part of what moves, wherever they are",
-    "delivery": "each server's own",
-    "workers": "who was heard of at that server",
     "guidance": "what the scheduler there tells its workers",
     "dispatches": "attempts that workers have, and none is open when a state moves",
     "outputs": "what workers' attempts wrote stays where it was sent, as logs on a machine do",
@@ -81,8 +76,6 @@ STAYING: Mapping[str, str] = {
     "sqlite_sequence": "its numbers are carried over one by one",
     "sqlite_stat1": "of the file's own indexes",
 }
-# Another program's, for deliveries of open attempts.
-STAYING_PREFIX = "procrastinate_"
 
 
 @dataclass(slots=True)

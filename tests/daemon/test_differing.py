@@ -40,7 +40,7 @@ def write(folder, text):
 
 
 class On(Served):
-    """A scheduler that reads its folder's file where every machine has it: below the same path, by a mount of its own."""
+    """A scheduler that finds its folder's file at the path that every machine has it at, by a mount of its own."""
 
     def __init__(self, folder, address, **more):
         place = folder.parent / "etc"

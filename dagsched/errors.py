@@ -13,6 +13,7 @@
     ├── StoreError              the state cannot be used                                     exit 4
     │   ├── StoreMissing        there is no state there yet
     │   ├── StoreHeld           another daemon holds it; `holder` says which
+    │   ├── StoreMoved          it is kept there, but goes on elsewhere; `other` says where
     │   ├── StoreCorrupt        not a database, truncated, or flipped bytes
     │   ├── StoreNewer          written by a later dagsched
     │   ├── StoreReadOnly       may not be written
@@ -141,6 +142,23 @@ class StoreHeld(StoreError):
     def __init__(self, message: str, holder: str = "", by_lease: bool = False) -> None:
         self.holder, self.by_lease = holder, by_lease
         super().__init__(message)
+
+
+class StoreMoved(StoreError):
+    """The state went elsewhere and goes on there; what is left is for reading. `other`: where it is.
+
+    `is_over`: False when the move was interrupted at its very end, so that nobody knows yet which side goes on.
+    """
+
+    def __init__(self, place: str, other: str, is_over: bool) -> None:
+        self.other, self.is_over = other, is_over
+        if is_over:
+            words = f"this state moved to {other}; use that one, or move it back with `dagsched db move`"
+        else:
+            words = (
+                f"a move to {other} was interrupted at its end; ask for the same `dagsched db move` again to finish it"
+            )
+        super().__init__(f"{place}: {words}")
 
 
 class StoreCorrupt(StoreError):

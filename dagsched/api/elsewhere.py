@@ -31,6 +31,7 @@ from dagsched.model import (
     format_instant,
     run_name,
 )
+from dagsched.stores.fleet import Waiting, WorkerRow
 from dagsched.views.values import attempt_of, backfill_of, event_of, instant_of, run_of
 
 PATIENCE_S = 60.0
@@ -203,6 +204,14 @@ class Elsewhere:
                         yield int(line.removeprefix("id: "))
         except httpx.HTTPError as error:
             raise NoDaemon(f"{self._url} tells nothing any more: {error or type(error).__name__}") from None
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        """As a store does."""
+        return [WorkerRow.of_json(row) for row in (await self.get("/workers"))["items"]]
+
+    async def waiting(self) -> Sequence[Waiting]:
+        """As a store does."""
+        return [Waiting.of_json(row) for row in (await self.get("/workers"))["waiting"]]
 
     async def zones(self) -> Mapping[str, str]:
         """Return the time zone of each job."""

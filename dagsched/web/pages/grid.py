@@ -52,7 +52,7 @@ class Flow:
 
 async def data(look: Look) -> Mapping[str, Any]:
     """Return a page of flows with the newest runs of each job, all of them from one look at the store."""
-    config, graph = await look.desk.config(), await graph_of(look)
+    config, graph = await look.config(), await graph_of(look)
     width = int(look.query["n"])
     ids = fitting(config.jobs, look.query)
     page, following = page_of_flows(graph, ids, look.query["after"], JOBS)
@@ -130,7 +130,7 @@ def _cell(run: Run | None, now: datetime) -> Cell:
         return Cell(None)
     until = f" … {moment(run.until, now)}" if run.until is not None else ""
     took = duration_s(run)
-    told = [f"{moment(run.tick, now)}{until}", state_words(run.state), length(took) if took is not None else ""]
+    told = [f"{moment(run.tick, now)}{until} UTC", state_words(run.state), length(took) if took is not None else ""]
     reason = reason_of(run)
     return Cell(run, ", ".join(filter(None, told)) + (f": {reason[:200]}" if reason else ""))
 

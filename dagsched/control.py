@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from difflib import get_close_matches
 from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from dagsched.asked import (
@@ -35,6 +36,7 @@ from dagsched.handlers.params import checked_params, missing_params, params_from
 from dagsched.lookups import called_by, rows_for_rerun
 from dagsched.model import (
     EMPTY,
+    Run,
     RunState,
     format_instant,
     parse_instant,
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dagsched.control")
 
 OUTCOME_PATIENCE_S = 20.0
-BLOCKED_MAX = 500  # jobs of which `status` says what they wait for
+BLOCKED_MAX = 500  # runs of which `status` says what they wait for
 
 Verb = Callable[["Control", Mapping[str, Any], int | None], Awaitable[Mapping[str, Any]]]
 
@@ -414,17 +416,14 @@ _REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "backfill", "back
 
 
 def _waited_for(plan: Plan) -> dict[str, str]:
-    """Return what keeps each job's oldest run that is not under way from going on, of BLOCKED_MAX jobs at most."""
-    found: dict[str, str] = {}
-    seen: set[str] = set()
-    for run in plan.book.ledger.all_live():
-        if run.job in seen or run.state is RunState.RUNNING or run.job not in plan.book.jobs:
-            continue
-        seen.add(run.job)
-        found[run.name] = blocking(plan, run)
-        if len(found) >= BLOCKED_MAX:
-            break
-    return found
+    """Return what keeps live runs from going on, BLOCKED_MAX at most: the oldest run of each job first, then others."""
+    held = [run for run in plan.book.ledger.all_live() if run.state is not RunState.RUNNING]
+    oldest: dict[str, Run] = {}
+    for run in held:
+        if run.job in plan.book.jobs:
+            oldest.setdefault(run.job, run)
+    others = (run for run in held if run.job in oldest and run is not oldest[run.job])
+    return {run.name: blocking(plan, run) for run in islice(chain(oldest.values(), others), BLOCKED_MAX)}
 
 
 def _audited(now: datetime, words: str, detail: Mapping[str, Any] = EMPTY) -> events.Noted:

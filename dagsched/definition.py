@@ -6,13 +6,13 @@ hash. The position in the file is not part of it: moving a job changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from dagsched.digests import sha256
 from dagsched.model import (
     Backoff,
     Catchup,
@@ -48,7 +48,7 @@ def digest(job: Job) -> str:
 def digest_of(definition: Mapping[str, Any]) -> str:
     """Return the same of what `to_json` returned."""
     said = {key: value for key, value in definition.items() if key != "position"}
-    return hashlib.sha256(_sorted(said).encode()).hexdigest()[:16]
+    return sha256(_sorted(said).encode()).hexdigest()[:16]
 
 
 _sorted = json.JSONEncoder(sort_keys=True, default=str).encode
@@ -161,6 +161,7 @@ _READERS: dict[str, Any] = {
     "calendar": tuple,
     "keep": lambda value: None if value is None else Keep(**value),
     "tags": tuple,
+    "labels": tuple,
     "notify": lambda rules: tuple(NotifyRule(tuple(rule["on"]), tuple(rule["to"])) for rule in rules),
     "position": lambda value: None if value is None else Position(**value),
 }

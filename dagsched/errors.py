@@ -13,6 +13,7 @@
     ├── StoreError              the state cannot be used                                     exit 4
     │   ├── StoreMissing        there is no state there yet
     │   ├── StoreHeld           another daemon holds it; `holder` says which
+    │   ├── StoreMoved          it is kept there, but goes on elsewhere; `other` says where
     │   ├── StoreCorrupt        not a database, truncated, or flipped bytes
     │   ├── StoreNewer          written by a later dagsched
     │   ├── StoreReadOnly       may not be written
@@ -21,6 +22,7 @@
     │   └── IntegrityBroken     the batch contradicts what is stored; nothing of it was written
     ├── NoDaemon                a verb that only a running daemon can carry out              exit 4
     ├── SpawnerError            the process that starts attempts cannot be used              exit 4
+    ├── SecretMissing           a reference to a secret leads to no value that can be used
     ├── NotifierError           a message could not be delivered; says whether another try may help
     └── HandlerError            a handler's `with` cannot be used, or its plug-in fails to load
 
@@ -142,6 +144,23 @@ class StoreHeld(StoreError):
         super().__init__(message)
 
 
+class StoreMoved(StoreError):
+    """The state went elsewhere and goes on there; what is left is for reading. `other`: where it is.
+
+    `is_over`: False when the move was interrupted at its very end, so that nobody knows yet which side goes on.
+    """
+
+    def __init__(self, place: str, other: str, is_over: bool) -> None:
+        self.other, self.is_over = other, is_over
+        if is_over:
+            words = f"this state moved to {other}; use that one, or move it back with `dagsched db move`"
+        else:
+            words = (
+                f"a move to {other} was interrupted at its end; ask for the same `dagsched db move` again to finish it"
+            )
+        super().__init__(f"{place}: {words}")
+
+
 class StoreCorrupt(StoreError):
     """Not a dagsched database, truncated, or damaged. The file is kept as it is."""
 
@@ -176,6 +195,10 @@ class SpawnerError(DagschedError):
     """The process that starts attempts cannot be started or does not answer."""
 
     exit_code = 4
+
+
+class SecretMissing(DagschedError):
+    """A reference to a secret that leads to no value that can be used; its words name the reference, never a value."""
 
 
 class NotifierError(DagschedError):

@@ -23,6 +23,8 @@ from dagsched.model import BackfillState, Config, Keep, Run, is_schedule_tick, r
 from dagsched.stores.contract import Bound, Gone, Store
 
 PAGE = 200
+# Events of no run are few, and are what an auditor asks for: starts, edits, pauses, who asked for what over HTTP.
+EVENTS_KEPT = timedelta(days=90)
 Key = tuple[str, datetime]
 
 
@@ -34,19 +36,30 @@ async def prune(store: Store, home: Path, config: Config | None, before: datetim
     """
     keep = await needed_by_joins(store, config) if config is not None else frozenset()
     # Logs go last: a crash in between leaves files that nobody names, never a run whose log is gone.
-    return await store.prune(before=before, keep=keep, dry_run=dry_run, dropped=partial(_delete, home))
+    return await store.prune(
+        before=before, keep=keep, events_before=before, dry_run=dry_run, dropped=partial(_delete, home)
+    )
 
 
 async def keep_house(store: Store, home: Path, config: Config, now: datetime, *, dry_run: bool = False) -> int:
     """Delete what `keep` of the job files gives up, as `prune` does; return how many rows went.
 
-    A run goes when it is beyond either bound of its job: older than its days, or not among its newest runs.
+    A run goes when it is beyond either bound of its job: older than its days, or not among its newest runs. Events of
+    no run go after 90 days, or after the most days that any `keep` says if those are more.
     """
     bounds = await bounds_of(store, config, now)
     if not bounds:
         return 0
     keep = await needed_by_joins(store, config)
-    return await store.prune(before=now, keep=keep, bounds=bounds, dry_run=dry_run, dropped=partial(_delete, home))
+    dropped, events_before = partial(_delete, home), now - _events_kept(config)
+    return await store.prune(
+        before=now, keep=keep, bounds=bounds, events_before=events_before, dry_run=dry_run, dropped=dropped
+    )
+
+
+def _events_kept(config: Config) -> timedelta:
+    said = [keep.days for keep in (config.keep, *(job.keep for job in config.jobs.values())) if keep is not None]
+    return max([EVENTS_KEPT, *(timedelta(days=days) for days in said if days is not None)])
 
 
 def says_what_to_keep(config: Config) -> bool:

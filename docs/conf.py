@@ -36,7 +36,7 @@ ENTRY = re.compile(r"^- \[[^\]]+\]\((\w[\w-]*)\.md\)", re.MULTILINE)
 
 def navigation(text: str, pages: set[str]) -> str:
     """Return tables of contents: one for each section of the list, for pages that it lacks, and for the reference."""
-    parts = re.split(r"^\*\*(.+)\*\*$", text, flags=re.MULTILINE)[1:]
+    parts = re.split(r"^\*\*(.+)\*\*.*$", text, flags=re.MULTILINE)[1:]
     tables = {caption: ENTRY.findall(body) for caption, body in zip(parts[::2], parts[1::2], strict=True)}
     tables["More"] = sorted(pages - {"index"} - {page for listed in tables.values() for page in listed})
     tables["Reference"] = [f"reference/{name}" for name in (*reference.PAGES, *ROOT_PAGES.values())]
@@ -48,8 +48,8 @@ def toctree(caption: str, pages: list[str]) -> str:
 
 
 def read(app: object, page: str, source: list[str]) -> None:
-    # The word behind `yaml` tells the tests what a block is; a highlighter knows no such language.
-    text = re.sub(r"^( *```yaml) fragment$", r"\1", source[0], flags=re.MULTILINE)
+    # The word behind the language tells the tests what a block is; a highlighter knows no such language.
+    text = re.sub(r"^( *```\w+) \S+$", r"\1", source[0], flags=re.MULTILINE)
     text = re.sub(r"^( *```)mermaid$", r"\1text", text, flags=re.MULTILINE)
     for name, here in ROOT_PAGES.items():
         text = text.replace(f"](../{name}.md", f"](reference/{here}.md")

@@ -72,6 +72,12 @@ class Server:
             os.kill(pid, signal.SIGKILL)
         self._process = None
 
+    def pids(self) -> list[int]:
+        """Return its processes."""
+        if self._process is None:
+            return []
+        return [self._process.pid, *_pids_of_session(self._process.pid)]
+
     def freeze(self, pid: int) -> None:
         """Stop one of its processes."""
         os.kill(pid, signal.SIGSTOP)

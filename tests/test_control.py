@@ -151,6 +151,10 @@ def test_why_names_the_one_condition_that_blocks(daemon: Served) -> None:
     assert "max_active_runs 1 is reached" in daemon.ask("why", "held")
     (blocked,) = [words for run, words in do(daemon, "status")["blocked"].items() if run.startswith("job:held:")]
     assert blocked.startswith("max_active_runs 1 is reached")
+    do(daemon, "trigger", job="held")
+    of_each = {run: words for run, words in do(daemon, "status")["blocked"].items() if run.startswith("job:held:")}
+    assert [words.startswith("max_active_runs 1 is reached") for words in of_each.values()] == [True, True]
+    assert list(of_each) == sorted(of_each)
     assert "has no schedule" in daemon.ask("why", "bad", "2030-01-01T00:00:00Z")
 
 

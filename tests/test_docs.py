@@ -1,21 +1,11 @@
-"""What the pages say is true: job files are valid, commands run, links lead somewhere, every command has its place.
+"""What the pages say is true: job files are valid, links lead somewhere, every command has its place.
 
-The word after a fence decides:
-
-    ```yaml            a job file: it must be valid, without warnings
-    ```yaml fragment   a part of one: it must parse
-    ```sh              (README) commands: run from top to bottom in one empty folder, each block must succeed
-    ```console, text   shown, never run
+`tests/pages` runs the commands, and says what the words after a fence mean.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +19,7 @@ from dagsched.cli.parser import Parser
 from dagsched.config import load_texts, render, schema
 from dagsched.config.files import lending
 from dagsched.model import utc
+from tests.pages.blocks import FENCE, PAGES, ROOT, Block, blocks_of
 
 
 def module_of(file: Path) -> ModuleType:
@@ -40,47 +31,18 @@ def module_of(file: Path) -> ModuleType:
     return module
 
 
-ROOT = Path(__file__).parent.parent
 reference = module_of(ROOT / "docs" / "reference.py")
 site = module_of(ROOT / "docs" / "conf.py")
-FRONT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
-# docs/reference/ is written at each build of the site.
-PAGES = [*FRONT, *sorted((ROOT / "docs").glob("*.md"))]
 NOW = utc(2026, 11, 23)
-FENCE = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A fenced block. `kind`: the words after the fence; `place`: page and line."""
-
-    page: Path
-    line: int
-    kind: str
-    text: str
-
-    @property
-    def place(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
-
-
-def blocks_of(page: Path, *kinds: str) -> Iterator[Block]:
-    text = page.read_text(encoding="utf-8")
-    for match in FENCE.finditer(text):
-        kind = match[2].strip()
-        if kind in kinds:
-            indent = len(match[1])
-            body = "\n".join(line[indent:] for line in match[3].splitlines()) + "\n"
-            yield Block(page, text.count("\n", 0, match.start()) + 1, kind, body)
 
 
 def with_ids(blocks: list[Block]) -> list[object]:
     return [pytest.param(block, id=block.place) for block in blocks]
 
 
-JOB_FILES = [block for page in PAGES for block in blocks_of(page, "yaml")]
-FRAGMENTS = [block for page in PAGES for block in blocks_of(page, "yaml fragment")]
+YAML = [block for page in PAGES for block in blocks_of(page) if block.language == "yaml"]
+JOB_FILES = [block for block in YAML if block.name != "fragment"]
 
 
 @pytest.mark.parametrize("block", with_ids(JOB_FILES))
@@ -89,33 +51,20 @@ def test_every_job_file_on_a_page_is_valid(block: Block):
     with lending(["greet"] if block.page.name == "embedding.md" else []):
         loaded = load_texts({block.place: block.text}, NOW)
     assert loaded.config is not None, render(loaded.problems, "human")
-    assert not loaded.problems, render(loaded.problems, "human")
+    # A page may show what the file is warned of.
+    shown = block.page.read_text(encoding="utf-8")
+    assert not [each for each in loaded.problems if f"warning {each.code}" not in shown], render(
+        loaded.problems, "human"
+    )
 
 
-@pytest.mark.parametrize("block", with_ids([*JOB_FILES, *FRAGMENTS]))
+@pytest.mark.parametrize("block", with_ids(YAML))
 def test_every_yaml_on_a_page_parses(block: Block):
     assert yaml.safe_load(block.text) is not None
 
 
 def test_there_are_job_files_on_the_front_page():
-    assert list(blocks_of(ROOT / "README.md", "yaml"))
-
-
-def test_the_commands_of_the_front_page_run(tmp_path: Path):
-    blocks = list(blocks_of(ROOT / "README.md", "sh"))
-    assert blocks
-    folder = tmp_path / "first five minutes"
-    folder.mkdir()
-    env = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "HOME": str(tmp_path),
-        "LANG": "C.UTF-8",
-    }
-    for block in blocks:
-        done = subprocess.run(
-            ["sh", "-eu", "-c", block.text], cwd=folder, env=env, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, f"{block.place}\n{done.stdout}\n{done.stderr}"
+    assert [block for block in JOB_FILES if block.page.name == "README.md"]
 
 
 def prose_of(page: Path) -> str:

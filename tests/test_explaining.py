@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from dagsched.engine.why import Then, explain_run
 from dagsched.errors import Unknown
-from dagsched.model import Job, Run, utc
+from dagsched.model import Job, Origin, Run, utc
 from dagsched.stores.contract import Batch
 from dagsched.virtual import End
 from tests.preview.life import Life, config_of, done
@@ -115,6 +116,15 @@ def test_an_unknown_job_is_answered_with_the_nearest():
     with pytest.raises(Unknown) as caught:
         lived(ONE, TWO.replace("a:", "alpha:").replace("[a]", "[alpha]")).why("alpa")
     assert caught.value.nearest == ("alpha",)
+
+
+@pytest.mark.parametrize("origin", list(Origin))
+def test_a_run_is_explained_whatever_made_it(origin: Origin):
+    life = lived(ONE)
+    run = life.stored()[0]._replace(origin=origin)
+    answer = explain_run(life.plan, run, run.tick, (), Then())
+    assert answer.json["trigger"] == origin
+    assert any(line.startswith("made by ") for line in answer.lines)
 
 
 def test_the_keys_of_the_document_are_those_that_programs_rely_on():

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from dagsched.model import (
     Attempt,
     Backfill,
     Config,
     Dependency,
+    EventRow,
     Job,
     JobMark,
     Keep,
@@ -187,3 +190,33 @@ def test_what_is_being_backfilled_stays():
 def test_a_run_that_ended_late_is_as_old_as_its_end():
     late = [ran("up", 1)._replace(ended=day(9)), *TEN[5:]]
     assert kept(config(UP._replace(keep=Keep(days=3))), late, now=10) == {"up": [1, 7, 8, 9]}
+
+
+@pytest.mark.parametrize(
+    ("keep", "days"),
+    [(Keep(days=1), 90), (Keep(runs=1), 90), (Keep(days=400), 400)],
+    ids=["fewer days", "no days", "more days"],
+)
+def test_events_of_no_run_stay_for_ninety_days_or_as_long_as_any_run(keep: Keep, days: int):
+    ages = (days - 1, days + 1)
+    notes = [EventRow(number, day(500 - age), "api.audit", "") for number, age in enumerate(reversed(ages), 1)]
+
+    async def go() -> list[int]:
+        store = await filled([ran("up", 499)])
+        await store.commit(Batch(events=notes))
+        assert await keep_house(store, Path("/nonexistent"), config(UP), day(500)) == 0
+        assert len(await store.events()) == 2
+        await keep_house(store, Path("/nonexistent"), config(UP._replace(keep=keep)), day(500))
+        return [event.seq for event in await store.events()]
+
+    assert asyncio.run(go()) == [2]
+
+
+def test_an_age_given_by_hand_holds_for_events_of_no_run_too():
+    async def go() -> list[int]:
+        store = await filled([ran("up", 499)])
+        await store.commit(Batch(events=[EventRow(1, day(2), "api.audit", ""), EventRow(2, day(6), "api.audit", "")]))
+        await prune(store, Path("/nonexistent"), None, day(5))
+        return [event.seq for event in await store.events()]
+
+    assert asyncio.run(go()) == [2]

@@ -14,10 +14,10 @@ PACKAGE = Path(dagsched.__file__).parent
 
 # Rooms of one line do not know each other; each may use what stands in the lines above it.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("digests", "errors"),
     ("declaration",),
     ("model",),
-    ("definition", "graph", "triggers", "clock", "conditions", "logs"),
+    ("definition", "graph", "triggers", "clock", "conditions", "logs", "references"),
     ("config", "engine"),
     ("importers",),
     ("handlers", "stores", "notifiers", "virtual_steps"),
@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("executor", "reload", "retention", "loading", "registered", "asked", "backfill", "cloudevents", "tracing"),
     ("lookups", "courier", "metrics"),
     ("daemon",),
-    ("explaining", "preview", "registering"),
+    ("explaining", "preview", "registering", "worker"),
     ("control",),
     ("views",),
     ("api", "testing"),
@@ -39,7 +39,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 ROW_OF = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 
 QUIET = (
-    "declaration", "model", "graph", "definition", "triggers", "conditions", "config", "engine", "importers",
+    "digests", "declaration", "model", "graph", "definition", "triggers", "conditions", "config", "engine", "importers",
     "virtual_steps", "virtual", "rehearsal",
 )  # fmt: skip
 LOUD = {"asyncio", "logging", "random", "socket", "subprocess", "threading", "time"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +20,7 @@ class Parser(argparse.ArgumentParser):
             prog=f"dagsched {command}",
             description=help_line[:1].upper() + help_line[1:] + ".",
             allow_abbrev=False,
+            formatter_class=_formatter,
         )
 
     def error(self, message: str) -> NoReturn:
@@ -49,6 +52,23 @@ class Parser(argparse.ArgumentParser):
             name = word.partition("=")[0]
             return f"unknown option {name!r}{did_you_mean(name, self.options())}"
         return f"unexpected argument {word!r}"
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # argparse makes one for every argument that is declared, and finds the width by `shutil`, whose import takes longer
+    # than all of the parsing.
+    return argparse.HelpFormatter(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """Return how wide the terminal is, as `shutil.get_terminal_size` does."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80 if sys.__stdout__ else 80
+    except (OSError, ValueError):  # no terminal, or closed
+        return 80
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -35,7 +35,9 @@ def parse(text: str) -> Condition:
             tree = ast.parse(f"({text}\n)", mode="eval")
     except SyntaxError as error:
         raise _no_expression(text, error) from None
-    except (ValueError, RecursionError, MemoryError):
+    except (ValueError, RecursionError, MemoryError, SystemError):
+        # SystemError: ended by a lack of memory or of stack, the parser of some Pythons miscounts how deep it was, in
+        # this call or in the next ones (https://github.com/python/cpython/issues/106905).
         raise _no_expression(text, None) from None
     return _Check(text).condition(tree.body)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from jsonschema_rs import Draft202012Validator, RegexOptions
+from dagsched.config.compiled import Draft202012Validator, RegexOptions
 
 # Of a schema, what says nothing about which values fit; a default differs from job to job of a matrix.
 _WORDS = frozenset({"default", "title", "description", "examples"})

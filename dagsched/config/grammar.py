@@ -12,9 +12,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from jsonschema_rs import Draft202012Validator, RegexOptions
-
 from dagsched import __version__
+from dagsched.config.compiled import Draft202012Validator, RegexOptions
 from dagsched.config.explain import Complaint, complaints, shown_value
 from dagsched.config.files import schema
 from dagsched.declaration import EMPTY
@@ -22,6 +21,8 @@ from dagsched.declaration import EMPTY
 # What each mapping of name → part is checked with, part by part, so that one bad job does not make
 # `jsonschema` walk all the good ones.
 _PARTS = {"jobs": "job", "pools": "capacity", "calendars": "calendar"}
+# Parts that are checked for form only where they are about templates and matrices.
+_OPEN = ("template", "pattern")
 # The `version` of the files that this program reads.
 FORMAT = 1
 # So many wrong parts of one file are explained; a file of nothing else would take minutes and fill the memory.
@@ -164,7 +165,10 @@ def _part(name: str) -> dict[str, Any]:
         # Those with templates and matrices are looked at before, and are written out here.
         whole["properties"]["jobs"]["additionalProperties"] = {"$ref": "#/$defs/job"}
         return whole
-    return {"$schema": schema()["$schema"], "$ref": f"#/$defs/{name}", "$defs": schema()["$defs"]}
+    whole = schema()
+    # `anyOf` tells editors which keys there are and lets everything pass; compiled, it would be all of a job's grammar.
+    whole["$defs"][name].pop("anyOf" if name in _OPEN else "", None)
+    return {"$schema": whole["$schema"], "$ref": f"#/$defs/{name}", "$defs": whole["$defs"]}
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,6 @@ comes out is the same as from a load of everything: only where time is spent dif
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from dagsched.config.reader import Document
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
 from dagsched.declaration import EMPTY, Calendar, Config, Keep, RateLimit
+from dagsched.digests import sha256
 
 if TYPE_CHECKING:  # plain files do without it
     from dagsched.config.shelf import Shelf
@@ -425,7 +425,7 @@ def _most_generous(keeps: Sequence[Keep | None]) -> Keep | None:
 
 def _digest(parts: Mapping[str, Part]) -> str:
     """Return the hex SHA-256 over paths and digests of texts, in order of the paths; a length keeps them apart."""
-    digest = hashlib.sha256()
+    digest = sha256()
     for path in sorted(parts):
         name = path.encode(errors="surrogateescape")
         digest.update(len(name).to_bytes(8, "big"))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jsonschema_rs import Draft202012Validator, ValidationError
-
 from dagsched.config.build import Entry
+from dagsched.config.compiled import Draft202012Validator, ValidationError
 from dagsched.config.explain import Complaint, short, shown_value
 from dagsched.config.fitting import schema_validator
 from dagsched.config.report import Report

@@ -7,7 +7,6 @@ matrices it names; so one for which all that did not change is used again. What 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from dagsched.config.reader import Document, Path, read
 from dagsched.config.report import Report
 from dagsched.config.schedules import Schedules
 from dagsched.declaration import EMPTY, Calendar, Keep, NotifyRule, RateLimit
+from dagsched.digests import sha256
 
 if TYPE_CHECKING:  # plain files do without all that
     from dagsched.config.patterns import Expansion
@@ -165,7 +165,7 @@ class Part:
     def digest(self) -> bytes:
         """Return the SHA-256 of the text."""
         if not self._digest:
-            self._digest = hashlib.sha256(self.text.encode()).digest()
+            self._digest = sha256(self.text.encode()).digest()
         return self._digest
 
     def let_go(self) -> None:

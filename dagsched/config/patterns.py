@@ -16,8 +16,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from jsonschema_rs import ValidationError
-
+from dagsched.config.compiled import ValidationError
 from dagsched.config.explain import kind_of, short, shown_value
 from dagsched.config.fitting import kind_schema, schema_validator
 from dagsched.config.grammar import is_pattern

@@ -26,6 +26,8 @@ _MADE_BY = {
     Origin.UPSTREAM: "an upstream's tick",
     Origin.MANUAL: "a person's trigger",
     Origin.ONCE: "run --once",
+    Origin.EVENT: "an event that was emitted",
+    Origin.WORKFLOW: "a step of a workflow",
     Origin.BACKFILL: "a backfill",
 }
 

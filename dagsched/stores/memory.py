@@ -29,7 +29,8 @@ from dagsched.model import (
     Run,
     RunState,
 )
-from dagsched.stores.contract import ANSWERS_KEPT, Batch, Bound, Gone, Scheduler, Snapshot, Term
+from dagsched.stores.alone import Alone
+from dagsched.stores.contract import ANSWERS_KEPT, Batch, Bound, Gone, Snapshot
 from dagsched.stores.needed import Key, by_start, last_tick, with_needed
 from dagsched.stores.rollup import Days, RowFacts, add_days, day_of, rolled_up, trends
 from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
@@ -65,7 +66,7 @@ class MemoryState:
     emissions: dict[tuple[str, str], Emission] = field(default_factory=dict)
 
 
-class MemoryStore:
+class MemoryStore(Alone):
     """A store in memory; handles that share a `MemoryState` see the same state."""
 
     def __init__(self, state: MemoryState | None = None) -> None:
@@ -98,15 +99,6 @@ class MemoryStore:
         """Let go of the lock, as the kernel does for a process that died; the epoch stays."""
         if self.state.owner is self:
             self.state.owner, self.state.holder = None, ""
-
-    def hear_terms(self, heard: Callable[[Term], None]) -> None:
-        """Nobody else can write here, so there is no lease."""
-
-    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        return {}
-
-    async def schedulers(self) -> Sequence[Scheduler]:
-        return ()
 
     # ------------------------------------------------------------ writing
 
@@ -145,6 +137,7 @@ class MemoryStore:
         before: datetime,
         keep: frozenset[Key],
         bounds: Sequence[Bound] | None = None,
+        events_before: datetime | None = None,
         dry_run: bool = False,
         dropped: Callable[[Sequence[Gone]], None] | None = None,
     ) -> int:
@@ -159,8 +152,8 @@ class MemoryStore:
             logs = [attempt.log for attempt in self.state.attempts.pop(run.key, {}).values() if attempt.log]
             if dropped is not None:
                 dropped([Gone(run.job, run.tick, logs)])
-        if doomed or bounds is None:
-            self.state.events = [event for event in self.state.events if not self._is_stale(event, before)]
+        orphans_before = before if doomed or bounds is None else events_before
+        self.state.events = [e for e in self.state.events if not self._is_stale(e, orphans_before, events_before)]
         return len(doomed)
 
     def _is_beyond(self, run: Run, before: datetime, bounds: Sequence[Bound] | None) -> bool:
@@ -406,8 +399,11 @@ class MemoryStore:
     def _attempts(self, key: Key) -> list[Attempt]:
         return [attempt for _, attempt in sorted(self.state.attempts.get(key, {}).items())]
 
-    def _is_stale(self, event: EventRow, before: datetime) -> bool:
-        return event.tick is not None and event.time < before and event.tick not in self.state.runs.get(event.job, {})
+    def _is_stale(self, event: EventRow, orphans_before: datetime | None, others_before: datetime | None) -> bool:
+        if event.tick is None:
+            return others_before is not None and event.time < others_before
+        is_old = orphans_before is not None and event.time < orphans_before
+        return is_old and event.tick not in self.state.runs.get(event.job, {})
 
     def _facts(
         self, job: str, rows: Sequence[Run], tried: Sequence[Run], ends: Mapping[tuple[str, RunState], datetime]

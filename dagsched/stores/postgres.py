@@ -17,19 +17,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dagsched
 from dagsched.clock import boottime_s
-from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreUnavailable
+from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreMoved, StoreUnavailable
 from dagsched.model import Attempt, run_name
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
 from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
+from dagsched.stores.fleet import Waiting, WorkerRow
 from dagsched.stores.lease import LEASE_S, Lease, attempts_s, safe_after_s
 from dagsched.stores.lock import DaemonLock
 from dagsched.stores.postgres_faults import LOCK_TIMEOUT, MADE
+from dagsched.stores.postgres_fleet import PostgresFleet, waiting_of, worker_of
 from dagsched.stores.postgres_prepare import Layout, layout_of, prepare_to_read, prepare_to_write
 from dagsched.stores.postgres_session import Connection, Session
 from dagsched.stores.postgres_weeks import Week
 from dagsched.stores.postgres_write import WEEK_MS, steps, week_of, weeks_of
+from dagsched.stores.procedures import decoded
 from dagsched.stores.sql_store import SqlStore
 
 T = TypeVar("T")
@@ -42,7 +46,7 @@ HEARD_S = 5.0
 class Standing:
     """What `dagsched db status` tells of a namespace. `holder`: who writes, "" when nobody's lease runs.
 
-    `standby`: who waits for that.
+    `standby`: who waits for that. `moved_to`: where the state went, "" when it is here.
     """
 
     server: str
@@ -52,12 +56,13 @@ class Standing:
     bytes_used: int = 0
     weeks: int = 0
     standby: Sequence[str] = ()
+    moved_to: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
         found = {"server": self.server, "layout": self.layout.found, "known": self.layout.known}
         more = {"holder": self.holder or None, "epoch": self.epoch, "bytes": self.bytes_used, "weeks": self.weeks}
-        return {**found, **more, "standby": list(self.standby)}
+        return {**found, **more, "standby": list(self.standby), "moved_to": self.moved_to or None}
 
 
 async def standing_of(address: Address) -> Standing:
@@ -71,9 +76,11 @@ async def standing_of(address: Address) -> Standing:
         ((holder, _, is_held, epoch),) = connection.ask("holder")
         ((size,),) = connection.ask("bytes_used")
         weeks = len(postgres_weeks.weeks(connection, "runs"))
-        heard = connection.ask("schedulers", (HEARD_S,)) if layout.found == layout.known else []
-        standby = [name for name, is_active in heard if not is_active]
-        return Standing(server, layout, holder if is_held else "", epoch, size, weeks, standby)
+        if layout.found < layout.known:
+            return Standing(server, layout, holder if is_held else "", epoch, size, weeks)
+        standby = [name for name, is_active in connection.ask("schedulers", (HEARD_S,)) if not is_active]
+        moved_to = "".join(other for _, other, is_over in connection.ask("went") if is_over)
+        return Standing(server, layout, holder if is_held else "", epoch, size, weeks, standby, moved_to)
 
     return await _asked_once(address, ask)
 
@@ -151,6 +158,7 @@ class PostgresStore(SqlStore):
             self._lock.take(holder)
             self._place = await asyncio.to_thread(place_of, self._home)
         claim = {"holder": codec.storable(holder), "place": self._place, "lease_s": LEASE_S, "mine": self._epoch}
+        claim["moves"] = False
         length_s, asked_s = attempts_s(), boottime_s()
 
         def become(connection: Connection) -> list[Any]:
@@ -159,6 +167,7 @@ class PostgresStore(SqlStore):
             connection.ask("put_scheduler", {**claim, "safe_s": safe_after_s(length_s) if found else None})
             if found:
                 connection.ask("forget_schedulers")
+                connection.ask("put_release", {"version": dagsched.__version__})
             return found
 
         found = await writer.write(become)
@@ -172,8 +181,11 @@ class PostgresStore(SqlStore):
         self._lease.begin(asked_s)
         return self._epoch
 
-    async def _refusal(self) -> StoreHeld:
-        ((other, *_),) = await self._opened_reader().read(lambda connection: connection.ask("holder"))
+    async def _refusal(self) -> StoreError:
+        reader = self._opened_reader()
+        for _, elsewhere, is_over in await reader.read(lambda connection: connection.ask("went")):
+            return StoreMoved(self.address.shown, elsewhere, bool(is_over))
+        ((other, *_),) = await reader.read(lambda connection: connection.ask("holder"))
         return StoreHeld(f"{self.address.shown}: held by {other}; stop that scheduler first", other, by_lease=True)
 
     def hear_terms(self, heard: Callable[[Term], None]) -> None:
@@ -182,6 +194,26 @@ class PostgresStore(SqlStore):
     async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
         found = await self._opened_reader().read(lambda connection: connection.ask("elsewhere", (self._place,)))
         return {(run_name(job, codec.instant(tick)), number): is_dead for job, tick, number, is_dead in found}
+
+    @property
+    def fleet(self) -> PostgresFleet:
+        return PostgresFleet(self)
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        return await self._opened_reader().read(lambda connection: decoded(worker_of, connection.ask("workers")))
+
+    async def waiting(self) -> Sequence[Waiting]:
+        return await self._opened_reader().read(lambda connection: decoded(waiting_of, connection.ask("queues")))
+
+    async def output(self, attempt: Attempt, after: int, at_most: int) -> bytes:
+        wanted = {**_key(attempt), "after": after}
+        found = await self._opened_reader().read(lambda connection: connection.ask("output", wanted))
+        return b"".join(bytes(data)[max(0, after - first) :] for first, data in found)[:at_most]
+
+    async def output_size(self, attempt: Attempt) -> int:
+        wanted = tuple(_key(attempt).values())
+        ((found,),) = await self._opened_reader().read(lambda connection: connection.ask("output_size", wanted))
+        return int(found)
 
     async def schedulers(self) -> Sequence[Scheduler]:
         found = await self._opened_reader().read(lambda connection: connection.ask("schedulers", (HEARD_S,)))
@@ -219,15 +251,21 @@ class PostgresStore(SqlStore):
 
     async def post(self, verb: str, body: Mapping[str, Any], time: datetime) -> int:
         row = (codec.ms_of(time), verb, codec.json_of(body))
+
+        def new(connection: Connection) -> int:
+            connection.ask("no_move")
+            for _, other, is_over in connection.ask("went"):
+                raise StoreMoved(self.address.shown, other, bool(is_over))
+            return int(connection.ask("new_request", row)[0][0])
+
         # A session of its own: a reader's may be on a server that only reads.
         self._opened_reader()
         session = self._writer or Session(self.address, "asking")
         try:
-            ((number,),) = await session.write(lambda connection: connection.ask("new_request", row))
+            return await session.write(new)
         finally:
             if session is not self._writer:
                 await session.close()
-        return int(number)
 
     async def compact(self) -> tuple[int, int]:
         writer = self._opened_writer()
@@ -247,9 +285,16 @@ class PostgresStore(SqlStore):
 
     # ------------------------------------------------------------ retention by the week
 
+    async def prune(self, *, dry_run: bool = False, **asked: Any) -> int:
+        pruned = await super().prune(dry_run=dry_run, **asked)
+        if pruned and not dry_run:
+            await self._opened_writer().write(lambda connection: connection.ask("forget_outputs"))
+        return pruned
+
     async def _prune_at_once(
         self,
         before_ms: int,
+        loose_ms: int,
         bounds: Sequence[Bound] | None,
         spared: sql_retention.Spared,
         dropped: Callable[[Sequence[Gone]], None] | None,
@@ -265,7 +310,7 @@ class PostgresStore(SqlStore):
         for start in await self._weeks_before("runs", newest):
             pruned += await self._prune_week(start, is_beyond, spared, dropped)
         for start in await self._weeks_before("events", before_ms):
-            await self._prune_week_of_events(start)
+            await self._prune_week_of_events(start, loose_ms)
         return pruned
 
     async def _weeks_before(self, kind: str, before_ms: int) -> list[int]:
@@ -304,8 +349,9 @@ class PostgresStore(SqlStore):
     def _is_touched(self, start: int) -> bool:
         return self._touched is None or ("runs", start) in self._touched
 
-    async def _prune_week_of_events(self, start: int) -> None:
-        kept = await self._opened_reader().read(lambda connection: postgres_weeks.kept_events(connection, start))
+    async def _prune_week_of_events(self, start: int, loose_ms: int) -> None:
+        which = partial(postgres_weeks.kept_events, start=start, loose_ms=loose_ms)
+        kept = await self._opened_reader().read(which)
         if kept is not None:
             drop = partial(postgres_weeks.drop_events, start=start, kept=kept, epoch=self._epoch)
             await self._drop(lambda connection: drop(connection) is None, ("events", start))
@@ -337,3 +383,7 @@ class PostgresStore(SqlStore):
         if self._writer is None:
             raise StoreError(f"{self.address.shown}: the store is not open for writing")
         return self._writer
+
+
+def _key(attempt: Attempt) -> dict[str, Any]:
+    return {"job": attempt.job, "tick": codec.ms_of(attempt.tick), "number": attempt.number}

@@ -101,10 +101,10 @@ def drop_week(connection: Connection, week: Week, spared: Spared, epoch: int, is
     return True
 
 
-def kept_events(connection: Connection, start: int) -> list[int] | None:
+def kept_events(connection: Connection, start: int, loose_ms: int) -> list[int] | None:
     """Return the numbers of a week's events that stay, None if these are too many for it to be worth it."""
     bounds = {"start": start, "end": start + WEEK_MS}
-    kept = [seq for (seq,) in connection.ask("kept_events", bounds)]
+    kept = [seq for (seq,) in connection.ask("kept_events", {**bounds, "loose": loose_ms})]
     ((count,),) = connection.ask("count_events", bounds)
     gone = count - len(kept)
     return kept if gone and gone >= GONE_PER_KEPT * len(kept) else None

@@ -45,7 +45,7 @@ def prepare_to_write(path: Path, lock: DaemonLock) -> None:
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)):
         raise StoreReadOnly(f"{path}: may not be written; make the file and its folder writable for this user")
     try:
-        with closing(_connected(path, "rw")) as connection:
+        with closing(connected(path, "rw")) as connection:
             _prepare(connection, path, lock)
     except sqlite3.Error as error:
         raise translated(error, path) from error
@@ -57,14 +57,19 @@ def prepare_to_read(path: Path) -> str:
     Raises StoreMissing when there is none. Changes and migrates nothing.
     """
     _require_sqlite()
-    if not os.path.lexists(path):
-        _require_no_log(path)
-        raise StoreMissing(f"{path}: there is no state here yet; it is made when the daemon starts")
-    _require_file(path)
+    require_there(path)
     try:
         return _reading_mode(path)
     except sqlite3.Error as error:
         raise translated(error, path) from error
+
+
+def require_there(path: Path) -> None:
+    """Raise StoreMissing when there is no database, StoreCorrupt when there is something else."""
+    if not os.path.lexists(path):
+        _require_no_log(path)
+        raise StoreMissing(f"{path}: there is no state here yet; it is made when the daemon starts")
+    _require_file(path)
 
 
 def _prepare(connection: Procedures, path: Path, lock: DaemonLock) -> None:
@@ -95,7 +100,7 @@ def _reading_mode(path: Path) -> str:
 
 
 def _try_to_read(path: Path, mode: str) -> None:
-    with closing(_connected(path, mode)) as connection:
+    with closing(connected(path, mode)) as connection:
         version = _version(connection, path)
         if version < len(migrations("sqlite")):
             raise StoreError(f"{path}: written by an older dagsched; start the daemon once to bring it up to date")
@@ -147,12 +152,8 @@ def _make(path: Path) -> None:
     _require_no_log(path)
     draft = path.with_name(f"{path.name}.new-{os.getpid()}")
     try:
-        # In a container the process that died while making one had our number, too.
-        _remove_draft(draft)
-        os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with closing(_connected(draft, "rw")) as connection:
-            connection.ask("shrink_on_request")
-            _migrate(connection, 0)
+        make_draft(draft)
+        with closing(connected(draft, "rw")) as connection:
             connection.ask("use_wal")
         _link(draft, path)
     except sqlite3.Error as error:
@@ -160,12 +161,55 @@ def _make(path: Path) -> None:
     except OSError as error:
         raise _refused(path, error) from error
     finally:
-        _remove_draft(draft)
+        remove_draft(draft)
 
 
-def _remove_draft(draft: Path) -> None:
+def make_draft(draft: Path) -> None:
+    """Make an empty database that has no log yet; what has this name is removed. Raises StoreError."""
+    try:
+        # In a container the process that died while making one had our number, too.
+        remove_draft(draft)
+        os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        with closing(connected(draft, "rw")) as connection:
+            connection.ask("shrink_on_request")
+            _migrate(connection, 0)
+    except sqlite3.Error as error:
+        raise translated(error, draft) from error
+    except OSError as error:
+        raise _refused(draft, error) from error
+
+
+def remove_draft(draft: Path) -> None:
+    """Remove a database that nobody knows of."""
     for suffix in ("", "-journal", "-wal", "-shm"):
         draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+
+
+def put_in_place(draft: Path, path: Path, aside: Path) -> None:
+    """Put a filled draft, which nobody has open, durably in the place of what is there; that is kept as `aside`.
+
+    The caller holds the daemon's lock. Raises StoreUnavailable while somebody has the old one open: its log would be
+    taken for that of the new one.
+    """
+    try:
+        with closing(connected(draft, "rw")) as connection:
+            connection.ask("use_wal")
+        _sync(draft)
+        if os.path.lexists(path):
+            # The last one to close it folds its log into it and removes that.
+            with closing(connected(path, "rw")) as connection:
+                connection.ask("fence")
+            if os.path.lexists(_log(path)):
+                raise StoreUnavailable(f"{path}: another program has it open; end that one, then try again")
+            os.link(path, aside)
+        else:
+            _require_no_log(path)
+        os.replace(draft, path)
+        _sync(path.parent)
+    except sqlite3.Error as error:
+        raise translated(error, draft) from error
+    except OSError as error:
+        raise _refused(path, error) from error
 
 
 def _link(draft: Path, path: Path) -> None:
@@ -173,11 +217,16 @@ def _link(draft: Path, path: Path) -> None:
         os.link(draft, path)
     except FileExistsError:
         return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Have a file nobody has open, or a folder, on the disk as it is."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _make_folder(folder: Path) -> None:
@@ -219,9 +268,15 @@ def _refused(path: Path, error: OSError) -> StoreError:
     return StoreUnavailable(f"{path}: {error.strerror}")
 
 
-def _connected(path: Path, mode: str) -> Procedures:
+def connected(path: Path, mode: str, *, is_shared: bool = False) -> Procedures:
+    """Return a connection of this thread, or one that several use in turn; raises sqlite3.Error."""
     return sqlite3.connect(
-        uri_of(path, mode), uri=True, factory=Procedures, isolation_level=None, timeout=BUSY_TIMEOUT_S
+        uri_of(path, mode),
+        uri=True,
+        factory=Procedures,
+        isolation_level=None,
+        timeout=BUSY_TIMEOUT_S,
+        check_same_thread=not is_shared,
     )
 
 

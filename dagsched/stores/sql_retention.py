@@ -160,11 +160,15 @@ def give_back(connection: Procedures, epoch: int) -> bool:
     return bool(0 < after < before)
 
 
-def prune_events(connection: Procedures, before_ms: int, after: int, epoch: int) -> int | None:
-    """Delete among the next events after number `after`; return the number reached, None at the end."""
+def prune_events(connection: Procedures, before_ms: int, loose_ms: int, after: int, epoch: int) -> int | None:
+    """Delete among the next events after number `after`; return the number reached, None at the end.
+
+    `before_ms` bounds those of runs that are gone, `loose_ms` those of no run.
+    """
     fenced(connection, epoch)
     ((until, oldest),) = connection.ask("next_events", {"after": after, "limit": PRUNE_EVENTS})
     if until is None or oldest >= before_ms:
         return None
-    connection.change("delete_events", [{"after": after, "until": until, "before": before_ms}])
+    bounds = {"after": after, "until": until, "before": before_ms, "loose": loose_ms}
+    connection.change("delete_events", [bounds])
     return int(until)

@@ -16,7 +16,8 @@ from typing import Any, Protocol, TypeVar
 
 from dagsched.model import LIVE, Attempt, Backfill, ConfigVersion, EventRow, JobMark, Kept, Run, RunState
 from dagsched.stores import codec, sql_read, sql_retention
-from dagsched.stores.contract import Bound, Gone, Scheduler, Snapshot, Term
+from dagsched.stores.alone import Alone
+from dagsched.stores.contract import Bound, Gone, Snapshot
 from dagsched.stores.needed import Key
 from dagsched.stores.procedures import Procedures, decoded
 from dagsched.stores.rollup import Days, add_days, day_of, trends
@@ -37,7 +38,7 @@ class Connection(Protocol):
     async def write(self, work: Callable[[Any], T]) -> T: ...
 
 
-class SqlStore:
+class SqlStore(Alone):
     """The calls of a store that are the same whichever engine it is."""
 
     def __init__(self) -> None:
@@ -53,29 +54,22 @@ class SqlStore:
 
     # ------------------------------------------------------------ housekeeping
 
-    def hear_terms(self, heard: Callable[[Term], None]) -> None:
-        """Nobody else can write here, so there is no lease."""
-
-    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        return {}
-
-    async def schedulers(self) -> Sequence[Scheduler]:
-        return ()
-
     async def prune(
         self,
         *,
         before: datetime,
         keep: frozenset[Key],
         bounds: Sequence[Bound] | None = None,
+        events_before: datetime | None = None,
         dry_run: bool = False,
         dropped: Callable[[Sequence[Gone]], None] | None = None,
     ) -> int:
-        reader, writer, before_ms, pruned = self._opened_reader(), self._opened_writer(), codec.ms_of(before), 0
+        reader, before_ms, pruned = self._opened_reader(), codec.ms_of(before), 0
+        loose_ms = -EVER_MS if events_before is None else codec.ms_of(events_before)
         async with self._housekeeping:
             spared = await reader.read(partial(sql_retention.spared, keep=keep))
             if not dry_run:
-                pruned += await self._prune_at_once(before_ms, bounds, spared, dropped)
+                pruned += await self._prune_at_once(before_ms, loose_ms, bounds, spared, dropped)
             common: dict[str, Any] = {"spared": spared, "epoch": self._epoch, "dry_run": dry_run}
             walks: list[Callable[..., sql_retention.Pruned]]
             if bounds is None:
@@ -87,13 +81,15 @@ class SqlStore:
                 walks = [partial(sql_retention.prune_job, bound=bound, **common) for bound in bounds]
             for walk in walks:
                 pruned += await self._prune(walk, dropped)
-            if not dry_run and (pruned or bounds is None):
-                await self._prune_events(writer, before_ms)
+            if not dry_run:
+                has_orphans = pruned or bounds is None
+                await self._prune_events(before_ms if has_orphans else loose_ms, loose_ms)
         return pruned
 
     async def _prune_at_once(
         self,
         before_ms: int,
+        loose_ms: int,
         bounds: Sequence[Bound] | None,
         spared: sql_retention.Spared,
         dropped: Callable[[Sequence[Gone]], None] | None,
@@ -114,12 +110,12 @@ class SqlStore:
                 dropped(gone)
         return pruned
 
-    async def _prune_events(self, writer: Connection, before_ms: int) -> None:
+    async def _prune_events(self, before_ms: int, loose_ms: int) -> None:
+        writer = self._opened_writer()
+        prune = partial(sql_retention.prune_events, before_ms=before_ms, loose_ms=loose_ms, epoch=self._epoch)
         seq: int | None = 0
         while seq is not None:
-            seq = await writer.write(
-                partial(sql_retention.prune_events, before_ms=before_ms, after=seq, epoch=self._epoch)
-            )
+            seq = await writer.write(partial(prune, after=seq))
 
     async def rollup(self, *, before: datetime) -> int:
         reader, writer, before_ms, changed = self._opened_reader(), self._opened_writer(), codec.ms_of(before), 0

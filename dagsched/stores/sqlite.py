@@ -63,7 +63,9 @@ class SqliteStore(SqlStore):
         was_held = self._lock.is_held
         self._lock.take(holder)
         try:
-            self._epoch = await writer.write(lambda connection: sqlite_write.next_epoch(connection, holder))
+            self._epoch = await writer.write(
+                lambda connection: sqlite_write.next_epoch(connection, holder, str(self.path))
+            )
         except BaseException:
             if not was_held:
                 self._lock.release()
@@ -80,11 +82,12 @@ class SqliteStore(SqlStore):
     async def post(self, verb: str, body: Mapping[str, Any], time: datetime) -> int:
         self._opened_reader()
         row = (codec.ms_of(time), verb, codec.json_of(body))
+        new = partial(sqlite_write.new_request, row=row, place=str(self.path))
         if self._writer is not None:
-            return await self._writer.write(lambda connection: sqlite_write.new_request(connection, row))
+            return await self._writer.write(new)
         session = Session(self.path, "rw")
         try:
-            return await session.write(lambda connection: sqlite_write.new_request(connection, row))
+            return await session.write(new)
         finally:
             await session.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dagsched.errors import IntegrityBroken
+from dagsched.errors import IntegrityBroken, StoreMoved
 from dagsched.model import EMISSIONS_MAX, ConfigVersion, EventRow
 from dagsched.stores import codec
 from dagsched.stores.contract import ANSWERS_KEPT, Batch
@@ -57,10 +57,19 @@ def _require_next(events: Sequence[EventRow], last_event: int) -> None:
             raise IntegrityBroken(f"event {event.seq} does not follow event {expected - 1}")
 
 
-def next_epoch(connection: Procedures, holder: str) -> int:
+def next_epoch(connection: Procedures, holder: str, place: str) -> int:
+    """Return the new epoch; raises StoreMoved when the state at `place` has gone elsewhere."""
+    _require_here(connection, place)
     connection.change("next_epoch", [{"holder": codec.storable(holder)}])
     return int(connection.ask("fence")[0][0])
 
 
-def new_request(connection: Procedures, row: Sequence[Any]) -> int:
+def new_request(connection: Procedures, row: Sequence[Any], place: str) -> int:
+    """Return the number of a command left in the inbox; raises StoreMoved as `next_epoch` does."""
+    _require_here(connection, place)
     return connection.insert("new_request", row)
+
+
+def _require_here(connection: Procedures, place: str) -> None:
+    for _, other, is_over in connection.ask("went"):
+        raise StoreMoved(place, other, bool(is_over))

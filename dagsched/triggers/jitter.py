@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
+
+from dagsched.digests import sha256
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -21,5 +22,5 @@ def jitter(job_id: str, length: timedelta) -> timedelta:
     """
     if length < timedelta(0):
         raise ValueError(f"jitter length {length} is negative")
-    share = int.from_bytes(hashlib.sha256(job_id.encode()).digest()[:8], "big")
+    share = int.from_bytes(sha256(job_id.encode()).digest()[:8], "big")
     return timedelta(milliseconds=share * (length // MILLISECOND) >> 64)

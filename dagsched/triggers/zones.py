@@ -110,7 +110,7 @@ def reached(name: str, wall: int) -> int:
 
 def offset_at(where: ZoneInfo, instant: int) -> int:
     """Return local time minus UTC at that instant, in seconds."""
-    offset = (EPOCH + timedelta(seconds=instant)).astimezone(where).utcoffset()
+    offset = datetime.fromtimestamp(instant, where).utcoffset()
     assert offset is not None, "an aware datetime has an offset"
     return offset.days * DAY_S + offset.seconds
 

@@ -155,7 +155,9 @@ def _store(home: Path) -> str:
 def with_blocked(lines: Iterable[JobLine], daemon: Mapping[str, Any] | None) -> Iterable[JobLine]:
     """Yield the lines with what a running daemon says that they wait for."""
     told = daemon.get("blocked", {}) if daemon else {}
-    by_job = {parse_run_name(name)[0]: words for name, words in told.items()}
+    by_job: dict[str, str] = {}
+    for name, words in told.items():
+        by_job.setdefault(parse_run_name(name)[0], words)  # a job's oldest run stands first
     for line in lines:
         yield replace(line, blocked=by_job.get(line.job, "") if line.state in _WAITING else "")
 

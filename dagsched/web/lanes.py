@@ -146,6 +146,7 @@ def _stacked(bars: Iterable[Bar]) -> Iterator[Bar]:
 class Mark(NamedTuple):
     """A line of the axis and what stands at it. `is_day`: a day begins there."""
 
+    at: datetime
     x: float
     words: str
     is_day: bool
@@ -158,6 +159,6 @@ def axis(frame: Frame, step: timedelta) -> list[Mark]:
     moment = day + ((frame.begin - day) // step + 1) * step
     while moment < frame.end:
         is_day = moment.hour == moment.minute == 0
-        found.append(Mark(frame.percent(moment), f"{moment:%a %d}" if is_day else f"{moment:%H:%M}", is_day))
+        found.append(Mark(moment, frame.percent(moment), f"{moment:%a %d}" if is_day else f"{moment:%H:%M}", is_day))
         moment += step
     return found

@@ -25,6 +25,7 @@ def environment() -> Environment:
     )
     filters: Mapping[str, Callable[..., Any]] = {
         "moment": words.moment,
+        "here": words.here,
         "stamp": words.stamp,
         "ago": words.ago,
         "ahead": words.ahead,

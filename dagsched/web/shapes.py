@@ -34,9 +34,10 @@ def outcomes(newest: Sequence[Run], now: datetime, number: int = 20) -> Markup:
         )
     width = number * (BAR + GAP) - GAP
     words = _summary(runs)
+    kind = "outcomes" if runs else "outcomes is-empty"
     # Made of numbers, names of states and what was escaped above.
     return Markup(  # noqa: S704
-        f'<svg class="outcomes" width="{width}" height="{UP + DOWN + 2}" viewBox="0 0 {width} {UP + DOWN + 2}"'
+        f'<svg class="{kind}" width="{width}" height="{UP + DOWN + 2}" viewBox="0 0 {width} {UP + DOWN + 2}"'
         f' role="img" aria-label="{escape(words)}"><path class="line" d="M0 {UP + 0.5}H{width}"/>{"".join(parts)}</svg>'
     )
 
@@ -54,7 +55,8 @@ def _bar(run: Run, longest: float) -> tuple[float, float]:
 
 def _title(run: Run, now: datetime) -> str:
     took = duration_s(run)
-    return f"{moment(run.tick, now)} {state_words(str(run.state))}" + (f", {length(took)}" if took is not None else "")
+    told = f"{moment(run.tick, now)} UTC {state_words(str(run.state))}"
+    return f"{told}, {length(took)}" if took is not None else told
 
 
 def _summary(runs: Sequence[Run]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from dagsched.model import format_instant
+from dagsched.triggers import local
 
 STATES = {
     "waiting": "waiting",
@@ -44,6 +45,15 @@ def moment(at: datetime, now: datetime) -> str:
     if at.date() == now.date():
         return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
     return f"{at:%d %b %H:%M}" if at.year == now.year else f"{at:%Y-%m-%d %H:%M}"
+
+
+def here(at: datetime, now: datetime, zone: str) -> str:
+    """Return an instant as `moment` does, by the clock of a zone and with its name; "" where that clock shows UTC."""
+    at, there = at.astimezone(UTC), local(at, zone)
+    if not there.utcoffset():
+        return ""
+    clock = f"{there:%H:%M:%S}" if at.second and at.date() == now.astimezone(UTC).date() else f"{there:%H:%M}"
+    return f"{clock if there.date() == at.date() else f'{there:%d %b} {clock}'} {there.tzname()}"
 
 
 def stamp(at: datetime) -> str:

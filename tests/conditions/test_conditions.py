@@ -145,6 +145,17 @@ def test_a_condition_tells_what_it_asks_about():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("failure", [SystemError, MemoryError, RecursionError, ValueError, SyntaxError])
+def test_a_parser_that_fails_is_a_condition_that_cannot_be_read(failure, monkeypatch):
+    def fail(*_: Any, **__: Any) -> None:
+        raise failure("AST constructor recursion depth mismatch")
+
+    monkeypatch.setattr("ast.parse", fail)
+    with pytest.raises(BadCondition) as caught:
+        parse(f'state("read when {failure.__name__}") == "success"')
+    assert caught.value.code == "E131"
+
+
 WORDS = st.sampled_from([
     'state("a")', 'output("a", "x")', 'param("p")', "number(", "local.", "weekday", "hour", "and", "or", "not", "in",
     "==", "<", "!=", "(", ")", "[", "]", ",", '"', "'", "\\", "\n", "1", "-", "1e9", "true", "None", "lambda", ":",

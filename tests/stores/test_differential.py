@@ -100,10 +100,11 @@ def commits(draw: st.DrawFn):
 OPERATIONS = st.one_of(
     commits(),
     commits(),
-    st.tuples(st.just("prune"), MOMENTS, st.frozensets(st.tuples(JOBS, TICKS), max_size=2)),
+    st.tuples(st.just("prune"), MOMENTS, st.frozensets(st.tuples(JOBS, TICKS), max_size=2), MAYBE),
     st.tuples(
         st.just("prune_jobs"),
         st.lists(st.tuples(JOBS, MOMENTS, st.none() | st.integers(1, 4)).map(lambda parts: Bound(*parts)), max_size=3),
+        MAYBE,
         st.booleans(),
     ),
     st.tuples(st.just("rollup"), MOMENTS),
@@ -174,13 +175,19 @@ class Side:
     async def post(self, time) -> int:
         return await self.store.post("v", {"n": 1}, time)
 
-    async def prune(self, before, keep) -> int:
-        return await self.store.prune(before=before, keep=keep)
+    async def prune(self, before, keep, events_before) -> int:
+        events_before = events_before and min(before, events_before)
+        return await self.store.prune(before=before, keep=keep, events_before=events_before)
 
-    async def prune_jobs(self, bounds, dry_run) -> object:
+    async def prune_jobs(self, bounds, events_before, dry_run) -> object:
         logs: list[str] = []
         count = await self.store.prune(
-            before=at(24.5), keep=frozenset(), bounds=bounds, dry_run=dry_run, dropped=logs.extend
+            before=at(24.5),
+            keep=frozenset(),
+            bounds=bounds,
+            events_before=events_before and min(at(24.5), events_before),
+            dry_run=dry_run,
+            dropped=logs.extend,
         )
         return count, sorted(logs)
 

@@ -15,6 +15,7 @@ from collections import deque
 from pathlib import Path
 
 from tests.torture import broken
+from tests.torture.round import SQLITE, STORES
 from tests.torture.rounds import Order, Total, play_all, tell
 
 
@@ -32,6 +33,9 @@ def main() -> int:
         "--jobs", type=int, default=os.cpu_count() or 1, metavar="J", help="rounds side by side (default: the cores)"
     )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the evidence of every round in folders here")
+    parser.add_argument(
+        "--store", choices=STORES, default=SQLITE, help="where the state is; postgresql: shared by several schedulers"
+    )
     names = ["all", *(build.name for build in broken.BUILDS)]
     parser.add_argument("--broken", choices=names, metavar="NAME", help=f"torture a broken build: {', '.join(names)}")
     parser.add_argument("--tries", type=int, default=12, metavar="N", help="rounds for each broken build, at most")
@@ -46,7 +50,7 @@ def main() -> int:
 
 def _play(args: argparse.Namespace) -> int:
     seeds = range(args.first_seed, args.first_seed + args.seeds)
-    orders, total = deque(Order(seed, args.seconds) for seed in seeds), Total()
+    orders, total = deque(Order(seed, args.seconds, store=args.store) for seed in seeds), Total()
     if args.keep is not None:
         args.keep.mkdir(parents=True, exist_ok=True)
     try:

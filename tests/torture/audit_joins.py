@@ -204,6 +204,8 @@ def _match(
     if any(lives.is_reopened(row["run"]) for row in lives.by_job[upstream]):
         return  # Ranges may have been split since.
     job, tick = run_parts(run)
+    if match == "all" and lives.rows[run]["trigger"] == "backfill":
+        return  # Its window opens at the tick that the schedule in force has before it, whether there is a row or not.
     if match == "all" and _previous_tick(lives, job, tick) is None:
         return  # A job's first window opens at the tick its schedule would have had before; the simulation checks it.
     rows = [row for row in lives.by_job[upstream] if instant(row["tick"]) <= tick and not lives.is_only(row["run"])]

@@ -116,12 +116,16 @@ def attempts_are_lost_with_a_spawner_only(lives: Lives) -> Iterator[Finding]:
 
 
 def spawner_was_killed_under(lives: Lives, run: str, attempt: int) -> bool:
-    """Whether a spawner was killed between an attempt's first line and its recorded end, or just about then."""
+    """Whether a spawner was killed between an attempt's first line and its recorded end, or just about then.
+
+    The same goes for attempts that heard nothing of their scheduler for too long: those are ended as lost.
+    """
     walls = [line.wall for line in lives.evidence.journal if (line.run, line.attempt) == (run, attempt)]
     ended = min(lives.ended_at(run, attempt), max(lives.evidence.stopped, _utc(max(walls)))).timestamp()
     # An attempt is over when everything it left behind is, and its end may be told later than that.
     last = max(max(walls), ended)
-    return any(min(walls) - UNSEEN_S <= kill <= last + UNSEEN_S for kill in lives.evidence.spawner_kills)
+    kills = [*((kill, kill) for kill in lives.evidence.spawner_kills), *lives.evidence.unheard]
+    return any(min(walls) - UNSEEN_S <= until and began <= last + UNSEEN_S for began, until in kills)
 
 
 def repeated(lives: Lives) -> list[tuple[str, int]]:

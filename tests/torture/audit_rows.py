@@ -62,7 +62,7 @@ def rows_are_on_schedule(lives: Lives) -> Iterator[Finding]:
             yield "P12", row["run"], "no configuration ever declared this job"
             continue
         for tick in dict.fromkeys(ticks_of(row)):
-            if is_schedule_tick(tick) and not is_due(lives, row, tick):
+            if is_schedule_tick(tick) and not is_due(lives, row, tick) and not _was_filled(lives, row, tick):
                 yield "P12", row["run"], f"no schedule in force had the tick {tick:%H:%M:%S}"
         if not is_schedule_tick(ticks_of(row)[0]):
             yield from _made_by_a_person(lives, row)
@@ -76,6 +76,20 @@ def is_due(lives: Lives, row: Row, tick: datetime, *, certainly: bool = False) -
     return (all if certainly else any)(_has(world, row, tick) for world in version.candidates)
 
 
+def _was_filled(lives: Lives, row: Row, tick: datetime) -> bool:
+    """Whether a backfill may have made the tick: one of a schedule in force while that was under way."""
+    if row["trigger"] != "backfill":
+        return False
+    born = lives.born(row["run"])
+    made = instant(born["time"]) if born is not None else None
+    return any(
+        _has(world, row, tick)
+        for version in lives.evidence.versions
+        if made is None or version.applied <= made
+        for world in version.candidates
+    )
+
+
 def _has(world: World, row: Row, tick: datetime) -> bool:
     job = world.jobs.get(row["job"])
     if job is None:
@@ -87,8 +101,16 @@ def _has(world: World, row: Row, tick: datetime) -> bool:
 
 def _made_by_a_person(lives: Lives, row: Row) -> Iterator[Finding]:
     if row["trigger"] == "upstream":
-        if not any(other["tick"] == row["tick"] and other["trigger"] == "manual" for other in lives.evidence.history):
+        above = {other["trigger"] for other in lives.evidence.history if other["tick"] == row["tick"]}
+        if not above & {"manual", "event"}:
             yield "P12", row["run"], "no trigger made its tick"
+    elif row["trigger"] == "event":
+        emitted = {verb["args"][1] for verb in lives.evidence.verbs if verb["args"][0] == "emit"}
+        tick = instant(row["tick"])
+        # An emission "now" while that millisecond is taken is a little later than now.
+        declared = lives.evidence.declared(row["job"], tick - timedelta(seconds=1), tick)
+        if declared and not emitted & {each.event for each in declared}:
+            yield "P12", row["run"], "nobody emitted an event that its job listens to"
     elif row["trigger"] != "manual":
         yield "P12", row["run"], f"a tick between two seconds made by {row['trigger']}"
     else:
@@ -98,12 +120,17 @@ def _made_by_a_person(lives: Lives, row: Row) -> Iterator[Finding]:
 
 
 def answers_are_kept(lives: Lives) -> Iterator[Finding]:
-    """What `trigger` said it made must be there: an answer is given once it is durable."""
+    """What `trigger` and `emit` said they made must be there: an answer is given once it is durable."""
     for verb in lives.evidence.verbs:
-        if verb["args"][0] == "trigger" and verb["code"] == 0:
-            for line in verb["out"].splitlines():
-                if line.startswith("job:") and line not in lives.rows:
-                    yield "P4", line, "trigger answered with this run, and it has no row"
+        if verb["args"][0] in ("trigger", "emit") and verb["code"] == 0:
+            for run in runs_answered(verb):
+                if run not in lives.rows:
+                    yield "P4", run, f"{verb['args'][0]} answered with this run, and it has no row"
+
+
+def runs_answered(verb: Row) -> list[str]:
+    """Return the runs that a command said it made."""
+    return [line for line in verb["out"].splitlines() if line.startswith("job:")]
 
 
 def reasons_fit(lives: Lives) -> Iterator[Finding]:
@@ -138,7 +165,7 @@ def pauses_hold(lives: Lives) -> Iterator[Finding]:
         elif event["type"] == "job.resumed" and windows.get(event["job"]):
             windows[event["job"]][-1][1] = instant(event["time"])
     for row in lives.evidence.history:
-        if row["trigger"] not in ("schedule", "catchup"):
+        if row["trigger"] not in ("schedule", "catchup", "event"):
             continue
         first, last = ticks_of(row)
         inside = [w for w in windows.get(row["job"], []) if w[0] <= first <= w[1]]

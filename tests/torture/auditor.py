@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.torture import audit_gates, audit_joins, audit_journal, audit_rows, audit_seats, audit_told
+from tests.torture import audit_asked, audit_gates, audit_joins, audit_journal, audit_rows, audit_seats, audit_told
 from tests.torture.evidence import BAD, LEFT_OUT, TERMINAL, Evidence, read_folder
 from tests.torture.lives import Lives
 
@@ -164,6 +164,7 @@ CHECKS: tuple[Check, ...] = (
     *audit_journal.CHECKS,
     *audit_seats.CHECKS,
     *audit_gates.CHECKS,
+    *audit_asked.CHECKS,
     *audit_told.CHECKS,
     _events_are_gapless,
     _events_are_a_chain,

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -47,13 +47,17 @@ class Verb:
 class Daemon:
     """One daemon after another on one state directory. `config` is what it serves, a file or a folder.
 
-    `code`: the folder whose `dagsched` package is run, None for the one of this tree.
+    `code`: the folder whose `dagsched` package is run, None for the one of this tree. `place`: what its files are told
+    apart by, where there are several; `words` and `more`: what is added to its command and its environment.
     """
 
     folder: Path
     config: Path
     mark: str
     code: Path | None = None
+    place: str = ""
+    words: Sequence[str] = ()
+    more: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     restart_s: list[float] = field(default_factory=list)
@@ -62,40 +66,56 @@ class Daemon:
     events: int = 0
     _out: TextIO | None = None
     _rest: str = ""
-    _is_ready: bool = False
+    is_ready: bool = False
 
     @property
     def state_dir(self) -> Path:
-        return self.folder / "state"
+        return self.folder / f"state{self.place}"
+
+    @property
+    def state_dirs(self) -> Sequence[Path]:
+        """Return where spawners may be, and their logs."""
+        return [self.state_dir]
+
+    @property
+    def marks(self) -> Sequence[str]:
+        """Return what the environment of whatever it starts is marked with."""
+        return [self.mark]
 
     @property
     def env(self) -> dict[str, str]:
         """The environment of every command: it says which program is meant."""
-        return dict(os.environ) if self.code is None else {**os.environ, "PYTHONPATH": str(self.code)}
+        mine = {} if self.code is None else {"PYTHONPATH": str(self.code)}
+        return {**os.environ, **mine, **self.more}
 
     def start(self) -> None:
         """Start a daemon, and return when it says that it has started; raises Broken when it does not."""
-        self.starts += 1
-        self._is_ready, self._rest = False, ""
-        out, err = self._paths()
         began = time.monotonic()
-        with out.open("wb") as stdout, err.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [*COMMAND, "run", str(self.config), "--state-dir", str(self.state_dir), "--grace", GRACE, "--json"],
-                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=self.folder,
-                env={**self.env, MARK: self.mark}, start_new_session=True,
-            )  # fmt: skip
-        if self._out is not None:
-            self._out.close()
-        self._out = out.open()
-        while not self._is_ready:
+        self.launch()
+        while not self.is_ready:
             self.listen()
+            assert self.process is not None
             if self.process.poll() is not None:
                 raise Broken("P7", f"the daemon ended with {self.process.returncode} at its start: {self.complaint()}")
             if time.monotonic() - began > START_S:
                 raise Broken("P7", f"the daemon did not start within {START_S:.0f} s: {self.complaint()}")
             time.sleep(0.01)
         self.restart_s.append(time.monotonic() - began)
+
+    def launch(self) -> None:
+        """Start a daemon and do not wait for it."""
+        self.starts += 1
+        self.is_ready, self._rest = False, ""
+        out, err = self._paths()
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [*COMMAND, "run", str(self.config), *self._here(), *self.words, "--grace", GRACE, "--json"],
+                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=self.folder,
+                env={**self.env, MARK: self.mark}, start_new_session=True,
+            )  # fmt: skip
+        if self._out is not None:
+            self._out.close()
+        self._out = out.open()
 
     def listen(self) -> None:
         """Take in what the daemon has printed since."""
@@ -106,7 +126,7 @@ class Daemon:
             event = json.loads(line)
             self.events += 1
             if event["type"] == "daemon.started":
-                self._is_ready = True
+                self.is_ready = True
             elif event["type"] == "config.applied":
                 self.numbers.add(int(event["reason"].split()[1].rstrip(":")))
             elif event["type"] == "run.created":
@@ -134,16 +154,21 @@ class Daemon:
     def close(self) -> None:
         if self._out is not None:
             self._out.close()
+            self._out = None
 
     def _paths(self) -> tuple[Path, Path]:
-        return self.folder / f"daemon-{self.starts}.out", self.folder / f"daemon-{self.starts}.err"
+        name = f"daemon{self.place}-{self.starts}"
+        return self.folder / f"{name}.out", self.folder / f"{name}.err"
+
+    def _here(self) -> list[str]:
+        return ["--state-dir", str(self.state_dir)]
 
     # ------------------------------------------------------------ other commands
 
     def give(self, *args: str) -> Verb:
         """Give a command and do not wait for it."""
         process = subprocess.Popen(
-            [*COMMAND, *args, "--state-dir", str(self.state_dir), "--file", str(self.config)],
+            [*COMMAND, *args, *self._here(), "--file", str(self.config)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
             cwd=self.folder, env=self.env,
         )  # fmt: skip
@@ -152,7 +177,7 @@ class Daemon:
     def intrude(self, *args: str) -> int:
         """Start another one on the same state and return its exit code, or how it was ended after a while."""
         process = subprocess.Popen(
-            [*COMMAND, *args, str(self.config), "--state-dir", str(self.state_dir)],
+            [*COMMAND, *args, str(self.config), *self._here()],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
             env=self.env,
         )  # fmt: skip

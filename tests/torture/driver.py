@@ -17,16 +17,16 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tests.torture import edits, processes
 from tests.torture.daemon import Broken, Daemon, Verb
 from tests.torture.evidence import read_journal
-from tests.torture.world import SENTINEL, Maker, Sheet
+from tests.torture.world import EVENTS, SENTINEL, Maker, Sheet
 
 STOP_S = 30.0
 PATIENCE_S = 30.0
@@ -35,6 +35,9 @@ CALM_S = 4.0
 FAVOUR = 8
 RELOAD_S = 3.0
 VERBS_MAX = 3
+VERBS = (
+    "trigger", "trigger", "pause", "resume", "cancel", "cancel", "rerun", "rerun", "ack", "emit", "emit", "backfill",
+)  # fmt: skip
 CANDIDATES_MAX = 64
 
 Sheets = Mapping[str, Sheet | None]
@@ -50,6 +53,7 @@ class Notes:
     snapshots: list[list[Any]] = field(default_factory=list)
     spawner_kills: list[float] = field(default_factory=list)
     spawner_freezes: list[tuple[float, float]] = field(default_factory=list)
+    unheard: list[tuple[float, float]] = field(default_factory=list)
     deeds: list[str] = field(default_factory=list)
     reload_s: list[float] = field(default_factory=list)
 
@@ -86,13 +90,16 @@ class Round:
         self.journal = folder / "journal.txt"
         self.maker = Maker(self.dice, self.journal, names, gentle=self.kills_spawner)
         self.paths = {name: jobs / name for name in names}
-        self.daemon = Daemon(folder, jobs if len(names) > 1 else jobs / names[0], f"{seed}-{uuid.uuid4()}", code)
+        self.daemon = self._make_daemon(jobs if len(names) > 1 else jobs / names[0], f"{seed}-{uuid.uuid4()}", code)
         self.sheets: dict[str, Sheet] = self.maker.first()
         self.written: list[Sheets] = [dict(self.sheets)]
         self.known: dict[int, Sheets] = {}
         self._by_sentinel: dict[str, tuple[str, Sheet]] = {}
         self._pending: list[Verb] = []
         self._is_frozen = False
+
+    def _make_daemon(self, config: Path, mark: str, code: Path | None) -> Any:
+        return Daemon(self.folder, config, mark, code)
 
     # ------------------------------------------------------------ a round
 
@@ -127,12 +134,15 @@ class Round:
             self.daemon.listen()
             if self.daemon.numbers - self.known.keys() and self.dice.random() < 0.7:
                 self._learn()
-            if not self.daemon.is_up():
-                raise Broken("P7", f"the daemon ended by itself: {self.daemon.complaint()}")
+            self._must_be_up()
             self.daemon.listen()
             time.sleep(self.dice.choice((0.0, 0.1, 0.3, 0.7)))
         if self.daemon.starts == 1:
             self._kill()
+
+    def _must_be_up(self) -> None:
+        if not self.daemon.is_up():
+            raise Broken("P7", f"the daemon ended by itself: {self.daemon.complaint()}")
 
     def _deeds(self) -> list[tuple[Callable[[], None], int]]:
         harmless = [
@@ -164,10 +174,13 @@ class Round:
 
     def _kill_spawner(self) -> None:
         self._aim()
-        for pid in processes.spawners(self.daemon.state_dir):
+        for pid in self._spawners():
             self.notes.spawner_kills.append(time.time())
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def _spawners(self) -> list[int]:
+        return [pid for folder in self.daemon.state_dirs for pid in processes.spawners(folder)]
 
     def _kill_both(self) -> None:
         if self.dice.random() < 0.5:
@@ -206,7 +219,7 @@ class Round:
         self._is_frozen = False
 
     def _freeze_spawner(self) -> None:
-        frozen, began = processes.spawners(self.daemon.state_dir), time.time()
+        frozen, began = self._spawners(), time.time()
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
         time.sleep(self.dice.choice((0.3, 1.0, 3.0)))
@@ -228,7 +241,10 @@ class Round:
     def _must_end_well(self, what: str) -> None:
         code = self.daemon.wait(STOP_S)
         if code:
-            raise Broken("P7", f"after {what} the daemon ended with {code}: {self.daemon.complaint()}")
+            self._ended_badly(what, code, self.daemon.complaint())
+
+    def _ended_badly(self, what: str, code: int, complaint: str) -> NoReturn:
+        raise Broken("P7", f"after {what} the daemon ended with {code}: {complaint}")
 
     def _while_down(self) -> None:
         self.daemon.listen()
@@ -247,7 +263,10 @@ class Round:
 
     def _alive(self) -> dict[int, str]:
         lines = read_journal(self.journal.read_text()) if self.journal.exists() else []
-        return {**processes.marked(self.daemon.mark), **processes.alive_of(lines)}
+        found = processes.alive_of(lines)
+        for mark in self.daemon.marks:
+            found |= processes.marked(mark)
+        return found
 
     # ------------------------------------------------------------ edits
 
@@ -316,12 +335,16 @@ class Round:
     # ------------------------------------------------------------ verbs
 
     def _command(self) -> None:
+        if len(self._pending) >= VERBS_MAX and self._is_frozen:
+            return  # Whoever is to answer those cannot.
         self._gather(wait=len(self._pending) >= VERBS_MAX)
         jobs = [id for sheet in self.sheets.values() for id in sheet["jobs"] if not id.startswith(SENTINEL)]
         runs = self.daemon.runs[-30:]
-        verb = self.dice.choice(("trigger", "trigger", "pause", "resume", "cancel", "cancel", "rerun", "rerun", "ack"))
-        if verb in ("trigger", "pause", "resume"):
+        verb = self.dice.choice(VERBS)
+        if verb in ("trigger", "pause", "resume", "backfill"):
             words = [verb, self.dice.choice(jobs)] if jobs else []
+        elif verb == "emit":
+            words = [verb, self.dice.choice(EVENTS)]
         else:
             words = [verb, self.dice.choice(runs)] if runs else []
         if not words:
@@ -330,8 +353,26 @@ class Round:
             words += self.dice.choice(([], [], ["--with-upstream"], ["--only"]))
         elif verb == "rerun":
             words += self.dice.choice(([], ["--downstream"]))
+        elif verb == "emit":
+            # Of the few ids some are said again, also to the next daemon.
+            words += self.dice.choice(([], ["--data", "n=1"], ["--id", f"id-{self.dice.randint(1, 6)}"]))
+        elif verb == "backfill" and words[1:] and self.dice.random() < 0.2:
+            words = [verb, "--cancel", str(self.dice.randint(1, 4))]
+        elif verb == "backfill":
+            words += self._stretch()
         self._tell(f"  {' '.join(words)}")
         self._pending.append(self.daemon.give(*words))
+
+    def _stretch(self) -> list[str]:
+        """Return the rest of a backfill: of few ticks, for a round has to come to its end."""
+        now = datetime.now(UTC)
+        first, last = now - timedelta(seconds=self.dice.randint(4, 40)), now
+        if self.dice.random() < 0.7:
+            last = min(now, first + timedelta(seconds=8))
+        words = ["--from", _instant(first), "--to", _instant(last), "--yes", "--no-wait"]
+        words += ["--max-active", str(self.dice.randint(1, 3)), "--order", self.dice.choice(("oldest", "newest"))]
+        words += self.dice.choice(([], ["--rerun-failed"], ["--rerun-all"]))
+        return words + self.dice.choice(([], ["--downstream"]))
 
     def _gather(self, *, wait: bool) -> None:
         for verb in list(self._pending):
@@ -381,13 +422,19 @@ class Round:
             self.sheets[name] = sheet
             self.written.append({**self.written[-1], name: sheet})
         self._await_last_configuration()
+        for event in EVENTS:
+            # What waits to be superseded by the next tick of a schedule has that of an event to wait for.
+            self._keep(self.daemon.give("emit", event).finished(STOP_S))
         self._await_idleness()
         self._tell("stop")
-        self._keep(self.daemon.give("stop").finished(STOP_S))
-        self._must_end_well("stop")
+        self._stop()
         self._tell("stopped")
         self.stopped = datetime.now(UTC)
         self._nothing_may_be_left("stop")
+
+    def _stop(self) -> None:
+        self._keep(self.daemon.give("stop").finished(STOP_S))
+        self._must_end_well("stop")
 
     def _await_last_configuration(self) -> None:
         until = time.monotonic() + STOP_S
@@ -425,7 +472,7 @@ class Round:
         if self.daemon.is_up():
             self.daemon.signal(signal.SIGKILL)
             self.daemon.wait(STOP_S)
-        for pid in [*processes.spawners(self.daemon.state_dir), *self._alive()]:
+        for pid in [*self._spawners(), *self._alive()]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -436,6 +483,7 @@ class Round:
         events = self.daemon.read("events", "--json")
         (self.folder / "history.jsonl").write_text(history)
         (self.folder / "events.jsonl").write_text(events)
+        (self.folder / "backfills.jsonl").write_text(self.daemon.read("backfill", "--list", "--json"))
         names = [json.loads(line)["run"] for line in history.splitlines()]
         shows = subprocess.run(
             [sys.executable, str(Path(__file__).with_name("shows.py")), str(self.daemon.state_dir)],
@@ -458,6 +506,7 @@ class Round:
                     "remarks": self.notes.remarks,
                     "spawner_kills": self.notes.spawner_kills,
                     "spawner_freezes": self.notes.spawner_freezes,
+                    "unheard": self.notes.unheard,
                     "stopped": stopped.isoformat() if stopped else None,
                     "restart_s": self.daemon.restart_s,
                     "reload_s": self.notes.reload_s,
@@ -467,7 +516,7 @@ class Round:
         )
 
     def _search_logs(self) -> None:
-        logs = [*self.folder.glob("daemon-*.err"), self.daemon.state_dir / "spawner.log"]
+        logs = [*self.folder.glob("daemon-*.err"), *(folder / "spawner.log" for folder in self.daemon.state_dirs)]
         for path in logs:
             text = path.read_text(errors="replace") if path.exists() else ""
             if "Traceback" in text or "made anew" in text or "a part of the daemon failed" in text:
@@ -505,6 +554,10 @@ class Round:
     def _place(self, name: str, sheets: Sheets, *, first: bool) -> int:
         places = [place for place, each in enumerate(self.written) if each[name] == sheets[name]]
         return (places[0] if first else places[-1]) if places else (0 if first else len(self.written) - 1)
+
+
+def _instant(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _name(deed: Callable[[], None]) -> str:

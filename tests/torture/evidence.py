@@ -1,8 +1,8 @@
 """What an audit looks at: what the program says of itself, and what others saw of it.
 
-The program's side is `history`, `events` and `show` as their `--json` prints them. The other side is the journal the
-jobs wrote, the sheets the driver wrote, the commands it gave and the processes it found. All of it can be kept in a
-folder and audited again later.
+The program's side is `history`, `events`, `show` and `backfill --list` as their `--json` prints them. The other side
+is the journal the jobs wrote, the sheets the driver wrote, the commands it gave and the processes it found. All of it
+can be kept in a folder and audited again later.
 """
 
 from __future__ import annotations
@@ -55,13 +55,15 @@ class Evidence:
 
     `told`: events as the daemons printed them. `snapshots`: rows as `history` gave them earlier. `verbs`: commands
     given, with `args`, `code`, `out`, `err`, `issued` and `done` (wall seconds). `left`: processes found after clean
-    stops, in words. `remarks`: what the driver itself saw go wrong, as (promise, words).
+    stops, in words. `remarks`: what the driver itself saw go wrong, as (promise, words). `unheard`: from when until
+    when attempts heard nothing of their scheduler for so long that they were ended (on a store that several share).
     """
 
     seed: int = 0
     history: Sequence[Row] = ()
     events: Sequence[Row] = ()
     shows: Mapping[str, Row] = field(default_factory=dict)
+    backfills: Sequence[Row] = ()
     journal: Sequence[Line] = ()
     versions: Sequence[Version] = ()
     told: Sequence[Row] = ()
@@ -71,6 +73,7 @@ class Evidence:
     remarks: Sequence[tuple[str, str]] = ()
     spawner_kills: Sequence[float] = ()
     spawner_freezes: Sequence[tuple[float, float]] = ()
+    unheard: Sequence[tuple[float, float]] = ()
     stopped: datetime = FOREVER
 
     def version_at(self, moment: datetime) -> Version | None:
@@ -133,6 +136,7 @@ def read_folder(folder: Path) -> Evidence:
         history=_json_lines(folder / "history.jsonl"),
         events=_json_lines(folder / "events.jsonl"),
         shows={row["run"]: row for row in _json_lines(folder / "shows.jsonl")},
+        backfills=_json_lines(folder / "backfills.jsonl") if (folder / "backfills.jsonl").exists() else (),
         journal=read_journal(journal.read_text()) if journal.exists() else [],
         versions=[
             Version(each["number"], instant(each["applied"]), [read_world(sheets) for sheets in each["candidates"]])
@@ -145,6 +149,7 @@ def read_folder(folder: Path) -> Evidence:
         remarks=[(promise, words) for promise, words in driver["remarks"]],
         spawner_kills=driver["spawner_kills"],
         spawner_freezes=[(began, ended) for began, ended in driver["spawner_freezes"]],
+        unheard=[(began, ended) for began, ended in driver.get("unheard", ())],
         stopped=instant(driver["stopped"]),
     )
 

@@ -19,6 +19,7 @@ from tests.torture.driver import PATIENCE_S, Round
 from tests.torture.evidence import read_folder
 
 RESULT = "result.json"
+SQLITE, POSTGRESQL = STORES = ("sqlite", "postgresql")
 
 
 @dataclass(slots=True)
@@ -41,9 +42,10 @@ class Result:
         return Counter(promise for promise, _ in self.violations)
 
 
-def play(seed: int, seconds: float, folder: Path, **options: Any) -> Result:
+def play(seed: int, seconds: float, folder: Path, *, store: str = SQLITE, **options: Any) -> Result:
     """Play and audit one round in an empty folder; `options` are those of Round."""
-    Round(seed, seconds, folder, **options).run()
+    maker = Round if store == SQLITE else _shared()
+    maker(seed, seconds, folder, **options).run()
     evidence = read_folder(folder)
     driver = json.loads((folder / "driver.json").read_text())
     result = Result(
@@ -61,6 +63,12 @@ def play(seed: int, seconds: float, folder: Path, **options: Any) -> Result:
     return result
 
 
+def _shared() -> type[Round]:
+    from tests.torture.shared import SharedRound  # only who asks for it needs a server
+
+    return SharedRound
+
+
 def read_result(folder: Path) -> Result | None:
     """Return what a round left in its folder, None when it came to no end."""
     path = folder / RESULT
@@ -76,11 +84,13 @@ def main() -> None:
     parser.add_argument("--code", type=Path)
     parser.add_argument("--patience", type=float, default=PATIENCE_S)
     parser.add_argument("--favour", action="append", default=[])
+    parser.add_argument("--store", choices=STORES, default=SQLITE)
     args = parser.parse_args()
     # An interrupted round ends what it has started, whichever way it is interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     play(
-        args.seed, args.seconds, args.folder, code=args.code, patience_s=args.patience, favours=args.favour
+        args.seed, args.seconds, args.folder,
+        store=args.store, code=args.code, patience_s=args.patience, favours=args.favour,
     )  # fmt: skip
 
 

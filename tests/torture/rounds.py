@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.torture import processes
 from tests.torture.driver import PATIENCE_S
-from tests.torture.round import Result, read_result
+from tests.torture.round import SQLITE, Result, read_result
 
 ROOT = Path(__file__).parent.parent.parent
 SAID = "harness.txt"
@@ -29,13 +29,14 @@ PARTING_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A round to be played. `code`: the folder of the program, None for this tree; the rest is as in Round."""
+    """A round to be played. `code`: the folder of the program, None for this tree; the rest is as in `play`."""
 
     seed: int
     seconds: float
     code: Path | None = None
     patience_s: float = PATIENCE_S
     favours: Sequence[str] = ()
+    store: str = SQLITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class _Playing:
         self.folder = Path(tempfile.mkdtemp(prefix=f"torture-{order.seed}-", dir=keep))
         self.began = time.monotonic()
         words: list[object] = [order.seed, order.seconds, self.folder, "--patience", order.patience_s]
+        words += ["--store", order.store]
         if order.code is not None:
             words += ["--code", order.code]
         words += [f"--favour={name}" for name in order.favours]

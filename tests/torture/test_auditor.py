@@ -424,3 +424,15 @@ def test_ticks_up_to_a_swap_belong_to_the_old_schedule_and_later_ones_to_the_new
 def test_a_pool_may_be_full_and_no_more():
     jobs = {id: body | {"pool": "narrow"} for id, body in BOTH.items()}
     assert audit(honest(jobs, {"narrow": 1}).evidence()) == []
+
+
+def test_attempts_that_heard_nothing_of_their_scheduler_may_be_lost():
+    story = honest()
+    a_finished_attempt_called_lost(story)
+    story.rows[run_of("load", 10)]["state"] = "failed"
+    evidence = story.evidence()
+    assert "P5" in broken(evidence)
+    evidence.unheard = [(at(10.7).timestamp(), at(12).timestamp())]
+    assert "P5" not in broken(evidence)
+    evidence.unheard = [(at(31).timestamp(), at(35).timestamp())]
+    assert "P5" in broken(evidence)

@@ -19,6 +19,7 @@ WORKER = Path(__file__).with_name("worker.py")
 QUICK = Path(__file__).with_name("quick.sh")
 MODULE = "tortured"
 SENTINEL = "sheet"
+EVENTS = ("e0", "e1")
 SECOND = timedelta(seconds=1)
 RULES = ("all_success", "all_done", "all_failed", "one_success", "one_failed", "none_failed", "none_skipped", "always")
 
@@ -30,12 +31,16 @@ Sheet = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One job as its sheet declares it, defaults filled in. No `period_s`, `minutes` nor `once`: no schedule."""
+    """One job as its sheet declares it, defaults filled in.
+
+    No `period_s`, `minutes`, `once` nor `event`: no schedule.
+    """
 
     id: str
     period_s: int = 0
     minutes: frozenset[int] = frozenset()
     once: datetime | None = None
+    event: str = ""
     end: datetime | None = None
     depends_on: tuple[tuple[str, str], ...] = ()
     rule: str = "all_success"
@@ -54,11 +59,11 @@ class Declared:
 
     @property
     def is_scheduled(self) -> bool:
-        return bool(self.period_s or self.minutes or self.once)
+        return bool(self.period_s or self.minutes or self.once or self.event)
 
     def is_due_at(self, tick: datetime) -> bool:
         """Whether the schedule has this tick: whole periods since 1970, or minutes of the hour, in UTC."""
-        if tick.microsecond or not self.is_scheduled or (self.end is not None and tick > self.end):
+        if tick.microsecond or not self.is_scheduled or self.event or (self.end is not None and tick > self.end):
             return False
         if self.once is not None:
             return tick == self.once
@@ -114,6 +119,7 @@ def read_job(id: str, body: Mapping[str, Any]) -> Declared:
         period_s=int(schedule["every"].removesuffix("s")) if "every" in schedule else 0,
         minutes=_minutes(schedule["cron"]) if "cron" in schedule else frozenset(),
         once=datetime.fromisoformat(schedule["at"]) if "at" in schedule else None,
+        event=schedule.get("event", ""),
         end=datetime.fromisoformat(schedule["end"]) if "end" in schedule else None,
         depends_on=tuple((edge["job"], edge["match"]) for edge in body.get("depends_on", ())),
         rule=body.get("trigger_rule", "all_success"),
@@ -232,8 +238,8 @@ class Maker:
     def _stamped(self, id: str, body: Mapping[str, Any], edit: str) -> dict[str, Any]:
         """Return a job with the edit that last changed it, so that an unchanged one stays as it is to the letter."""
         plain = {key: value for key, value in body.items() if key != "env"}
-        if "schedule" not in plain and "depends_on" in plain:
-            # Without a schedule there is no window of which `all` could be meant.
+        if "depends_on" in plain and ("schedule" not in plain or "event" in plain["schedule"]):
+            # Without a schedule of clock times there is no window of which `all` could be meant.
             plain["depends_on"] = [{**e, "match": e["match"].replace("all", "latest")} for e in plain["depends_on"]]
         if self._stamps.get(id, ({}, ""))[0] != plain:
             self._stamps[id] = (plain, edit)
@@ -319,6 +325,8 @@ class Maker:
         return [{"job": id, "match": self.random.choice(("latest", "latest", "same", "all"))} for id in sorted(chosen)]
 
     def _schedule(self) -> dict[str, str]:
+        if self.random.random() < 0.12:
+            return {"event": self.random.choice(EVENTS)}
         if self.random.random() < 0.15:
             return {"cron": self.random.choice(("* * * * *", "*/2 * * * *", "0,15,30,31,32,45 * * * *"))}
         schedule = {"every": f"{self.random.randint(1, 5)}s"}

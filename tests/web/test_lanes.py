@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 
 from dagsched.model import Run, RunState
+from dagsched.views.coming import Coming
 from dagsched.web.lanes import FINE, LEVELS_MAX, Frame, axis, lane
+from dagsched.web.pages.timeline import Expected, together
 from tests.web.stored import NOW, ago, ran
 
 HOUR = Frame(ago(hours=1), NOW)
@@ -58,3 +60,15 @@ def test_the_axis_has_whole_hours_and_names_days():
     marks = axis(Frame(ago(hours=12), NOW), timedelta(hours=3))
     assert [mark.words for mark in marks] == ["21:00", "Thu 26", "03:00", "06:00"]
     assert [mark.is_day for mark in marks] == [False, True, False, False]
+
+
+def test_ticks_to_come_that_cannot_be_told_apart_are_one_bar():
+    def bar(x: float, ticks: int = 1) -> Expected:
+        return Expected(Coming("a", NOW, NOW, ""), x, 1.0, ticks)
+
+    assert [(each.x, each.width, each.ticks) for each in together([bar(10), bar(11.1), bar(11.5), bar(20)])] == [
+        (10, 2.5, 3),
+        (20, 1.0, 1),
+    ]
+    assert [each.ticks for each in together([bar(10), bar(10.5, 0)])] == [0]
+    assert together([]) == []

@@ -63,6 +63,22 @@ def test_an_instant_leaves_out_what_goes_without_saying(moment, text: str) -> No
     assert words.moment(moment, NOW) == text
 
 
+@pytest.mark.parametrize(
+    ("moment", "zone", "text"),
+    [
+        (utc(2026, 11, 26, 2), "Europe/Berlin", "03:00 CET"),
+        (utc(2026, 11, 26, 2, 0, 7), "Europe/Berlin", "03:00:07 CET"),
+        (utc(2026, 11, 25, 2), "Europe/Berlin", "03:00 CET"),
+        (utc(2026, 11, 26, 2), "America/New_York", "25 Nov 21:00 EST"),
+        (utc(2026, 11, 26, 2), "Europe/London", ""),
+        (utc(2026, 7, 26, 2), "Europe/London", "03:00 BST"),
+        (utc(2026, 11, 26, 2), "UTC", ""),
+    ],
+)
+def test_the_clock_of_a_zone_leaves_out_what_stands_beside_it(moment, zone: str, text: str) -> None:
+    assert words.here(moment, NOW, zone) == text
+
+
 def test_an_instant_in_full_names_its_zone() -> None:
     assert words.stamp(NOW) == "2026-11-26 09:30:00 UTC"
     assert words.stamp(NOW.astimezone(ZoneInfo("Europe/Berlin"))) == "2026-11-26 10:30:00 CET"

@@ -130,7 +130,7 @@ def _cell(run: Run | None, now: datetime) -> Cell:
         return Cell(None)
     until = f" … {moment(run.until, now)}" if run.until is not None else ""
     took = duration_s(run)
-    told = [f"{moment(run.tick, now)}{until}", state_words(run.state), length(took) if took is not None else ""]
+    told = [f"{moment(run.tick, now)}{until} UTC", state_words(run.state), length(took) if took is not None else ""]
     reason = reason_of(run)
     return Cell(run, ", ".join(filter(None, told)) + (f": {reason[:200]}" if reason else ""))
 

@@ -41,6 +41,7 @@ async def data(look: Look) -> Mapping[str, Any]:
         "title": id,
         "id": id,
         "job": job,
+        "zone": (job.schedule.timezone if job.schedule else job.timezone) if job else "UTC",
         "row": rows.get(id),
         "before": [rows[each] for each in before if each in rows],
         "after": [rows[each] for each in after if each in rows],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 from dagsched.api.table import Query
@@ -27,16 +27,22 @@ AHEAD = 0.14
 BEFORE = timedelta(days=1)
 """How long before the window a run's tick may lie; a run that is still open counts whenever its tick was."""
 COMING_MAX = 60
+GAP = 0.2
+"""Ticks to come are drawn apart when so much of the width, in percent, lies between them."""
 LIVE_MAX = 2000
 TABLE_MAX = 300
 
 
 class Expected(NamedTuple):
-    """A tick to come, and how wide its run will be if it takes as long as the newest one did."""
+    """A tick to come, and how wide its run will be if it takes as long as the newest one did; `ticks` that touch.
+
+    `ticks` 0: more than anybody counts, to the edge of what is shown.
+    """
 
     coming: Coming
     x: float
     width: float
+    ticks: int = 1
 
 
 async def data(look: Look) -> Mapping[str, Any]:
@@ -138,17 +144,33 @@ async def _expected(
 def _coming(
     ahead: Ahead, page: Sequence[str], found: Mapping[str, Sequence[Run]], frame: Frame, now: datetime
 ) -> dict[str, list[Expected]]:
-    expected: dict[str, list[Expected]] = {}
+    expected = {}
     for id in page:
         usual = next((took for run in found.get(id, ()) if run.state == "success" and (took := duration_s(run))), 0.0)
-        for coming in islice(ahead.of(id, now), COMING_MAX):
-            if coming.tick > frame.end:
-                break
-            if LEFT_OUT not in coming.note:
-                x = frame.percent(coming.tick)
-                width = frame.percent(coming.tick + timedelta(seconds=usual)) - x
-                expected.setdefault(id, []).append(Expected(coming, x, round(max(width, 2 * FINE), 3)))
+        soon = list(islice(takewhile(lambda coming: coming.tick <= frame.end, ahead.of(id, now)), COMING_MAX + 1))
+        bars = [
+            Expected(coming, x, round(max(frame.percent(coming.tick + timedelta(seconds=usual)) - x, 2 * FINE), 3))
+            for coming, x in ((each, frame.percent(each.tick)) for each in soon)
+            if LEFT_OUT not in coming.note
+        ]
+        if len(soon) > COMING_MAX and bars:
+            bars[-1] = bars[-1]._replace(width=round(100 - bars[-1].x, 3), ticks=0)
+        expected[id] = together(bars)
     return expected
+
+
+def together(bars: Iterable[Expected]) -> list[Expected]:
+    """Return the bars with those that cannot be told apart as one, so that a job of every second is one bar."""
+    found: list[Expected] = []
+    for bar in bars:
+        last = found[-1] if found else None
+        if last is None or bar.x - (last.x + last.width) > GAP:
+            found.append(bar)
+            continue
+        width = max(last.width, bar.x + bar.width - last.x)
+        ticks = last.ticks + bar.ticks if last.ticks and bar.ticks else 0
+        found[-1] = last._replace(width=round(width, 3), ticks=ticks)
+    return found
 
 
 # ---------------------------------------------------------------- in words
@@ -158,9 +180,9 @@ def title_of(bar: Bar, now: datetime) -> str:
     """Return what a bar stands for, in one line."""
     state = state_words(bar.run.state)
     if bar.count > 1:
-        return f"{count(bar.count, 'run')} {state}, {moment(bar.begin, now)} to {moment(bar.end, now)}"
+        return f"{count(bar.count, 'run')} {state}, {moment(bar.begin, now)} to {moment(bar.end, now)} UTC"
     until = f" … {moment(bar.run.until, now)}" if bar.run.until is not None else ""
-    told = [f"{moment(bar.run.tick, now)}{until} {state}"]
+    told = [f"{moment(bar.run.tick, now)}{until} UTC {state}"]
     if bar.started is not None:
         waited = (bar.started - bar.begin).total_seconds()
         told += [f"waited {length(waited)}"] if waited >= 1 else []

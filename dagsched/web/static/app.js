@@ -3,8 +3,10 @@ import { keys } from "./keys.js";
 import { follow } from "./live.js";
 import { choose } from "./choose.js";
 import { tick } from "./clock.js";
+import { zone } from "./zone.js";
 
 tick();
+zone();
 keys();
 follow();
 choose();

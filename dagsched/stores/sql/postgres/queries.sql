@@ -61,18 +61,22 @@ SELECT 'ok'
 SELECT epoch, last_event FROM ledger WHERE id = 1 FOR UPDATE
 
 -- name: next_epoch
--- Become the one writer, unless another one's lease runs; fences out every earlier one.
+-- Become the one writer, unless another one's lease runs or the state has moved; fences out every earlier one.
 UPDATE ledger SET
     epoch = epoch + 1, holder = %(holder)s, place = %(place)s,
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = 1 AND (lease_until <= clock_timestamp() OR (epoch = %(mine)s AND epoch > 0))
+    AND (%(moves)s OR NOT EXISTS (SELECT FROM moves WHERE is_from = 0))
 RETURNING epoch
 
 -- name: elsewhere
--- The open attempts of other state directories, and whether nothing of each can be alive any more.
+-- The open attempts of other state directories but for those of workers, and whether nothing of each can be alive any more.
 SELECT job, tick, number, coalesce(safe_after <= clock_timestamp(), false)
 FROM attempts LEFT JOIN schedulers USING (place)
-WHERE ended IS NULL AND place <> %s
+WHERE ended IS NULL AND place <> %s AND NOT EXISTS (
+    SELECT FROM dispatches
+    WHERE dispatches.job = attempts.job AND dispatches.tick = attempts.tick AND dispatches.number = attempts.number
+)
 ORDER BY job, tick, number
 
 -- name: put_scheduler
@@ -530,10 +534,13 @@ SELECT max(seq), min(time) FROM (
 ) AS stretch
 
 -- name: delete_events
--- Remove, within a stretch, old events of rows that are gone.
+-- Remove, within a stretch, old events of rows that are gone, and older ones of no run.
 DELETE FROM events
-WHERE seq > %(after)s AND seq <= %(until)s AND time < %(before)s AND tick IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = events.job AND runs.tick = events.tick)
+WHERE seq > %(after)s AND seq <= %(until)s AND time < %(before)s AND (
+    (tick IS NULL AND time < %(loose)s)
+    OR (tick IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = events.job AND runs.tick = events.tick))
+)
 
 -- name: check_orphans
 -- Attempts without their run.
@@ -631,10 +638,11 @@ SET LOCAL lock_timeout = '500ms'
 SELECT drop_runs(%s, %s::json, %s::json)
 
 -- name: kept_events
--- Events of a week that outlive it: of no run, or of one that is there.
+-- Events of a week that outlive it: of no run and not old enough, or of one that is there.
 SELECT seq FROM events
 WHERE time >= %(start)s AND time < %(end)s AND (
-    tick IS NULL OR EXISTS (SELECT FROM runs WHERE runs.job = events.job AND runs.tick = events.tick)
+    (tick IS NULL AND time >= %(loose)s)
+    OR EXISTS (SELECT FROM runs WHERE runs.job = events.job AND runs.tick = events.tick)
 )
 
 -- name: count_events
@@ -681,3 +689,63 @@ SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))
 -- End the sessions that hold the ledger although their lease has ended: their program is frozen, or cut off.
 SELECT pg_terminate_backend(pid) FROM pg_locks
 WHERE relation = 'ledger'::regclass AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid()
+
+-- name: went
+-- Where the state went, or is just going.
+SELECT move, other, is_over FROM moves WHERE is_from = 0
+
+-- name: came
+-- Whether the state came by this move.
+SELECT 1 FROM moves WHERE move = %s AND is_from = 1
+
+-- name: leave
+-- Say that the state is going; from here on nobody leaves a command in it.
+INSERT INTO moves (move, time, is_from, other, is_over) VALUES (%s, %s, 0, %s, 0)
+
+-- name: left
+-- Say that it has gone.
+UPDATE moves SET is_over = 1 WHERE move = %s AND is_from = 0
+
+-- name: stay
+-- Say that it has not gone after all.
+DELETE FROM moves WHERE move = %s AND is_from = 0
+
+-- name: come
+-- Say that the state came by this move, and from where.
+INSERT INTO moves (move, time, is_from, other, is_over) VALUES (%s, %s, 1, %s, 1)
+
+-- name: no_move
+-- Have a move wait that is about to say that the state is going; other writers do not wait.
+SELECT 1 FROM ledger WHERE id = 1 FOR KEY SHARE
+
+-- name: begin_move
+-- Wait for everybody who leaves a command, and have them wait; answers the epoch that may write.
+SELECT epoch FROM ledger WHERE id = 1 FOR UPDATE
+
+-- name: counters
+-- How far everything that is numbered has come: epoch, events and their time, commands, emissions.
+SELECT
+    epoch, last_event, last_seen,
+    coalesce(pg_sequence_last_value(pg_get_serial_sequence('requests', 'id')::regclass), 0),
+    coalesce(pg_sequence_last_value('emission_numbers'::regclass), 0)
+FROM ledger WHERE id = 1
+
+-- name: put_counters
+-- Go on counting from there, and end the lease of whoever moves the state; no row when it has lost that already.
+UPDATE ledger SET
+    epoch = greatest(epoch, %(epoch)s) + 1, last_event = %(last_event)s, last_seen = %(last_seen)s, holder = '',
+    lease_until = '-infinity'
+WHERE id = 1 AND epoch = %(mine)s
+RETURNING epoch
+
+-- name: put_request_number
+-- Go on numbering commands from there.
+SELECT setval(pg_get_serial_sequence('requests', 'id')::regclass, %s)
+
+-- name: put_emission_number
+-- Go on numbering emissions from there.
+SELECT setval('emission_numbers'::regclass, %s)
+
+-- name: patient
+-- Give a long transaction all the time it needs between two statements.
+SET LOCAL idle_in_transaction_session_timeout TO 0

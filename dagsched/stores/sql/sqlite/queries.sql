@@ -100,6 +100,10 @@ SELECT epoch, last_event FROM ledger WHERE id = 1
 -- Fence out every earlier writer.
 UPDATE ledger SET epoch = epoch + 1, holder = :holder WHERE id = 1
 
+-- name: fence_out
+-- Fence out every earlier writer, without becoming one.
+UPDATE ledger SET epoch = epoch + 1 WHERE id = 1
+
 -- name: move_log
 -- Remember how far the event log has come.
 UPDATE ledger SET last_event = :seq, last_seen = :time WHERE id = 1
@@ -514,10 +518,13 @@ DELETE FROM attempts WHERE job = ? AND tick = ?
 SELECT max(seq), min(time) FROM (SELECT seq, time FROM events WHERE seq > :after ORDER BY seq LIMIT :limit)
 
 -- name: delete_events
--- Remove, within a stretch, old events of rows that are gone.
+-- Remove, within a stretch, old events of rows that are gone, and older ones of no run.
 DELETE FROM events
-WHERE seq > :after AND seq <= :until AND time < :before AND tick IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = events.job AND runs.tick = events.tick)
+WHERE seq > :after AND seq <= :until AND time < :before AND (
+    (tick IS NULL AND time < :loose)
+    OR (tick IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = events.job AND runs.tick = events.tick))
+)
 
 -- name: check_orphans
 -- Attempts without their run.
@@ -551,3 +558,61 @@ SELECT 'the totals say ' || totals.runs || ' ' || totals.state || ' runs of ' ||
 FROM totals LEFT JOIN (SELECT job, state, count(*) AS runs FROM runs WHERE live = 0 GROUP BY job, state) AS found
     ON found.job = totals.job AND found.state = totals.state
 WHERE totals.runs <> ifnull(found.runs, 0) LIMIT 20
+
+-- name: went
+-- Where the state went, or is just going.
+SELECT move, other, is_over FROM moves WHERE is_from = 0
+
+-- name: came
+-- Whether the state came by this move.
+SELECT 1 FROM moves WHERE move = ? AND is_from = 1
+
+-- name: leave
+-- Say that the state is going; from here on nobody leaves a command in it.
+INSERT INTO moves (move, time, is_from, other, is_over) VALUES (?, ?, 0, ?, 0)
+
+-- name: left
+-- Say that it has gone.
+UPDATE moves SET is_over = 1 WHERE move = ? AND is_from = 0
+
+-- name: stay
+-- Say that it has not gone after all.
+DELETE FROM moves WHERE move = ? AND is_from = 0
+
+-- name: come
+-- Say that the state came by this move, and from where.
+INSERT INTO moves (move, time, is_from, other, is_over) VALUES (?, ?, 1, ?, 1)
+
+-- name: counters
+-- How far everything that is numbered has come: epoch, events and their time, commands, emissions.
+SELECT
+    epoch, last_event, last_seen,
+    ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'requests'), 0),
+    ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'emissions'), 0)
+FROM ledger WHERE id = 1
+
+-- name: put_counters
+-- Go on counting events and epochs from there.
+UPDATE ledger SET epoch = :epoch + 1, holder = '', last_event = :last_event, last_seen = :last_seen WHERE id = 1
+
+-- name: forget_numbers
+-- Forget how far numbering had come in tables that number their rows.
+DELETE FROM sqlite_sequence WHERE name IN ('requests', 'emissions')
+
+-- name: put_number
+-- Go on numbering a table's rows from there.
+INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)
+
+-- name: no_journal
+-- Write into a file that nobody knows of yet: after a crash it is thrown away.
+PRAGMA journal_mode = off
+
+-- name: no_sync
+-- Do not wait for the disk, which is told to keep the whole file at the end.
+PRAGMA synchronous = off
+
+-- name: weeks_needed
+-- The weeks, by their Monday, in which ticks of runs and attempts and instants of events lie.
+SELECT DISTINCT 'runs', tick - ((tick - 345600000) % 604800000 + 604800000) % 604800000 FROM runs
+UNION SELECT DISTINCT 'runs', tick - ((tick - 345600000) % 604800000 + 604800000) % 604800000 FROM attempts
+UNION SELECT DISTINCT 'events', time - ((time - 345600000) % 604800000 + 604800000) % 604800000 FROM events

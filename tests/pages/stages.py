@@ -1,0 +1,169 @@
+"""What pages take for granted, and the commands on them that are not run, each with the reason.
+
+Pages that are not named begin in an empty folder, and all of their commands are run as they are.
+"""
+
+from __future__ import annotations
+
+from tests.pages.walk import Stage, daemon_in_background
+
+_TREE = "works on the whole tree; .ci/run, tests/test_project.py and tests/bench run these"
+_SYSTEM = "changes the machine, as root; tests/packaging checks the unit, tests/daemon what systemd is told"
+_INSTALLS = "installs from the network; tests/packaging installs the wheel into an empty environment"
+_ENGINE = "needs a container engine; tests/packaging checks what the image is made of"
+
+NOT_RUN = {
+    "./dev demo": _TREE,
+    "./dev demo      # runs jobs.example.yaml once: surveys this Python's library, says where its report is": _TREE,
+    "./dev test      # runs the tests": _TREE,
+    "./dev torture --seeds 10 --seconds 30   # kills, edits and freezes it at random, then audits every promise": _TREE,
+    "./dev bench                             # measures it beside ninja, Huey, Dask, cron-like daemons and the disk itself": _TREE,  # noqa: E501
+    "./dev test tests/engine                                 # the rules, in a minute or two": _TREE,
+    "./dev torture --seeds 10 --seconds 30                   # ten random lives": _TREE,
+    "./dev torture --broken all                              # is each defect found?": _TREE,
+    "./dev demo       # sets up .venv and runs an example": _TREE,
+    "./dev test       # all tests; more words go to pytest: ./dev test tests/engine -k overlap": _TREE,
+    "./dev check      # ruff and mypy --strict": _TREE,
+    "./dev docs       # checks that pages are true": _TREE,
+    "./dev site       # builds them as a site": _TREE,
+    "./dev bench                        # all of them, half an hour; installs the peers the first time": _TREE,
+    "./dev bench pipeline               # one of them": _TREE,
+    "./dev bench store --json           # figures as one JSON document": _TREE,
+    "./dev bench schedules --runs 15    # more samples than the usual five": _TREE,
+    "python3 -m venv ~/dagsched": _INSTALLS,
+    "~/dagsched/bin/pip install -c constraints.txt .": _INSTALLS,
+    "python3 -m venv /opt/dagsched": _INSTALLS,
+    "/opt/dagsched/bin/pip install -c constraints.txt .": _INSTALLS,
+    "/opt/dagsched/bin/dagsched --version": _INSTALLS,
+    "pip install 'dagsched[postgres]'": _INSTALLS,
+    "pip install dagsched pytest": _INSTALLS,
+    "sudo useradd --system --home-dir /var/lib/dagsched --shell /usr/sbin/nologin dagsched": _SYSTEM,
+    "sudo mkdir /etc/dagsched && sudo cp jobs.yaml /etc/dagsched/": _SYSTEM,
+    "sudo cp examples/dagsched.service /etc/systemd/system/": _SYSTEM,
+    "sudo systemctl daemon-reload && sudo systemctl enable --now dagsched": _SYSTEM,
+    "systemctl status dagsched": _SYSTEM,
+    "sudo /opt/dagsched/bin/pip install -c constraints.txt .": _SYSTEM,
+    "docker build -f Containerfile -t dagsched .": _ENGINE,
+    'docker run -d --name dagsched --restart unless-stopped --stop-timeout 40 \\\n    -v "$PWD/jobs:/etc/dagsched:ro" '
+    "-v dagsched-state:/var/lib/dagsched \\\n    -p 127.0.0.1:8420:8420 dagsched": _ENGINE,
+    "docker logs dagsched                          # the first admin token is shown here, once": _ENGINE,
+    "docker exec dagsched dagsched status": _ENGINE,
+    "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 dagsched run": "needs a collector; tests/tracing has one",
+}
+"""A command as it is shown → why it is not run."""
+
+_TRIAL = "dagsched init >/dev/null; dagsched run --once >/dev/null\n"
+_BACKGROUND = daemon_in_background()
+_AS_SERVICE = {
+    "sudo -u dagsched DAGSCHED_STATE_DIR=/var/lib/dagsched dagsched status": "dagsched status",
+    "sudo -u dagsched DAGSCHED_STATE_DIR=/var/lib/dagsched dagsched stop --handover": "dagsched stop --handover",
+    "sudo systemctl start dagsched": _BACKGROUND,
+}
+
+
+def _jobs(text: str) -> str:
+    return f"cat > jobs.yaml <<'END OF FILE'\nversion: 1\n{text}\nEND OF FILE\n"
+
+
+_ELSEWHEN = "what is printed hangs on the day, or on years of history"
+_METRICS = "dagsched metrics --file /srv/etl/jobs.yaml --textfile /var/lib/node_exporter/dagsched.prom"
+
+STAGES = {
+    "backfill.md": Stage(
+        _jobs("timezone: Europe/Berlin\njobs: {nightly: {schedule: '0 2 * * *', run: sleep 60}}") + _BACKGROUND,
+        {
+            # Nobody is there to be asked.
+            "dagsched backfill nightly --from 2026-10-01 --to 2026-10-31": "dagsched backfill nightly "
+            "--from 2026-10-01 --to 2026-10-31 --yes --no-wait"
+        },
+        unchecked=_ELSEWHEN,
+    ),
+    "cloudevents.md": Stage(
+        _TRIAL,
+        {
+            "dagsched events -f --since 0 --format cloudevents | your-shipper": "dagsched events --since 0 "
+            "--format cloudevents | grep run.succeeded"
+        },
+        unchecked="broken into lines, to be read",
+    ),
+    "commands.md": Stage("export DAGSCHED_OUTPUT=output; echo all went well > summary.txt"),
+    "continuous-integration.md": Stage(
+        'cp "$ROOT"/examples/testing/* .; mkdir main; cp jobs.yaml main',
+        {
+            # The example has a job at two in the morning, so it gets a warning.
+            "dagsched validate jobs.yaml --strict                                 # 3: cannot be used; 1: warnings": (
+                "dagsched validate jobs.yaml --strict || [ $? = 1 ]"
+            )
+        },
+    ),
+    "events.md": Stage(
+        _jobs(
+            "jobs:\n  load: {schedule: {event: orders-arrived}, run: 'true'}\n"
+            "  audit: {schedule: {event: orders-arrived}, run: 'true'}\n  report: {depends_on: [load], run: 'true'}"
+        )
+        + _BACKGROUND
+    ),
+    "grafana.md": Stage(_TRIAL, {_METRICS: "dagsched metrics --textfile dagsched.prom"}),
+    "housekeeping.md": Stage(
+        _jobs("keep: {runs: 5}\njobs: {often: {schedule: '*/5 * * * *', run: 'true'}}")
+        + "dagsched run --once >/dev/null",
+        unchecked=_ELSEWHEN,
+    ),
+    "importing.md": Stage(
+        instead={"crontab -l > mine": "printf 'PATH=/usr/bin:/bin\\n30 2 * * * /opt/backup\\n' > mine"}
+    ),
+    "metrics.md": Stage(_TRIAL, {_METRICS: "dagsched metrics --textfile dagsched.prom"}),
+    "operations.md": Stage(_TRIAL + _BACKGROUND, _AS_SERVICE),
+    "plan.md": Stage(
+        _jobs(
+            "timezone: America/New_York\njobs:\n  nightly: {schedule: '15 1 * * *', run: sleep 60}\n"
+            "  publish: {depends_on: [nightly], run: 'true'}\n  old: {depends_on: [nightly], run: 'true'}"
+        )
+        + _BACKGROUND
+        + "\ndagsched trigger nightly\nsed 's/15 1/15 2/; s/  old: .*/  weekly: {schedule: 0 9 * * mon, run: date}/' "
+        "jobs.yaml > new.yaml",
+        unchecked=_ELSEWHEN,
+    ),
+    "postgresql.md": Stage(
+        _TRIAL,
+        {
+            "dagsched run --store postgresql://dagsched@db.example.com/dagsched": daemon_in_background(
+                "--store", "$SERVER", "--namespace", "walk$$"
+            ),
+            # One that is in its SQLite file still.
+            "dagsched stop": "dagsched stop; mv .dagsched of-the-server; dagsched run --once >/dev/null",
+            "dagsched db move sqlite: postgresql://dagsched@db.example.com/dagsched": (
+                'dagsched db move sqlite: "$SERVER" --namespace moved$$'
+            ),
+            "dagsched run": _BACKGROUND,
+        },
+        unchecked="of two machines",
+        server=True,
+    ),
+    "README.md": Stage(
+        instead={"dagsched why weekly-report": "dagsched why report"}, unchecked="of a Monday at nine in New York"
+    ),
+    "simulate.md": Stage(
+        _jobs("jobs:\n  extract: {schedule: '0 2 * * *', run: x}\n  load: {depends_on: [extract], run: y}")
+    ),
+    "testing.md": Stage('cp -r "$ROOT/examples" .'),
+    "tutorial.md": Stage(
+        instead={
+            "dagsched run": f"{_BACKGROUND}\ntouch go",
+            # The page sleeps for as long as a person needs to find the process; here it waits for the next daemon.
+            "sed -i 's/set -e$/set -e; sleep 20/' jobs.yaml": "rm go\n"
+            "sed -i 's/set -e$/set -e; until [ -e go ]; do sleep 0.1; done/' jobs.yaml",
+            "kill -9 20433": "until dagsched status | grep -q 'archive *running'; do sleep 0.1; done\nkill -9 $!",
+        },
+    ),
+    "why.md": Stage(
+        _jobs("pools: {p: 1}\njobs:\n  minutely: {run: sleep 60, pool: p}\n")
+        + _BACKGROUND
+        + "\ndagsched trigger minutely\n"
+        "until dagsched status | grep -q 'minutely *running'; do sleep 0.1; done\n"
+        "at=$(date -u -d '+2 seconds' +%Y-%m-%dT%H:%M:%SZ)\n"
+        'echo "  second: {schedule: {at: $at}, pool: p, run: date}" >> jobs.yaml\n'
+        "until dagsched status | grep -q 'second *queued'; do sleep 0.1; done"
+    ),
+}
+"""The name of a page → what it takes for granted."""

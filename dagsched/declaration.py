@@ -205,13 +205,18 @@ class NotifyRule(NamedTuple):
     to: tuple[str, ...]
 
 
+# The variable in which an attempt finds the token of the worker elsewhere that it is to ask.
+AGENT_TOKEN = "DAGSCHED_AGENT_TOKEN"  # noqa: S105
+
+
 class Job(NamedTuple):
     """A declaration, with every default filled in.
 
     `secrets`: environment variable → where its value is (`env:X`, `file:/path`, `credential:name`), never the value.
     `run` is shell text (str), an argv (tuple) or None when `handler` is not `shell`. `max_active_runs` None
     means no limit; `catchup_window` None no age limit. `timezone` (IANA) is that of the local times people and
-    commands are shown; a schedule carries the one it is read in. `priority`: -100 to 100, higher first. `position` is
+    commands are shown; a schedule carries the one it is read in. `priority`: -100 to 100, higher first. `queue` is that
+    of the workers that do it, who have all its `labels` (in order); None: the scheduler does it itself. `position` is
     where the id stands; it takes no part in equality, so that moving a job inside a file changes nothing.
     """
 
@@ -239,6 +244,8 @@ class Job(NamedTuple):
     max_queued: int = 100
     pool: str | None = None
     slots: int = 1
+    queue: str | None = None
+    labels: tuple[str, ...] = ()
     priority: int = 0
     rate_limit: RateLimit | None = None
     window: tuple[Window, ...] = ()

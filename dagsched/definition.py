@@ -161,6 +161,7 @@ _READERS: dict[str, Any] = {
     "calendar": tuple,
     "keep": lambda value: None if value is None else Keep(**value),
     "tags": tuple,
+    "labels": tuple,
     "notify": lambda rules: tuple(NotifyRule(tuple(rule["on"]), tuple(rule["to"])) for rule in rules),
     "position": lambda value: None if value is None else Position(**value),
 }

@@ -30,6 +30,7 @@ from dagsched.model import (
     format_instant,
     run_name,
 )
+from dagsched.stores.fleet import Waiting, WorkerRow
 from dagsched.views.values import attempt_of, event_of, instant_of, run_of
 
 PATIENCE_S = 60.0
@@ -184,6 +185,14 @@ class Elsewhere:
             {key: instant_of(value) if key == by or key.startswith("last_") else value for key, value in row.items()}
             for row in page["items"]
         ]
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        """As a store does."""
+        return [WorkerRow.of_json(row) for row in (await self.get("/workers"))["items"]]
+
+    async def waiting(self) -> Sequence[Waiting]:
+        """As a store does."""
+        return [Waiting.of_json(row) for row in (await self.get("/workers"))["waiting"]]
 
     async def zones(self) -> Mapping[str, str]:
         """Return the time zone of each job."""

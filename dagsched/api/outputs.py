@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,18 +16,29 @@ from starlette.responses import Response, StreamingResponse
 from dagsched.api.answers import Turned
 from dagsched.handlers.launch import log_of
 from dagsched.model import Attempt
+from dagsched.stores.contract import Store
 
 CHUNK_BYTES = 1 << 16
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
-def respond(home: Path, attempt: Attempt, wanted: str | None, is_over: bool) -> Response:
+async def written(store: Store, home: Path, attempt: Attempt) -> BinaryIO | None:
+    """Return what an attempt wrote: its file, or of a worker's attempt as much as has come into the state; or None."""
+    file = open_log(home, attempt)
+    if file is not None or store.fleet is None:
+        return file
+    found = b""
+    while data := await store.output(attempt, len(found), CHUNK_BYTES * 16):
+        found += data
+    return BytesIO(found) if found else None
+
+
+def respond(file: BinaryIO | None, wanted: str | None, is_over: bool) -> Response:
     """Return the log, or the part that a Range header asks for; raises Turned for one outside of it.
 
     `is_over`: whether the attempt can write no more; the answer says so in `X-Dagsched-Ended`.
     """
-    file = open_log(home, attempt)
-    size = os.fstat(file.fileno()).st_size if file is not None else 0
+    size = file.seek(0, os.SEEK_END) if file is not None else 0
     headers = {
         "Accept-Ranges": "bytes",
         "X-Dagsched-Ended": "true" if is_over else "false",

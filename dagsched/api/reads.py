@@ -191,7 +191,8 @@ async def log(visit: Visit) -> Response:
     if number not in tried:
         raise Unknown(f"attempt of {found.name}:", str(number), [str(known) for known in sorted(tried)])
     is_over = tried[number].ended is not None
-    return outputs.respond(visit.desk.home, tried[number], visit.request.headers.get("range"), is_over)
+    file = await outputs.written(visit.desk.store, visit.desk.home, tried[number])
+    return outputs.respond(file, visit.request.headers.get("range"), is_over)
 
 
 async def run_of(store: Store, name: str) -> Run:
@@ -210,6 +211,12 @@ async def run_of(store: Store, name: str) -> Run:
 async def backfills(visit: Visit) -> Response:
     """As `dagsched backfill --list --json`."""
     return answer({"items": [backfill_row(each) for each in await visit.desk.store.backfills()]})
+
+
+async def workers(visit: Visit) -> Response:
+    """As `dagsched workers --json`, and what waits for one."""
+    found, waiting = await visit.desk.store.workers(), await visit.desk.store.waiting()
+    return answer({"items": [each.as_json() for each in found], "waiting": [each.as_json() for each in waiting]})
 
 
 async def reason(visit: Visit) -> Response:

@@ -117,6 +117,14 @@ READS = (
     ),
     Route(
         "GET",
+        f"{API}/workers",
+        VIEWER,
+        reads.workers,
+        "The workers, as `dagsched workers --json`, and what waits for one.",
+        answers=_json("A row for each worker; `waiting`: attempts that nobody has taken, by queue and labels.", PAGE),
+    ),
+    Route(
+        "GET",
         f"{API}/runs",
         VIEWER,
         reads.runs,

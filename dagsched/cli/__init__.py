@@ -33,6 +33,8 @@ COMMANDS = {
     "config": "print jobs as they are in effect, with who says what",
     "schema": "print the JSON Schema of job files",
     "run": "run the daemon, or everything once with --once",
+    "worker": "do jobs that the scheduler hands to workers",
+    "workers": "list the workers, what they serve and how busy they are",
     "plan": "show what an edit would change, before it is applied",
     "next": "show coming ticks, in UTC and local time",
     "simulate": "let the coming days pass on a virtual clock",

@@ -125,6 +125,10 @@ async def _new_data(
     try:
         file = (home / log).open("rb")
     except FileNotFoundError:
+        # A worker's output is not here but in the state.
+        while data := await store.output(attempt, read.get(attempt.number, 0), CHUNK_BYTES):
+            read[attempt.number] = read.get(attempt.number, 0) + len(data)
+            yield data
         return
     with file:
         # A capped log is shortened at its end; what remains of it has been seen, but for the last part.

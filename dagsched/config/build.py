@@ -50,6 +50,7 @@ CATCHUP_ALL_WINDOW = timedelta(hours=24)
 MERGED = ("retry", "env", "secrets", "dst", "keep")
 _POSITIVE = frozenset({"timeout", "deadline", "catchup_window"})
 _COMMAND_HANDLER = "shell"
+LOCAL_QUEUE, DEFAULT_QUEUE = "local", "default"
 
 
 class Dropped(NamedTuple):
@@ -162,6 +163,10 @@ class Builder:
             values["catchup_window"] = CATCHUP_ALL_WINDOW
         if "handler" not in said:
             values["handler"] = _COMMAND_HANDLER
+        if values.get("queue") == LOCAL_QUEUE:
+            values["queue"], values["labels"] = None, ()
+        elif values.get("labels"):
+            values.setdefault("queue", DEFAULT_QUEUE)
 
     def _folder(self, cwd: str | None) -> str:
         made = self._made.get(("cwd", cwd or ""))
@@ -203,6 +208,9 @@ class Builder:
 
     def _words(self, key: str, value: list[str]) -> tuple[str, ...]:
         return tuple(value)
+
+    def _sorted_words(self, key: str, value: list[str]) -> tuple[str, ...]:
+        return tuple(sorted(value))
 
     def _run(self, key: str, value: Any) -> Any:
         return tuple(map(str, value)) if isinstance(value, list) else value
@@ -406,13 +414,14 @@ _ENUMS: dict[str, Callable[[str], Any]] = {
 _FIELDS = {"with": "with_"}
 
 _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
-    **dict.fromkeys(("description", "owner", "handler", "shell", "user", "pool", "when"), Builder._as_is),
+    **dict.fromkeys(("description", "owner", "handler", "shell", "user", "pool", "queue", "when"), Builder._as_is),
     **dict.fromkeys(("max_active_runs", "max_queued", "slots", "priority", "enabled"), Builder._as_is),
     **dict.fromkeys(("timeout", "deadline", "catchup_window", "jitter"), Builder._length),
     **dict.fromkeys(_ENUMS, Builder._enum),
     "rate_limit": Builder._rate,
     "window": Builder._window,
     "tags": Builder._words,
+    "labels": Builder._sorted_words,
     "calendar": Builder._calendar,
     "depends_on": Builder._dependencies,
     "run": Builder._run,

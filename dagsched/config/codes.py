@@ -72,6 +72,7 @@ CODES: dict[str, str] = {
     "E243": "a workflow's parameters do not fit the job it runs",
     "E244": "a workflow runs as another user",
     "E245": "a workflow runs a file that is not there",
+    "E246": "a workflow on a worker",
     "E301": "a cron expression cannot be used",
     "E302": "unknown time zone",
     "E303": "a length cannot be read",

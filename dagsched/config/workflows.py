@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from dagsched.config.build import Entry
+from dagsched.config.build import DEFAULT_QUEUE, Entry
 from dagsched.config.explain import Complaint, short, shown_value
 from dagsched.config.files import is_there
 from dagsched.config.params import fits
@@ -29,6 +29,11 @@ def check_workflow(
     if entry.job.user is not None:
         why = "it asks the scheduler for a run, and only the scheduler's own account may"
         say("E244", ("user",), "a workflow cannot run as another user", why, "give the user to the job that it runs")
+    if entry.job.queue is not None:
+        why = "it asks the scheduler for a run, and only what the scheduler starts itself may"
+        step = "labels" if entry.job.labels and entry.job.queue == DEFAULT_QUEUE else "queue"
+        fix = "say queue: local, and give the queue to the job that it runs"
+        say("E246", (step,), "a workflow cannot run on a worker", why, fix)
     name = entry.job.with_.get("job")
     if name is None:
         _check_file(entry, say)

@@ -25,7 +25,7 @@ RETRY_S = 1.0
 class Feeder:
     """Reads for the backfills of one daemon; `soon` has a coroutine done beside the loop."""
 
-    def __init__(self, store: Store, soon: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    def __init__(self, store: Store, soon: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self._store, self._soon = store, soon
         self._under_way: set[int] = set()
 

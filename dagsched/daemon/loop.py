@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from dagsched.clock import Clock
+from dagsched.daemon.dispatching import Dispatcher, starts_of
 from dagsched.daemon.histogram import COMMIT_BOUNDS_S, Histogram
 from dagsched.daemon.outbox import Outbox
 from dagsched.engine import Plan, events
@@ -26,7 +27,8 @@ from dagsched.errors import DagschedError, HandlerError, Refused, StoreError, St
 from dagsched.executor import Exited, Inventory, Remark, Report, SpawnerGone, Started
 from dagsched.handlers import Launch, launch
 from dagsched.handlers.secrets import resolved
-from dagsched.model import EMPTY, Config, EventRow, Exit, Job, Kept, Outcome, OutputRef, Run, format_step
+from dagsched.handlers.upstream import filled
+from dagsched.model import EMPTY, Config, EventRow, Exit, Kept, Outcome, Run, format_step
 from dagsched.stores.contract import Batch, Store
 
 log = logging.getLogger("dagsched.daemon")
@@ -115,12 +117,19 @@ class _Turn:
 class Loop:
     """One plan on one store, driven by what is given to `tell`.
 
-    `hand` starts and ends attempts. `grace`: what an attempt gets between TERM and KILL. `broken`: why the plan must
-    not be used any more, "" while it may.
+    `hand` starts and ends attempts here, `dispatcher` those of workers. `grace`: what an attempt gets between TERM and
+    KILL. `broken`: why the plan must not be used any more, "" while it may.
     """
 
     def __init__(
-        self, plan: Plan, store: Store, hand: Hand, clock: Clock, observer: Observer, grace: timedelta
+        self,
+        plan: Plan,
+        store: Store,
+        hand: Hand,
+        clock: Clock,
+        observer: Observer,
+        grace: timedelta,
+        dispatcher: Dispatcher | None = None,
     ) -> None:
         self.plan = plan
         self.health = Health()
@@ -128,6 +137,7 @@ class Loop:
         self.broken = ""
         self._store, self._hand, self._clock, self._observer = store, hand, clock, observer
         self._grace_s = grace.total_seconds()
+        self._dispatcher = dispatcher or Dispatcher()
         self._inbox: deque[events.Event | Ask] = deque()
         self.elsewhere: frozenset[tuple[str, int]] = frozenset()  # attempts that other machines have
         self._begun: dict[tuple[str, int], events.AttemptBegan] = {}
@@ -201,7 +211,7 @@ class Loop:
             self._begun[report.run, report.attempt] = events.AttemptBegan(now, report.run, report.attempt, report.pid)
         elif isinstance(report, SpawnerGone):
             log.warning("the spawner ended; a new one has taken over")
-            self.tell(recovered(now, report.inventory, self.elsewhere))
+            self.tell(recovered(now, report.inventory, self.elsewhere | self._dispatcher.far))
         elif isinstance(report, Remark):
             log.warning("%s", report.text)
             self.tell(events.Noted(now, "executor.remark", report.text))
@@ -243,14 +253,18 @@ class Loop:
             await asyncio.sleep(0)
 
     async def _keep(self, turn: _Turn) -> None:
+        batch, starts = turn.outbox.sealed(), starts_of(turn.outbox.acts)
+        for act, why in self._dispatcher.hand_out(batch, starts, self._clock.now()):
+            self._refuse(act, why)
         try:
-            await self._commit(turn.outbox.sealed())
+            await self._commit(batch)
         except StoreError as error:
             self.broken = str(error)
             for future, _ in turn.answers:
                 if not future.done():
                     future.set_exception(error)
             raise
+        self._dispatcher.committed(batch)
         await self._act(turn)
 
     def _applied(self, event: events.Event) -> Sequence[Command]:
@@ -401,8 +415,9 @@ class Loop:
     async def _carry_out(self, acts: Sequence[StartAttempt | StopAttempt]) -> None:
         for number, act in enumerate(acts, 1):
             if isinstance(act, StopAttempt):
-                self._hand.stop(act.run, act.attempt, act.cause, self._grace_s)
-            else:
+                if not self._dispatcher.stop(act.run, act.attempt, act.cause):
+                    self._hand.stop(act.run, act.attempt, act.cause, self._grace_s)
+            elif act.job.queue is None:
                 self._start(act)
             if not number % STARTS_AT_ONCE:
                 await asyncio.sleep(0)
@@ -411,8 +426,11 @@ class Loop:
         try:
             self._hand.start([_launch(act, self._grace_s)])
         except HandlerError as error:
-            now = self._clock.now()
-            self.tell(events.AttemptFinished(now, _unstartable(act.run, str(error), now)))
+            self._refuse(act, str(error))
+
+    def _refuse(self, act: StartAttempt, why: str) -> None:
+        now = self._clock.now()
+        self.tell(events.AttemptFinished(now, _unstartable(act.run, why, now)))
 
 
 def recovered(
@@ -431,22 +449,8 @@ def recovered(
 
 def _launch(act: StartAttempt, grace_s: float) -> Launch:
     secrets = resolved(act.job.secrets) if act.job.secrets else EMPTY
-    env = _env(act.job, act.outputs)
+    env = filled(act.job, act.outputs)
     return launch(act.job, act.run, act.run.attempts, env=env, secrets=secrets, grace_s=grace_s)
-
-
-def _env(job: Job, outputs: Any) -> dict[str, str]:
-    """Return the job's `env` with outputs of upstreams filled in; raises HandlerError when one is not there."""
-    found = {}
-    for name, value in job.env.items():
-        if isinstance(value, OutputRef):
-            text = outputs.get(value.job, {}).get(value.output, value.default)
-            if text is None:
-                raise HandlerError(f"{value.job} gave no output {value.output!r} for {name}, and it has no default")
-            found[name] = text
-        else:
-            found[name] = value
-    return found
 
 
 def _unstartable(run: Run, reason: str, now: datetime) -> Exit:

@@ -41,6 +41,8 @@ class OneTick(Daemon):
             self._stop_unrecorded()
             raise
         finally:
+            if self._watching is not None:
+                self._watching.cancel()
             self.executor.release()
             await self.store.close()
         return 130 if self._interrupts else 0
@@ -76,7 +78,7 @@ class OneTick(Daemon):
             await self._close_doors(doors)
         await self._drop_unstarted()
         # Attempts of a dead daemon that still run are the next daemon's, not ours to wait for.
-        self._handover = bool(self.loop.plan.running())
+        self._handover = self._own_running()
         await self._turning(self.executor.close(self._handover))
 
     async def _drop_unstarted(self) -> None:

@@ -22,6 +22,7 @@ from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, rows
 from dagsched.daemon.audience import Audience
+from dagsched.daemon.dispatching import Dispatcher
 from dagsched.daemon.door import Door
 from dagsched.daemon.feeding import Feeder
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
@@ -35,7 +36,7 @@ from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.daemon.secrets import Guard
 from dagsched.daemon.stopping import GRACE, KILL_GRACE, Stopping
 from dagsched.daemon.systemd import Notifier
-from dagsched.engine import events
+from dagsched.engine import Plan, events
 from dagsched.errors import (
     ConfigInvalid,
     IntegrityBroken,
@@ -94,6 +95,8 @@ class Daemon(Stopping):
         self._heart = Heartbeat(self.state_dir)
         self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
         self._guard = Guard()
+        self.dispatcher = Dispatcher(self.store.fleet)
+        self._watching: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
@@ -182,18 +185,28 @@ class Daemon(Stopping):
         beat, seen = self._heart.last(), plan.book.last_seen
         if beat is not None and seen is not None and seen < beat <= self.clock.now():
             plan.book.last_seen = beat
-        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE)
+        self.loop = self._loop(plan)
         await self._take_up()
 
     async def _take_up(self) -> None:
         """Learn what became of the attempts, and put the configuration in force."""
         self._guard.use(self.executor, self.config)
+        self.dispatcher.use(self.config)
         inventory = await self.executor.connect()
         self.loop.elsewhere = frozenset(await self.store.elsewhere())
-        self.loop.tell(recovered(self.clock.now(), inventory, self.loop.elsewhere))
+        await self.dispatcher.take_up(self.loop.plan)
+        self.loop.tell(recovered(self.clock.now(), inventory, self.loop.elsewhere | self.dispatcher.far))
+        if self._watching is None:
+            self._watching = self._soon(self._watch_workers())
         await self._turning(self._apply_config(self.config, self.number))
         if self.loop.elsewhere:
             self._soon(self._bury())
+
+    def _loop(self, plan: Plan) -> Loop:
+        return Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE, self.dispatcher)
+
+    async def _watch_workers(self) -> None:
+        await self.dispatcher.watch(lambda: self.loop.plan, lambda event: self.loop.tell(event), self.clock)
 
     async def _serve(self, until_idle: bool) -> None:
         self._is_up = True
@@ -232,7 +245,7 @@ class Daemon(Stopping):
     async def _rebuild(self) -> None:
         plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots, once=self._once)
         broken = self.loop
-        self.loop = Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE)
+        self.loop = self._loop(plan)
         self.loop.take_over(broken)
         await self._take_up()
         if self.is_stopping:
@@ -245,8 +258,13 @@ class Daemon(Stopping):
         if self._handover:
             return True
         if self.is_stopping:
-            return not any((run.name, run.attempts) not in self.loop.elsewhere for run in self.loop.plan.running())
+            return not self._own_running()
         return until_idle and self.loop.plan.is_idle() and self.loop.has_nothing_to_do()
+
+    def _own_running(self) -> bool:
+        """Whether an attempt of this very machine is under way."""
+        others = self.loop.elsewhere | self.dispatcher.far
+        return any((run.name, run.attempts) not in others for run in self.loop.plan.running())
 
     async def _end(self) -> None:
         """End the spawner as well, or leave the attempts to it; write down that this was a clean stop."""
@@ -284,6 +302,7 @@ class Daemon(Stopping):
             changed = reading.config is not None and reading.config.digest != self.config.digest
             if changed and reading.config is not None:
                 self._guard.use(self.executor, reading.config)
+                self.dispatcher.use(reading.config)
                 await self._apply_config(reading.config, self.number + 1)
                 self.config, self.number = reading.config, self.number + 1
             elif were_bad and not self.job_files.errors:
@@ -382,10 +401,11 @@ class Daemon(Stopping):
             # A loop that is broken for good turns no more, and its visitors have their answers.
             await (door.close() if self.loop.broken else self._turning(door.close()))
 
-    def _soon(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+    def _soon(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
         self._tasks.append(task)
         task.add_done_callback(self._report_failure)
+        return task
 
     def _report_failure(self, task: asyncio.Task[None]) -> None:
         if task in self._tasks:

@@ -75,12 +75,13 @@ class Recovered(NamedTuple):
 
 
 class AttemptBegan(NamedTuple):
-    """The process of an attempt exists."""
+    """The process of an attempt exists; `started`: since when, where that is later than the order to start it."""
 
     now: datetime
     run: str
     attempt: int
     pid: int
+    started: datetime | None = None
 
 
 class AttemptFinished(NamedTuple):

@@ -315,7 +315,7 @@ class Plan:
     def _attempt_began(self, event: events.AttemptBegan) -> None:
         attempt = self.book.open_attempts.get(parse_run_name(event.run))
         if attempt is not None and attempt.number == event.attempt:
-            attempt = attempt._replace(pid=event.pid)
+            attempt = attempt._replace(pid=event.pid, started=event.started or attempt.started)
             self.book.open_attempts[(attempt.job, attempt.tick)] = attempt
             self.book.save_attempt(attempt)
 

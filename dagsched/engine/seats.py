@@ -13,7 +13,7 @@ ready at most (p - q) minutes later. A run that needs many slots holds up those 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
@@ -26,11 +26,18 @@ from dagsched.engine.rates import Rates, Start
 from dagsched.model import ACTIVE, Config, Job, Origin, Overlap, Run, RunState, format_instant, run_name
 
 Place = tuple[int, timedelta, datetime]
+Turn = tuple[datetime, int, datetime, str]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = timedelta(0)
 
 # What one point of priority is worth: so much longer waiting.
 POINT = timedelta(minutes=1)
+
+
+def turn_of(run: Run, job: Job) -> datetime:
+    """Return the instant by which a run that may start is served before others."""
+    turn = run.not_before or run.ready or run.tick
+    return turn - job.priority * POINT if job.priority else turn
 
 
 @dataclass(slots=True)
@@ -47,14 +54,19 @@ class Desk:
 
 @dataclass(slots=True)
 class PoolLine:
-    """One pool: (turn, rank, tick, job) in line, and the slots in use."""
+    """One pool: (turn, rank, tick, job) in line, and the slots in use.
 
-    line: list[tuple[datetime, int, datetime, str]] = field(default_factory=list)
+    `far`: the line of those that workers do. They take slots of the pool and none of the daemon, so that they go on
+    where it is full.
+    """
+
+    line: list[Turn] = field(default_factory=list)
+    far: list[Turn] = field(default_factory=list)
     used: int = 0
 
 
 class Seats:
-    """All desks and pools. `slots_max`: attempts at a time over everything, None for no limit.
+    """All desks and pools. `slots_max`: attempts at a time of all that no worker does, None for no limit.
 
     While `held` nothing starts; `held_for` says why, in words for people. `filled` are the jobs that a backfill is
     under way on, `newest_first` those of them whose newest tick comes first.
@@ -70,6 +82,7 @@ class Seats:
         self._desks: dict[str, Desk] = {}
         self._pools: dict[str, PoolLine] = {}
         self._holding: dict[Key, tuple[str, int]] = {}
+        self._far: set[Key] = set()
         self._arrivals: dict[str, list[datetime]] = {}
         self._stirred: set[str] = set()
         self._timers: list[tuple[datetime, str, datetime]] = []
@@ -80,7 +93,7 @@ class Seats:
         """Return empty seats for a new configuration; attempts under way keep the slots they hold."""
         after = Seats(self._book, self.slots_max)
         after.held, after.held_for = self.held, self.held_for
-        after._holding = dict(self._holding)
+        after._holding, after._far = dict(self._holding), set(self._far)
         after.gates = Gates(self._book, self.gates.rates)
         for name, slots in self._holding.values():
             after._pools.setdefault(name, PoolLine()).used += slots
@@ -149,7 +162,8 @@ class Seats:
         if gate is not None:
             wakes.append(gate)
         for name in self._book.pool_rates:
-            opens = self._pool_opens(name) if name in self._pools and self._pools[name].line else None
+            pool = self._pools.get(name)
+            opens = self._pool_opens(name) if pool is not None and (pool.line or pool.far) else None
             if opens is not None:
                 wakes.append(opens)
         return min(wakes, default=None)
@@ -198,18 +212,27 @@ class Seats:
     def _start_in_turn(self) -> None:
         blocked: set[str] = set()
         while True:
-            heads = [(pool.line[0], name) for name, pool in self._pools.items() if pool.line and name not in blocked]
-            if not heads or self._is_full():
+            heads = [(line[0], name, line) for name, line in self._lines() if name not in blocked]
+            if not heads:
                 return
-            (_, _, tick, job), name = min(heads)
+            (_, _, tick, job), name, line = min(heads)
             run = self._book.ledger.get((job, tick))
             if run is None or not self._may_start(run):
-                heappop(self._pools[name].line)
+                heappop(line)
             elif not self._fits(name, self._book.jobs[job].slots) or self._pool_opens(name) is not None:
                 blocked.add(name)
             else:
-                heappop(self._pools[name].line)
+                heappop(line)
                 self._start(run)
+
+    def _lines(self) -> Iterator[tuple[str, list[Turn]]]:
+        """Yield every line that may move, with the name of its pool."""
+        is_full = self._is_full()
+        for name, pool in self._pools.items():
+            if pool.line and not is_full:
+                yield name, pool.line
+            if pool.far:
+                yield name, pool.far
 
     def _start(self, run: Run) -> None:
         self._hold(self._book.start(run))
@@ -347,11 +370,10 @@ class Seats:
             heappush(self._timers, (run.not_before, run.job, run.tick))
             return
         job = self._book.jobs[run.job]
-        turn = run.not_before or run.ready or run.tick
-        if job.priority:
-            turn -= job.priority * POINT
+        turn = turn_of(run, job)
         pool = self._pools.setdefault(job.pool or "", PoolLine())
-        heappush(pool.line, (turn, self._book.graph.rank[run.job], run.tick, run.job))
+        line = pool.line if job.queue is None else pool.far
+        heappush(line, (turn, self._book.graph.rank[run.job], run.tick, run.job))
 
     def _ring(self) -> None:
         while self._timers and self._timers[0][0] <= self._book.now:
@@ -397,18 +419,21 @@ class Seats:
         return capacity is None or self._pools[pool].used + slots <= capacity
 
     def _is_full(self) -> bool:
-        return self.slots_max is not None and len(self._holding) >= self.slots_max
+        return self.slots_max is not None and len(self._holding) - len(self._far) >= self.slots_max
 
     def hold_as(self, run: Run, job: Job) -> None:
         """Hold the slots of an attempt under way as the job said when it started."""
         if run.key not in self._holding:
             self._holding[run.key] = (job.pool or "", job.slots)
             self._pools.setdefault(job.pool or "", PoolLine()).used += job.slots
+            if job.queue is not None:
+                self._far.add(run.key)
 
     def _hold(self, run: Run) -> None:
         self.hold_as(run, self._book.jobs[run.job])
 
     def _release(self, key: Key) -> None:
+        self._far.discard(key)
         name, slots = self._holding.pop(key, ("", 0))
         if slots:
             self._pools[name].used -= slots
@@ -444,14 +469,14 @@ class Seats:
         if not self._fits(job.pool or "", job.slots):
             used, capacity = self._pools[job.pool or ""].used, self._book.pools[job.pool or ""]
             return f"pool {job.pool} has {capacity - used} of {capacity} slots free and it needs {job.slots}"
-        if self._is_full():
+        if self._is_full() and job.queue is None:
             return f"all {self.slots_max} slots of the daemon are taken"
         return self._turn_words(run, job)
 
     def _turn_words(self, run: Run, job: Job) -> str:
         """Say whom the pool serves before a run that nothing else keeps from starting."""
-        line = self._pools[job.pool].line if job.pool in self._pools else []
-        _, _, tick, first = min(line, default=(None, 0, run.tick, run.job))
+        pool = self._pools[job.pool] if job.pool in self._pools else PoolLine()
+        _, _, tick, first = min([*pool.line, *pool.far], default=(None, 0, run.tick, run.job))
         if (first, tick) == run.key:
             return "it starts next"
         return f"pool {job.pool} serves {run_name(first, tick)} first (priority {self._book.jobs[first].priority})"

@@ -94,6 +94,12 @@ class Executor:
             peer.flush()
         self._send_soon()
 
+    def drop_starts(self) -> list[Launch]:
+        """Forget the starts that wait for a new term, and return them: somebody else may do them by now."""
+        dropped = [order for order in self._orders if isinstance(order, Launch)]
+        self._orders = deque(order for order in self._orders if not isinstance(order, Launch))
+        return dropped
+
     def _may_start(self) -> bool:
         return self._term is None or boottime_s() < self._term.starts_until
 

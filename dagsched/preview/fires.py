@@ -155,8 +155,8 @@ def _without_jobs(config: Config) -> Config:
 _OF_RUNS = frozenset({
     "id", "depends_on", "trigger_rule", "when", "run", "handler", "with_", "env", "params", "secrets", "cwd", "shell",
     "user", "retry", "timeout", "deadline", "catchup", "catchup_window", "overlap", "max_active_runs", "max_queued",
-    "pool", "slots", "priority", "rate_limit", "window", "jitter", "on_crash", "description", "tags", "owner",
-    "position",
+    "pool", "slots", "queue", "labels", "priority", "rate_limit", "window", "jitter", "on_crash", "description", "tags",
+    "owner", "position",
 })  # fmt: skip
 _DECIDING = tuple(name for name in Job._fields if name not in _OF_RUNS)
 

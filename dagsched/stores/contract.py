@@ -6,14 +6,30 @@ A `Batch` is applied as a whole and durably, or not at all. Readers see committe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from dagsched.model import Attempt, Backfill, ConfigVersion, Emission, EventRow, JobMark, Kept, Request, Run, RunState
+from dagsched.stores.fleet import Fleet, Waiting, WorkerRow
 
 ANSWERS_KEPT = timedelta(days=7)
+
+
+class Dispatch(NamedTuple):
+    """A new attempt for a worker of `queue` that has all `labels`.
+
+    `turn`: whom workers serve first, the earliest. `env`: what the job's own `env` came to.
+    """
+
+    job: str
+    tick: datetime
+    number: int
+    queue: str
+    labels: Sequence[str]
+    turn: datetime
+    env: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -28,7 +44,9 @@ class Batch:
     `config`: its number must be new, else `IntegrityBroken`. `backfills` are upserts by id. `done_requests`: ids
     to remove from the inbox; one that is gone already is no error. `emissions`: put behind those stored, of which the
     newest EMISSIONS_MAX stay. `answers`: upserts by key; those older than ANSWERS_KEPT before the newest of them are
-    forgotten in the same commit.
+    forgotten in the same commit. `dispatches`: new attempts that workers are to do; `settled`: those of them, as (job,
+    tick, number), whose end is among `attempts`; `hidden`: variables that workers keep from attempts, but for those
+    whose secrets they are. These three only where the store has a `fleet`.
     """
 
     split: list[tuple[str, datetime]] = field(default_factory=list)
@@ -43,11 +61,15 @@ class Batch:
     done_requests: list[int] = field(default_factory=list)
     answers: list[Kept] = field(default_factory=list)
     emissions: list[Emission] = field(default_factory=list)
+    dispatches: list[Dispatch] = field(default_factory=list)
+    settled: list[tuple[str, datetime, int]] = field(default_factory=list)
+    hidden: Sequence[str] | None = None
 
     def __bool__(self) -> bool:
         return bool(
             self.split or self.runs or self.new_attempts or self.attempts or self.marks or self.events
             or self.definitions or self.config or self.backfills or self.done_requests or self.emissions or self.answers
+            or self.dispatches or self.settled or self.hidden is not None
         )  # fmt: skip
 
 
@@ -145,6 +167,30 @@ class Store(Protocol):
         """Return who was heard of in the last seconds, the active one first; empty where there can be one only."""
         ...
 
+    @property
+    def fleet(self) -> Fleet | None:
+        """What the active scheduler does with workers; None where there can be none."""
+        ...
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        """Return the workers that were heard of in the last day, by name; empty where there can be none."""
+        ...
+
+    async def waiting(self) -> Sequence[Waiting]:
+        """Return what waits for a worker, by queue and labels."""
+        ...
+
+    async def output(self, attempt: Attempt, after: int, at_most: int) -> bytes:
+        """Return the next bytes, at most so many, that a worker's attempt wrote after an offset.
+
+        Nothing when no more have come here, or when no worker did it: then they are where it ran.
+        """
+        ...
+
+    async def output_size(self, attempt: Attempt) -> int:
+        """Return how many bytes of what a worker's attempt wrote have come here."""
+        ...
+
     async def commit(self, batch: Batch) -> None:
         """Write all of `batch` durably, or nothing; raises StoreUnavailable, FencedOut, IntegrityBroken."""
         ...
@@ -158,6 +204,10 @@ class Store(Protocol):
 
         Range rows of one job must not overlap each other; runs of single ticks may lie inside one.
         """
+        ...
+
+    async def runs(self, ticks: Collection[tuple[str, datetime]]) -> Mapping[tuple[str, datetime], Run]:
+        """Return what `run` returns for each of these (job, tick), those without left out; one question for all."""
         ...
 
     async def rows(

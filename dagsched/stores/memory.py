@@ -7,7 +7,7 @@ open. `crash()` does what a kernel does to a process that was killed: its lock i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -29,7 +29,8 @@ from dagsched.model import (
     Run,
     RunState,
 )
-from dagsched.stores.contract import ANSWERS_KEPT, Batch, Bound, Gone, Scheduler, Snapshot, Term
+from dagsched.stores.alone import Alone
+from dagsched.stores.contract import ANSWERS_KEPT, Batch, Bound, Gone, Snapshot
 from dagsched.stores.needed import Key, by_start, last_tick, with_needed
 from dagsched.stores.rollup import Days, RowFacts, add_days, day_of, rolled_up, trends
 from dagsched.stores.statistics import RUNS_MEASURED, TIMELY_ORIGINS, Facts, figures
@@ -65,7 +66,7 @@ class MemoryState:
     emissions: dict[tuple[str, str], Emission] = field(default_factory=dict)
 
 
-class MemoryStore:
+class MemoryStore(Alone):
     """A store in memory; handles that share a `MemoryState` see the same state."""
 
     def __init__(self, state: MemoryState | None = None) -> None:
@@ -98,15 +99,6 @@ class MemoryStore:
         """Let go of the lock, as the kernel does for a process that died; the epoch stays."""
         if self.state.owner is self:
             self.state.owner, self.state.holder = None, ""
-
-    def hear_terms(self, heard: Callable[[Term], None]) -> None:
-        """Nobody else can write here, so there is no lease."""
-
-    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        return {}
-
-    async def schedulers(self) -> Sequence[Scheduler]:
-        return ()
 
     # ------------------------------------------------------------ writing
 
@@ -260,6 +252,10 @@ class MemoryStore:
     async def run(self, job: str, tick: datetime) -> Run | None:
         self._require_open()
         return self._row_at(job, tick)
+
+    async def runs(self, ticks: Collection[tuple[str, datetime]]) -> Mapping[tuple[str, datetime], Run]:
+        found = {key: await self.run(*key) for key in ticks}
+        return {key: run for key, run in found.items() if run is not None}
 
     async def rows(
         self,

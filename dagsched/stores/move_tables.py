@@ -61,12 +61,18 @@ TABLES = (
     MOVES,
 )
 
+_PROCRASTINATE = ("jobs", "events", "workers", "periodic_defers")
 # Tables that stay where they are, and why.
 STAYING: Mapping[str, str] = {
     "ledger": "its counters are carried over one by one; the lease is each side's own",
     "layout": "each side's own",
     "weeks": "partitions are made as rows need them",
     "schedulers": "who was heard of at that server",
+    "workers": "who was heard of at that server",
+    "guidance": "what the scheduler there tells its workers",
+    "dispatches": "attempts that workers have, and none is open when a state moves",
+    "outputs": "what workers' attempts wrote stays where it was sent, as logs on a machine do",
+    **dict.fromkeys(("delivery", *(f"procrastinate_{name}" for name in _PROCRASTINATE)), "procrastinate's own"),
     "sqlite_sequence": "its numbers are carried over one by one",
     "sqlite_stat1": "of the file's own indexes",
 }

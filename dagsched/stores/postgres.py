@@ -17,19 +17,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dagsched
 from dagsched.clock import boottime_s
 from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreMoved, StoreUnavailable
 from dagsched.model import Attempt, run_name
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
 from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
+from dagsched.stores.fleet import Waiting, WorkerRow
 from dagsched.stores.lease import LEASE_S, Lease, attempts_s, safe_after_s
 from dagsched.stores.lock import DaemonLock
 from dagsched.stores.postgres_faults import LOCK_TIMEOUT, MADE
+from dagsched.stores.postgres_fleet import PostgresFleet, waiting_of, worker_of
 from dagsched.stores.postgres_prepare import Layout, layout_of, prepare_to_read, prepare_to_write
 from dagsched.stores.postgres_session import Connection, Session
 from dagsched.stores.postgres_weeks import Week
 from dagsched.stores.postgres_write import WEEK_MS, steps, week_of, weeks_of
+from dagsched.stores.procedures import decoded
 from dagsched.stores.sql_store import SqlStore
 
 T = TypeVar("T")
@@ -163,6 +167,7 @@ class PostgresStore(SqlStore):
             connection.ask("put_scheduler", {**claim, "safe_s": safe_after_s(length_s) if found else None})
             if found:
                 connection.ask("forget_schedulers")
+                connection.ask("put_release", {"version": dagsched.__version__})
             return found
 
         found = await writer.write(become)
@@ -189,6 +194,26 @@ class PostgresStore(SqlStore):
     async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
         found = await self._opened_reader().read(lambda connection: connection.ask("elsewhere", (self._place,)))
         return {(run_name(job, codec.instant(tick)), number): is_dead for job, tick, number, is_dead in found}
+
+    @property
+    def fleet(self) -> PostgresFleet:
+        return PostgresFleet(self)
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        return await self._opened_reader().read(lambda connection: decoded(worker_of, connection.ask("workers")))
+
+    async def waiting(self) -> Sequence[Waiting]:
+        return await self._opened_reader().read(lambda connection: decoded(waiting_of, connection.ask("queues")))
+
+    async def output(self, attempt: Attempt, after: int, at_most: int) -> bytes:
+        wanted = {**_key(attempt), "after": after}
+        found = await self._opened_reader().read(lambda connection: connection.ask("output", wanted))
+        return b"".join(bytes(data)[max(0, after - first) :] for first, data in found)[:at_most]
+
+    async def output_size(self, attempt: Attempt) -> int:
+        wanted = tuple(_key(attempt).values())
+        ((found,),) = await self._opened_reader().read(lambda connection: connection.ask("output_size", wanted))
+        return int(found)
 
     async def schedulers(self) -> Sequence[Scheduler]:
         found = await self._opened_reader().read(lambda connection: connection.ask("schedulers", (HEARD_S,)))
@@ -259,6 +284,12 @@ class PostgresStore(SqlStore):
         return int(found)
 
     # ------------------------------------------------------------ retention by the week
+
+    async def prune(self, *, dry_run: bool = False, **asked: Any) -> int:
+        pruned = await super().prune(dry_run=dry_run, **asked)
+        if pruned and not dry_run:
+            await self._opened_writer().write(lambda connection: connection.ask("forget_outputs"))
+        return pruned
 
     async def _prune_at_once(
         self,
@@ -352,3 +383,7 @@ class PostgresStore(SqlStore):
         if self._writer is None:
             raise StoreError(f"{self.address.shown}: the store is not open for writing")
         return self._writer
+
+
+def _key(attempt: Attempt) -> dict[str, Any]:
+    return {"job": attempt.job, "tick": codec.ms_of(attempt.tick), "number": attempt.number}

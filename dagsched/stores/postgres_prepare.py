@@ -11,6 +11,7 @@ from typing import NamedTuple
 from psycopg import sql
 
 from dagsched.errors import StoreError, StoreHeld, StoreMissing, StoreNewer
+from dagsched.stores import delivery
 from dagsched.stores.address import Address
 from dagsched.stores.postgres_session import Connection
 from dagsched.stores.queries import migrations
@@ -76,6 +77,7 @@ def upgrade(connection: Connection, address: Address) -> Layout:
         if before.found == 0:
             connection.raw.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(address.schema)))
             connection.ask("layout_table")
+        _upgrade_delivery(connection)
         for number, script in enumerate(migrations("postgres"), 1):
             if number > before.found:
                 connection.raw.execute(script.encode())
@@ -83,6 +85,17 @@ def upgrade(connection: Connection, address: Address) -> Layout:
         return before
 
     return connection.transact("begin_write", work)
+
+
+def _upgrade_delivery(connection: Connection) -> None:
+    """Make procrastinate's tables, which ours refer to, or bring them up to date with the one that is installed."""
+    connection.ask("delivery_table")
+    ((since,),) = connection.ask("delivery_release")
+    now = delivery.release()
+    if since != now:
+        for script in delivery.scripts(since):
+            connection.raw.execute(script.encode())
+        connection.ask("put_delivery_release", (now,))
 
 
 def _require_known(layout: Layout, address: Address) -> None:

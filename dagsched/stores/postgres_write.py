@@ -6,6 +6,7 @@ number of the commit must be new. That last one answers the question that a lost
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from dagsched.model import EMISSIONS_MAX, ConfigVersion, EventRow, Run
 from dagsched.stores import codec
 from dagsched.stores.codec import json_of_rows
 from dagsched.stores.contract import ANSWERS_KEPT, Batch
+from dagsched.stores.postgres_fleet import DISPATCH_COLUMNS, dispatch_columns
 
 WEEK_MS = 7 * 86_400_000
 # 1970 began on a Thursday.
@@ -54,8 +56,16 @@ def steps(batch: Batch, epoch: int, commit: int, place: str) -> list[Step]:
         put("put_run", RUN_COLUMNS, map(codec.run_columns, runs))
     # A statement may change a row once, so the newest value of each is chosen here.
     attempts = {(attempt.job, attempt.tick, attempt.number): attempt for attempt in batch.attempts}
-    put("new_attempt", ATTEMPT_COLUMNS, ((*codec.attempt_columns(each), place) for each in batch.new_attempts))
+    # Who does these is not known yet.
+    queues = {(each.job, each.tick, each.number): f"@{each.queue}" for each in batch.dispatches}
+    new = ((each, queues.get((each.job, each.tick, each.number), place)) for each in batch.new_attempts)
+    put("new_attempt", ATTEMPT_COLUMNS, ((*codec.attempt_columns(each), its_place) for each, its_place in new))
     put("put_attempt", ATTEMPT_COLUMNS, ((*codec.attempt_columns(each), place) for each in attempts.values()))
+    put("dispatch", DISPATCH_COLUMNS, map(dispatch_columns, batch.dispatches))
+    if batch.hidden is not None:
+        found.append(("put_hidden", (json.dumps(list(batch.hidden)),)))
+    settled = ((job, codec.ms_of(tick), number) for job, tick, number in batch.settled)
+    put("settle", ("job", "tick", "number"), settled)
     put("put_mark", MARK_COLUMNS, map(codec.mark_columns, {mark.job: mark for mark in batch.marks}.values()))
     put("new_event", EVENT_COLUMNS, map(codec.event_columns, batch.events))
     found += [("put_definition", (digest, codec.json_of(body))) for digest, body in batch.definitions.items()]

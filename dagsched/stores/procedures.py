@@ -28,5 +28,5 @@ def decoded(decode: Callable[[Sequence[Any]], T], rows: Sequence[Sequence[Any]])
     """Return the rows as values; raises Unreadable when one cannot be: its bytes were changed."""
     try:
         return [decode(row) for row in rows]
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise Unreadable(f"a stored row cannot be read back: {error}") from error

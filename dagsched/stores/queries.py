@@ -1,6 +1,6 @@
-"""The SQL of a store, read from its `queries.sql` once and found by name.
+"""The SQL of a store, read once and found by name: of `queries.sql` and of other files that are no migrations.
 
-The file is a list of statements, each below two comment lines: `-- name: live_runs` and what it is for.
+Such a file is a list of statements, each below two comment lines: `-- name: live_runs` and what it is for.
 A `-- fragment: run_columns` is no statement; `{run_columns}` in a statement stands for its text.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from types import MappingProxyType
 
 PIECE = re.compile(r"^-- (name|fragment): (\w+)\n-- (.+)\n", re.MULTILINE)
@@ -18,9 +17,10 @@ PIECE = re.compile(r"^-- (name|fragment): (\w+)\n-- (.+)\n", re.MULTILINE)
 
 @cache
 def queries(engine: str) -> Mapping[str, str]:
-    """Return name → statement of `stores/sql/<engine>/queries.sql`."""
+    """Return name → statement of the files of `stores/sql/<engine>` that are no migrations."""
     found: dict[tuple[str, str], str] = {}
-    _, *pieces = PIECE.split(_text(engine, "queries.sql"))
+    names = sorted(entry.name for entry in _folder(engine).iterdir() if re.match(r"[a-z]\w+\.sql", entry.name))
+    pieces = [piece for name in names for piece in PIECE.split(_text(engine, name))[1:]]
     for kind, name, _description, text in zip(*[iter(pieces)] * 4, strict=True):
         assert (kind, name) not in found, f"two pieces of SQL are called {name}"
         found[kind, name] = text.strip()
@@ -44,5 +44,7 @@ def _text(engine: str, name: str) -> str:
     return (_folder(engine) / name).read_text(encoding="utf-8")
 
 
-def _folder(engine: str) -> Traversable:
-    return files("dagsched.stores") / "sql" / engine
+def _folder(engine: str) -> Path:
+    # `importlib.resources` would find them in a zip file as well, where nothing of dagsched runs; it loads all that
+    # packs and unpacks, and every command waits for that.
+    return Path(__file__).with_name("sql") / engine

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from dagsched.model import LIVE, Attempt, Backfill, ConfigVersion, EventRow, JobMark, Kept, Run, RunState
 from dagsched.stores import codec, sql_read, sql_retention
-from dagsched.stores.contract import Bound, Gone, Scheduler, Snapshot, Term
+from dagsched.stores.alone import Alone
+from dagsched.stores.contract import Bound, Gone, Snapshot
 from dagsched.stores.needed import Key
 from dagsched.stores.procedures import Procedures, decoded
 from dagsched.stores.rollup import Days, add_days, day_of, trends
@@ -37,7 +38,7 @@ class Connection(Protocol):
     async def write(self, work: Callable[[Any], T]) -> T: ...
 
 
-class SqlStore:
+class SqlStore(Alone):
     """The calls of a store that are the same whichever engine it is."""
 
     def __init__(self) -> None:
@@ -52,15 +53,6 @@ class SqlStore:
         raise NotImplementedError
 
     # ------------------------------------------------------------ housekeeping
-
-    def hear_terms(self, heard: Callable[[Term], None]) -> None:
-        """Nobody else can write here, so there is no lease."""
-
-    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        return {}
-
-    async def schedulers(self) -> Sequence[Scheduler]:
-        return ()
 
     async def prune(
         self,
@@ -153,6 +145,9 @@ class SqlStore:
 
     async def run(self, job: str, tick: datetime) -> Run | None:
         return await self._opened_reader().read(lambda connection: sql_read.row_at(connection, job, tick))
+
+    async def runs(self, ticks: Collection[tuple[str, datetime]]) -> Mapping[tuple[str, datetime], Run]:
+        return await self._opened_reader().read(lambda connection: sql_read.rows_at(connection, ticks))
 
     async def rows(
         self,

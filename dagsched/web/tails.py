@@ -43,11 +43,15 @@ class Found:
 
 def tail_of(home: Path, attempt: Attempt, bytes_max: int = TAIL_BYTES) -> Tail:
     """Return the end of a log, from the beginning of a line where that can be had; raises Turned."""
-    file = open_log(home, attempt)
+    return tail_in(open_log(home, attempt), bytes_max)
+
+
+def tail_in(file: BinaryIO | None, bytes_max: int = TAIL_BYTES) -> Tail:
+    """Return the same of a log that is open, and close it."""
     if file is None:
         return Tail("", 0, 0)
     with file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
         first = max(0, size - bytes_max)
         file.seek(first)
         data = file.read(size - first)
@@ -71,11 +75,16 @@ def last_line(home: Path, run: Run) -> str:
 
 def find(home: Path, attempt: Attempt, words: str) -> Found:
     """Return the lines of a log that have these words in them, in any case of letters; raises Turned."""
-    file = open_log(home, attempt)
+    return find_in(open_log(home, attempt), words)
+
+
+def find_in(file: BinaryIO | None, words: str) -> Found:
+    """Return the same of a log that is open, and close it."""
     if file is None:
         return Found([], False)
     wanted, found = words.lower(), list[tuple[int, str]]()
     with file:
+        file.seek(0)
         for number, line in _lines(file):
             text = readable(line)
             if wanted in text.lower():

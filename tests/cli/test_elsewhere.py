@@ -164,6 +164,7 @@ HERE_ONLY = {
     "validate": "it needs no daemon: the same files give the same problems everywhere",
     "schema": "it is that of the version at hand",
     "run": "it is the daemon",
+    "worker": "it works here",
     "notifications": "who was told what is read from the state, and the API does not serve it",
     "notify": "it tries the channels with the environment of this machine",
     "backfill": "it shows what a state would get before it asks, and the API does not survey",

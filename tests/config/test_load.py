@@ -66,6 +66,8 @@ def test_every_key_reaches_the_job():
             max_queued: 7
             pool: db
             slots: 3
+            queue: etl
+            labels: [zone=eu, gpu]
             jitter: 500ms
             dst: {gap: skip, overlap: both}
             on_crash: fail
@@ -102,6 +104,8 @@ def test_every_key_reaches_the_job():
         max_queued=7,
         pool="db",
         slots=3,
+        queue="etl",
+        labels=("gpu", "zone=eu"),
         jitter=timedelta(milliseconds=500),
         on_crash=OnCrash.FAIL,
         notify=(NotifyRule(("failure", "recovered"), ("ops",)),),
@@ -109,6 +113,21 @@ def test_every_key_reaches_the_job():
     )  # fmt: skip
     assert (job.params["region"].schema["type"], job.params["region"].default) == ("string", "eu")
     assert from_json(to_json(job)) == job
+
+
+QUEUES = {
+    "nothing": ("", "", (None, ())),
+    "a queue": ("queue: etl", "", ("etl", ())),
+    "labels alone": ("labels: [gpu]", "", ("default", ("gpu",))),
+    "the defaults": ("labels: [gpu]", "defaults: {queue: etl}\n", ("etl", ("gpu",))),
+    "itself again": ("queue: local", "defaults: {queue: etl, labels: [gpu]}\n", (None, ())),
+}
+
+
+@pytest.mark.parametrize(("lines", "top", "expected"), QUEUES.values(), ids=QUEUES.keys())
+def test_queue_and_labels_say_which_workers_do_it(lines, top, expected):
+    job = job_of("run: x\n" + lines, top=top)
+    assert (job.queue, job.labels) == expected
 
 
 SCHEDULES = {

@@ -86,6 +86,13 @@ JOB_PROBLEMS = {
     "a workflow of itself": ("handler: workflow\nwith: {job: a}", ["E241 4:17-18"]),
     "a workflow of an unknown job": ("handler: workflow\nwith: {job: b}", ["E240 4:17-18"]),
     "a workflow of a file that is not there": ("handler: workflow\nwith: {file: no.yaml}", ["E245 4:18-25"]),
+    "a workflow on a worker": ("handler: workflow\nqueue: etl\nwith: {job: b}", ["E246 4:12-15", "E240 5:17-18"]),
+    "a workflow on a worker with a label": (
+        "handler: workflow\nlabels: [gpu]\nwith: {job: b}",
+        ["E246 4:13-18", "E240 5:17-18"],
+    ),
+    "a queue with a space": ("run: x\nqueue: a b", ["E105 4:12-15"]),
+    "nine labels": ("run: x\nlabels: [a, b, c, d, e, f, g, h, i]", ["E107 4:13-40"]),
     "a workflow as another user": (
         "handler: workflow\nuser: etl\nwith: {job: b}",
         ["E244 4:11-14", "E240 5:17-18"],
@@ -264,7 +271,7 @@ FILE_PROBLEMS = {
     ),
     "a secret in the open": (
         "notifiers: {ops: {type: webhook, url: http://h/, secret: abc}}\njobs: {}\n",
-        ["E103 1:58-61"],
+        ["E140 1:58-61"],
     ),
     "a secret in two places": (
         "notifiers: {ops: {type: webhook, url: http://h/, secret: {env: A, file: b}}}\njobs: {}\n",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dagsched.api.client import call
+from dagsched.api.outputs import written
 from dagsched.api.reads import run_of
 from dagsched.api.table import Query
 from dagsched.errors import DagschedError, Unknown
@@ -26,7 +27,7 @@ async def data(look: Look) -> Mapping[str, Any]:
     """Return all that is known of one run."""
     store = look.desk.store
     run = await run_of(store, look.path["run"])
-    job = (await look.desk.config()).jobs.get(run.job)
+    job = (await look.config()).jobs.get(run.job)
     attempts = await store.attempts(run.job, run.tick)
     attempt = _chosen(run, attempts, look.query["attempt"])
     return {
@@ -50,7 +51,7 @@ async def data(look: Look) -> Mapping[str, Any]:
         "why": await _why(look, run),
         "can": _verbs(run),
         "query": dict(look.query),
-        **(await asyncio.to_thread(_log, look, attempt)),
+        **(await _log(look, attempt)),
     }
 
 
@@ -63,12 +64,15 @@ def _chosen(run: Run, attempts: Sequence[Attempt], number: int | None) -> Attemp
     raise Unknown(f"attempt of {run.name}:", str(number), [str(each.number) for each in attempts])
 
 
-def _log(look: Look, attempt: Attempt | None) -> Mapping[str, Any]:
+async def _log(look: Look, attempt: Attempt | None) -> Mapping[str, Any]:
     words = (look.query["find"] or "").strip()[:WORDS_MAX]
     if attempt is None:
         return {"tail": None, "found": None}
-    home = look.desk.home
-    return {"tail": tails.tail_of(home, attempt), "found": tails.find(home, attempt, words) if words else None}
+    desk, found = look.desk, None
+    if words:
+        found = await asyncio.to_thread(tails.find_in, await written(desk.store, desk.home, attempt), words)
+    tail = await asyncio.to_thread(tails.tail_in, await written(desk.store, desk.home, attempt))
+    return {"tail": tail, "found": found}
 
 
 async def _why(look: Look, run: Run) -> Sequence[str]:
@@ -82,7 +86,7 @@ async def _why(look: Look, run: Run) -> Sequence[str]:
             return list(map(str, told["lines"]))
     if not look.query["why"]:  # it may take a while: a plan is made of what is stored
         return ()
-    config, daemon = await look.desk.config(), await look.shelf.daemon()
+    config, daemon = await look.config(), await look.shelf.daemon()
     return (await why(look.desk.store, config, run.job, run.tick, look.now, daemon=daemon)).lines
 
 

@@ -70,10 +70,13 @@ WHERE id = 1 AND (lease_until <= clock_timestamp() OR (epoch = %(mine)s AND epoc
 RETURNING epoch
 
 -- name: elsewhere
--- The open attempts of other state directories, and whether nothing of each can be alive any more.
+-- The open attempts of other state directories but for those of workers, and whether nothing of each can be alive any more.
 SELECT job, tick, number, coalesce(safe_after <= clock_timestamp(), false)
 FROM attempts LEFT JOIN schedulers USING (place)
-WHERE ended IS NULL AND place <> %s
+WHERE ended IS NULL AND place <> %s AND NOT EXISTS (
+    SELECT FROM dispatches
+    WHERE dispatches.job = attempts.job AND dispatches.tick = attempts.tick AND dispatches.number = attempts.number
+)
 ORDER BY job, tick, number
 
 -- name: put_scheduler
@@ -286,6 +289,11 @@ SELECT {run_columns} FROM runs WHERE job = %(job)s AND until IS NOT NULL AND unt
 -- name: run
 -- The row of exactly this tick.
 SELECT {run_columns} FROM runs WHERE job = %s AND tick = %s
+
+-- name: runs_of
+-- The rows of exactly these ticks, a JSON list of [job, tick].
+SELECT {run_columns} FROM json_array_elements(%(wanted)s::json) AS wanted (pair) CROSS JOIN runs
+WHERE job = pair ->> 0 AND tick = (pair ->> 1)::bigint
 
 -- name: range_over
 -- The range row of a job that ends first at or after an instant; the only one that can cover it.

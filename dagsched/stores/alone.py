@@ -1,0 +1,38 @@
+"""What a store answers that one machine has to itself: nobody stands by, there are no leases and no workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from dagsched.model import Attempt
+from dagsched.stores.contract import Scheduler, Term
+from dagsched.stores.fleet import Fleet, Waiting, WorkerRow
+
+
+class Alone:
+    """The calls of a store that only shared ones have something to say to."""
+
+    def hear_terms(self, heard: Callable[[Term], None]) -> None:
+        """Nobody else can write here, so there is no lease."""
+
+    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
+        return {}
+
+    async def schedulers(self) -> Sequence[Scheduler]:
+        return ()
+
+    @property
+    def fleet(self) -> Fleet | None:
+        return None
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        return ()
+
+    async def waiting(self) -> Sequence[Waiting]:
+        return ()
+
+    async def output(self, attempt: Attempt, after: int, at_most: int) -> bytes:
+        return b""
+
+    async def output_size(self, attempt: Attempt) -> int:
+        return 0

@@ -1,0 +1,116 @@
+"""The scheduler's side of workers on PostgreSQL, and what anybody may ask about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from dagsched.model import Exit, Outcome, parse_run_name
+from dagsched.stores import codec, sql_retention
+from dagsched.stores.address import Address
+from dagsched.stores.contract import Dispatch
+from dagsched.stores.delivery import channel_of
+from dagsched.stores.fleet import Began, Key, Reports, Waiting, WorkerRow, began_of, exit_of, text_of
+from dagsched.stores.postgres_listener import Listener
+from dagsched.stores.postgres_session import Connection, Session
+from dagsched.stores.procedures import decoded
+
+DISPATCH_COLUMNS = ("job", "tick", "number", "queue", "labels", "channel", "priority", "env")
+# procrastinate serves the greatest number first, and its numbers have 32 bits: seconds from here last until 2093.
+TURNS_FROM = datetime(2025, 1, 1, tzinfo=UTC)
+_PRIORITY_MAX = 2**31 - 1
+
+
+def dispatch_columns(dispatch: Dispatch) -> codec.Row:
+    """Return a dispatch as DISPATCH_COLUMNS."""
+    turn_s = int((TURNS_FROM - dispatch.turn).total_seconds())
+    return (
+        dispatch.job, codec.ms_of(dispatch.tick), dispatch.number, dispatch.queue, json.dumps(list(dispatch.labels)),
+        channel_of(dispatch.queue, dispatch.labels), max(-_PRIORITY_MAX, min(_PRIORITY_MAX, turn_s)),
+        codec.json_of({name: codec.storable(value) for name, value in dispatch.env.items()}),
+    )  # fmt: skip
+
+
+class Sessions(Protocol):
+    """What a fleet needs of its store."""
+
+    address: Address
+    _epoch: int
+
+    def _opened_reader(self) -> Session: ...
+
+    def _opened_writer(self) -> Session: ...
+
+
+class PostgresFleet:
+    """What the active scheduler does with workers; writes carry its epoch."""
+
+    def __init__(self, store: Sessions) -> None:
+        self._store = store
+
+    async def dispatched(self) -> Sequence[Key]:
+        found = await self._store._opened_reader().read(lambda connection: connection.ask("dispatched"))
+        return [_key(row) for row in found]
+
+    async def reports(self) -> Reports:
+        found = await self._store._opened_reader().read(lambda connection: decoded(_said, connection.ask("reports")))
+        return Reports([began for began, _ in found if began], [ended for _, ended in found if ended])
+
+    async def stop(self, run: str, attempt: int, cause: str, now: datetime) -> None:
+        job, tick = parse_run_name(run)
+        key = {"job": job, "tick": codec.ms_of(tick), "number": attempt}
+        untaken = Exit(run, attempt, Outcome.CANCELLED, now, cause="cancel", reason="cancelled")
+
+        def work(connection: Connection) -> None:
+            sql_retention.fenced(connection, self._store._epoch)
+            found = connection.ask("stop_dispatch", {**key, "cause": cause, "ended": text_of(untaken)})
+            for (worker,) in found:
+                connection.ask("tell_worker", (worker,)) if worker else connection.ask("tell_scheduler")
+
+        await self._store._opened_writer().write(work)
+
+    async def mend(self, now: datetime) -> Sequence[Key]:
+        lost = Exit("", 0, Outcome.LOST, now, reason="its worker was not heard of any more")
+
+        def work(connection: Connection) -> list[Any]:
+            sql_retention.fenced(connection, self._store._epoch)
+            found = connection.ask("lose_dispatches", (text_of(lost),))
+            connection.ask("mend_deliveries")
+            connection.ask("forget_workers")
+            return found
+
+        return [_key(row) for row in await self._store._opened_writer().write(work)]
+
+    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
+        channel = f"{self._store.address.schema}_ends"
+        listener = Listener(self._store.address, "reports", [channel], lambda channel, text: heard())
+        listener.start()
+        return listener.stop
+
+
+def _key(row: Sequence[Any]) -> Key:
+    job, tick, number = row
+    return job, codec.instant(tick), number
+
+
+def _said(row: Sequence[Any]) -> tuple[Began | None, Exit | None]:
+    job, tick_ms, number, began, ended = row
+    key = (job, codec.instant(tick_ms), number)
+    return began_of(*key, began) if began else None, exit_of(*key, ended) if ended else None
+
+
+def worker_of(row: Sequence[Any]) -> WorkerRow:
+    """Return a worker from a row of the query `workers`."""
+    name, queues, labels, slots, running, version, started, seen, is_alive, is_draining = row
+    return WorkerRow(
+        name, json.loads(queues), json.loads(labels), slots, running, version, started.astimezone(UTC),
+        seen.astimezone(UTC), is_alive, is_draining,
+    )  # fmt: skip
+
+
+def waiting_of(row: Sequence[Any]) -> Waiting:
+    """Return what waits from a row of the query `queues`."""
+    queue, labels, attempts, since = row
+    return Waiting(queue, json.loads(labels), attempts, since.astimezone(UTC))

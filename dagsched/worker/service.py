@@ -1,0 +1,296 @@
+"""A worker's life: it shows itself, takes what it has slots for, reports, and in the end drains.
+
+It may act while its lease lasts, which it puts off three times before that would end. When it cannot, the spawner ends
+its attempts before anybody else may start them anew, also when this process is frozen or was killed: the spawner needs
+no word from here for that. A worker that comes back on the same state directory goes on with what it finds alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from dagsched.clock import Clock, SystemClock, boottime_s
+from dagsched.daemon.systemd import Notifier
+from dagsched.errors import StoreError, StoreNewer
+from dagsched.executor import Executor, Exited, Remark, Report, SpawnerGone, Started
+from dagsched.stores.address import Address, place_of
+from dagsched.stores.contract import Term
+from dagsched.stores.fleet import OUTPUT_BYTES_MAX, RENEWALS_PER_LEASE
+from dagsched.stores.lock import DaemonLock
+from dagsched.stores.postgres_crew import Card, Crew, Taken, WrongRelease
+from dagsched.worker.desk import Desk, Key, Mine
+from dagsched.worker.shipping import Shipper
+
+log = logging.getLogger("dagsched.worker")
+
+LOOK_S = 5.0
+AGAIN_S = 1.0
+SHIP_S = 0.5
+
+
+class Worker:
+    """One worker in a state directory of its own. `said` is told, in words, that it has begun."""
+
+    def __init__(
+        self,
+        address: Address,
+        state_dir: Path,
+        queues: Sequence[str],
+        labels: Sequence[str] = (),
+        *,
+        slots: int = 1,
+        name: str = "",
+        grace: timedelta = timedelta(seconds=30),
+        said: Callable[[str], None] = lambda words: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.address, self.state_dir = address, state_dir.absolute()
+        self._clock = clock or SystemClock()
+        self._grace, self._said = grace, said
+        self._card = Card("", name, list(queues), sorted(labels), slots, self._clock.now())
+        self._lock = DaemonLock(self.state_dir / "daemon.lock")
+        self._executor = Executor(self.state_dir, self._take_report, log_bytes_max=OUTPUT_BYTES_MAX)
+        self._desk = Desk(self._executor, self._clock, self._stir)
+        self._crew = Crew(address, self._card)
+        self._shipper = Shipper(self._crew, self.state_dir)
+        self._systemd = Notifier()
+        self._term: Term | None = None
+        self._is_taking = False
+        self._refused: WrongRelease | None = None
+        self._signals = 0
+        # What the parts wait for: work or slots, something to report, a reason to renew at once, the end.
+        self._more, self._due, self._renew, self._drained = (asyncio.Event() for _ in range(4))
+
+    # ------------------------------------------------------------ life
+
+    async def run(self) -> int:
+        """Work until told to stop; return the exit code: 0, 130 when it was a person's interrupt.
+
+        Raises StoreError, WrongRelease among them, and SpawnerError for what makes a start impossible.
+        """
+        self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock.take(f"worker, process {os.getpid()} on {socket.gethostname()}")
+        try:
+            self._card.place = await asyncio.to_thread(place_of, self.state_dir)
+            host, _, rest = self._card.place.partition("/")
+            self._card.name = self._card.name or f"{host}-{rest[:4]}"
+            await self._start()
+            self._hear_signals()
+            self._crew.listen(self._hear)
+            queues = f"queues {', '.join(self._card.queues)}" + (
+                f", labels {', '.join(self._card.labels)}" if self._card.labels else ""
+            )
+            self._said(f"worker {self._card.name} serves {queues} with {self._card.slots} slots")
+            self._systemd.ready(queues)
+            await self._serve()
+            await self._executor.close(handover=False)
+            await self._crew.leave()
+        finally:
+            self._executor.release()
+            await self._crew.close()
+            self._lock.release()
+        if self._refused is not None:
+            raise self._refused
+        return 130 if self._signals and self._interrupted else 0
+
+    _interrupted = False
+
+    async def _start(self) -> None:
+        await self._reached()
+        self._term, held = await self._crew.renew()
+        self._executor.renew(self._term)
+        inventory = await self._executor.connect()
+        for taken in held:
+            self._desk.mine[taken.attempt] = Mine(taken)
+        self._desk.settle(inventory)
+
+    async def _reached(self) -> None:
+        """Wait for a namespace that is there and laid out as we know it: a scheduler may be about to make it."""
+        told = ""
+        while True:
+            try:
+                await self._crew.open()
+            except StoreNewer:
+                raise
+            except StoreError as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("waiting for the state: %s", told)
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return
+
+    async def _serve(self) -> None:
+        tasks = [asyncio.ensure_future(part) for part in self._parts()]
+        try:
+            ends = [*tasks, asyncio.ensure_future(self._drained.wait())]
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _parts(self) -> list[Coroutine[Any, Any, None]]:
+        return [self._keep(), self._fetch(), self._report(), self._ship()]
+
+    # ------------------------------------------------------------ the lease
+
+    async def _keep(self) -> None:
+        """Put the lease off in time, and go by what the state says we have."""
+        pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
+        while True:
+            await _either(self._renew, pause_s)
+            self._renew.clear()
+            self._systemd.alive()
+            known, was_taking = set(self._desk.mine), self._is_taking
+            try:
+                term, held = await self._crew.renew()
+            except WrongRelease as error:
+                self._refused = error
+                self.drain()
+                pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
+            except StoreError as error:
+                log.warning("the lease could not be put off: %s", error)
+                pause_s = AGAIN_S
+            else:
+                pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
+                self._renewed(term, held, known, is_taking=was_taking or self._is_taking)
+
+    def _renewed(self, term: Term, held: Sequence[Taken], known: set[Key], *, is_taking: bool) -> None:
+        if not self._may_start():
+            self._desk.lose_unstarted()
+        self._term = term
+        self._executor.renew(term)
+        self._desk.compare(held, known, is_taking=is_taking)
+        self._more.set()
+
+    def _may_start(self) -> bool:
+        return self._term is not None and boottime_s() < self._term.starts_until
+
+    # ------------------------------------------------------------ taking
+
+    async def _fetch(self) -> None:
+        while True:
+            self._more.clear()
+            free = self._card.slots - len(self._desk.running())
+            pause_s = LOOK_S
+            if free > 0 and not self._card.is_draining and self._may_start():
+                try:
+                    await self._take(free)
+                except StoreError as error:
+                    log.warning("no work can be fetched: %s", error)
+                    pause_s = AGAIN_S
+            await _either(self._more, pause_s)
+
+    async def _take(self, free: int) -> None:
+        self._is_taking = True
+        try:
+            for taken in await self._crew.take(free):
+                self._desk.begin(taken)
+        finally:
+            self._is_taking = False
+
+    # ------------------------------------------------------------ reporting
+
+    async def _report(self) -> None:
+        while True:
+            self._due.clear()
+            try:
+                await self._report_ends()
+                await self._report_beginnings()
+            except StoreError as error:
+                log.warning("what became of attempts cannot be reported yet: %s", error)
+                await asyncio.sleep(AGAIN_S)
+                continue
+            if self._card.is_draining and not self._desk.mine and not self._is_taking:
+                self._drained.set()
+            await self._due.wait()
+
+    async def _report_ends(self) -> None:
+        if not (over := self._desk.over()):
+            return
+        for each in over:
+            await self._shipper.ship(each)
+        said = [(each.taken.fence, each.exit) for each in over if each.exit is not None]
+        accepted = await self._crew.ended(said)
+        for each in over:
+            if each.taken.fence not in accepted:
+                log.warning("%s attempt %d had been given up: what became of it does not count", *each.taken.attempt)
+            self._shipper.forget(each)
+            self._desk.reported(each)
+        self._due.set()
+
+    async def _report_beginnings(self) -> None:
+        new = [each for each in self._desk.running() if each.began is not None and not each.is_told]
+        if new:
+            await self._crew.began([(each.taken.fence, each.began) for each in new if each.began is not None])
+            for each in new:
+                each.is_told = True
+
+    async def _ship(self) -> None:
+        while True:
+            await asyncio.sleep(SHIP_S)
+            for each in self._desk.running():
+                # What cannot be sent now goes with what comes next.
+                with suppress(StoreError):
+                    await self._shipper.ship(each)
+
+    # ------------------------------------------------------------ what comes in
+
+    def _take_report(self, report: Report) -> None:
+        if isinstance(report, Exited):
+            self._desk.end(report.exit)
+        elif isinstance(report, Started):
+            self._desk.began(report.run, report.attempt, report.pid, report.time)
+        elif isinstance(report, SpawnerGone):
+            log.warning("the spawner ended; a new one has taken over")
+            self._desk.settle(report.inventory)
+        elif isinstance(report, Remark):
+            log.warning("%s", report.text)
+
+    def _stir(self) -> None:
+        self._due.set()
+        self._more.set()
+
+    def _hear(self, is_stop: bool) -> None:
+        (self._renew if is_stop else self._more).set()
+
+    # ------------------------------------------------------------ the end
+
+    def drain(self) -> None:
+        """Take nothing more; end when what runs has ended, after the grace by TERM."""
+        if not self._card.is_draining:
+            self._card.is_draining = True
+            self._systemd.stopping()
+            asyncio.get_running_loop().call_later(self._grace.total_seconds(), self._desk.stop_all, "stop")
+            self._renew.set()
+            self._due.set()
+
+    def _hear_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.drain)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        self._signals += 1
+        self.drain()
+        if self._signals > 1:
+            self._desk.stop_all("stop")
+
+
+async def _either(event: asyncio.Event, at_most_s: float) -> None:
+    """Wait for an event, but not for ever."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), at_most_s)

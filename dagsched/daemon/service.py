@@ -306,7 +306,7 @@ class Daemon(Stopping):
                 await self._apply_config(reading.config, self.number + 1)
                 self.config, self.number = reading.config, self.number + 1
             elif were_bad and not self.job_files.errors:
-                # Nothing comes into force, so without this line whoever was told of the errors would never hear the end.
+                # Nothing comes into force, so without this line who was told of the errors would never hear the end.
                 words = f"the job files can be used again; configuration {self.number} is in force, as before"
                 await self.loop.ask(lambda now: events.Noted(now, "config.mended", words))
             self._systemd.ready(self._status_line())

@@ -2,7 +2,7 @@
 
     ```yaml            a job file: it must be valid, without warnings but those that the page shows
     ```yaml NAME       the same, and the file of that name in a walk through the page
-    ```yaml fragment   a part of one: it must parse
+    ```yaml fragment   a part of one, and `yaml dagu` a file of another program: it must parse
     ```LANGUAGE NAME   the file of that name
     ```sh              commands
     ```console         a terminal: commands after `$ `, each with what it printed below; without a command it is what
@@ -28,7 +28,7 @@ CRON_LINE = re.compile(r"^(?:[\d*/,-]+ ){5} ?(?=dagsched )")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block. `language`, `name`: the words after the fence; `place`: page and line."""
+    """A fenced block. `language`, `name`: the words after the fence; a name with a dot is that of a file."""
 
     page: Path
     line: int
@@ -37,7 +37,12 @@ class Block:
     text: str
 
     @property
+    def is_file(self) -> bool:
+        return "." in self.name
+
+    @property
     def place(self) -> str:
+        """Page and line."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
@@ -61,7 +66,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 def commands_of(block: Block) -> list[Command]:
     """Return the commands of a block: all of `sh` is one, a `console` has one after each `$ `."""
-    if block.language == "sh" and not block.name:
+    if block.language == "sh" and not block.is_file:
         return [Command(block, block.text.strip())]
     if block.language != "console":
         return []

@@ -156,6 +156,26 @@ STAGES = {
             "kill -9 20433": "until dagsched status | grep -q 'archive *running'; do sleep 0.1; done\nkill -9 $!",
         },
     ),
+    "workers.md": Stage(
+        _TRIAL,
+        {
+            "dagsched run --store postgresql://dagsched@db.example.com/dagsched          # on the scheduler's machine": (
+                "export DAGSCHED_NAMESPACE=work$$\n" + daemon_in_background("--store", "$SERVER")
+            ),
+            "dagsched worker --store postgresql://dagsched@db.example.com/dagsched --queues etl --slots 4": (
+                'dagsched worker --store "$SERVER" --queues etl --slots 4 --state-dir etl > etl.log 2>&1 & one=$!'
+            ),
+            "dagsched worker --store postgresql://dagsched@db.example.com/dagsched --queues ml,etl "
+            "--labels gpu,zone=eu --slots 2": (
+                'dagsched worker --store "$SERVER" --queues ml,etl --labels gpu,zone=eu --slots 2 --state-dir ml '
+                "> ml.log 2>&1 & other=$!\n"
+                "until [ \"$(dagsched workers | grep -c ' ready ')\" = 2 ]; do sleep 0.1; done"
+            ),
+            "dagsched workers": "dagsched workers; kill $one $other; wait $one $other || true",
+        },
+        unchecked="of several machines",
+        server=True,
+    ),
     "why.md": Stage(
         _jobs("pools: {p: 1}\njobs:\n  minutely: {run: sleep 60, pool: p}\n")
         + _BACKGROUND

@@ -22,6 +22,7 @@ FRONT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"
 # docs/reference/ is written at each build of the site.
 PAGES = [*FRONT, *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+REMARK = re.compile(r" {2,}# .*$")
 # A line of a crontab, as some pages show one.
 CRON_LINE = re.compile(r"^(?:[\d*/,-]+ ){5} ?(?=dagsched )")
 
@@ -48,7 +49,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as a page shows it, and the lines that the page says it prints."""
+    """A command as a page shows it, without a remark behind it, and the lines that the page says it prints."""
 
     block: Block
     text: str
@@ -73,7 +74,7 @@ def commands_of(block: Block) -> list[Command]:
     found: list[tuple[str, list[str]]] = []
     for line in block.text.splitlines():
         if line.startswith("$ ") or CRON_LINE.match(line):
-            found.append((CRON_LINE.sub("", line.removeprefix("$ ")), []))
+            found.append((REMARK.sub("", CRON_LINE.sub("", line.removeprefix("$ "))), []))
         elif found and not found[-1][1] and found[-1][0].endswith("\\"):
             found[-1] = (f"{found[-1][0]}\n{line}", [])
         elif found:

@@ -1,4 +1,4 @@
-"""The first five minutes as a browser sees them: a first file, an edit, a mistake, its repair; nobody reloads the page."""
+"""The first five minutes as a browser sees them: a file, an edit, a mistake, its repair; nobody reloads the page."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _headlines(status: Status) -> Iterable[str]:
     if status.store:
         yield f"store     {status.store}"
     for each in status.schedulers:
-        yield f"{'active' if each.is_active else 'standby':<9} {each.holder}"
+        yield f"{'active' if each.is_active else 'standby':<9} {each.words}"
     if status.workers:
         yield f"workers   {_crowd(status.workers)}"
     version = status.version

@@ -15,6 +15,9 @@ class Alone:
     def hear_terms(self, heard: Callable[[Term], None]) -> None:
         """Nobody else can write here, so there is no lease."""
 
+    def remark(self, words: str) -> None:
+        """Nobody else asks."""
+
     async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
         return {}
 

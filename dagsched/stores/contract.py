@@ -127,10 +127,19 @@ class Term(NamedTuple):
 
 
 class Scheduler(NamedTuple):
-    """One that writes (`is_active`) or stands by. `holder`: its own words (process id, host, since when)."""
+    """One that writes (`is_active`) or stands by. `holder`: its own words (process id, host, since when).
+
+    `remark`: what else is to be known of it, such as that its job files are not those in force; mostly "".
+    """
 
     holder: str
     is_active: bool
+    remark: str = ""
+
+    @property
+    def words(self) -> str:
+        """Both, in one line."""
+        return f"{self.holder}: {self.remark}" if self.remark else self.holder
 
 
 class Store(Protocol):
@@ -157,6 +166,10 @@ class Store(Protocol):
 
     def hear_terms(self, heard: Callable[[Term], None]) -> None:
         """Have `heard` called with each term of the lease, from `acquire` on; never where no other one can write."""
+        ...
+
+    def remark(self, words: str) -> None:
+        """Have `schedulers` say this, too, of whoever acquires or tries to; "" for nothing."""
         ...
 
     async def elsewhere(self) -> Mapping[tuple[str, int], bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ import pytest
 import dagsched
 from dagsched.declaration import Job
 from dagsched.definition import digest, to_json
-from dagsched.errors import FencedOut, IntegrityBroken, UsageError
+from dagsched.errors import FencedOut, IntegrityBroken, StoreError, UsageError
 from dagsched.model import Attempt, Exit, Outcome, Run, RunState, run_name
 from dagsched.stores.contract import Batch, Dispatch
 from dagsched.stores.delivery import channel_of, channels_of, release, scripts
@@ -366,3 +367,12 @@ def test_a_worker_with_too_many_kinds_of_work_is_refused():
     assert len(channels_of(["q"], [f"l{n}" for n in range(10)])) == 1024
     with pytest.raises(UsageError, match="2 queues with every set of 10 labels make 2,048 kinds"):
         channels_of(["q", "r"], [f"l{n}" for n in range(10)])
+
+
+def test_without_procrastinate_it_is_said_what_to_install(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", missing)
+    with pytest.raises(StoreError, match=r"needs procrastinate.*pip install 'dagsched\[postgres\]'"):
+        release()

@@ -205,6 +205,10 @@ class NotifyRule(NamedTuple):
     to: tuple[str, ...]
 
 
+# The variable in which an attempt finds the token of the worker elsewhere that it is to ask.
+AGENT_TOKEN = "DAGSCHED_AGENT_TOKEN"  # noqa: S105
+
+
 class Job(NamedTuple):
     """A declaration, with every default filled in.
 

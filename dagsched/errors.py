@@ -22,6 +22,7 @@
     │   └── IntegrityBroken     the batch contradicts what is stored; nothing of it was written
     ├── NoDaemon                a verb that only a running daemon can carry out              exit 4
     ├── SpawnerError            the process that starts attempts cannot be used              exit 4
+    ├── SecretMissing           a reference to a secret leads to no value that can be used
     ├── NotifierError           a message could not be delivered; says whether another try may help
     └── HandlerError            a handler's `with` cannot be used, or its plug-in fails to load
 
@@ -194,6 +195,10 @@ class SpawnerError(DagschedError):
     """The process that starts attempts cannot be started or does not answer."""
 
     exit_code = 4
+
+
+class SecretMissing(DagschedError):
+    """A reference to a secret that leads to no value that can be used; its words name the reference, never a value."""
 
 
 class NotifierError(DagschedError):

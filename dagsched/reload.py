@@ -21,13 +21,14 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
-
-from watchfiles import Change, awatch
+from typing import TYPE_CHECKING, NamedTuple
 
 from dagsched.config import Loaded, Loader, Problem
 from dagsched.config.files import SUFFIXES, job_files, read_file, unreadable
 from dagsched.model import Config
+
+if TYPE_CHECKING:
+    from watchfiles import Change
 
 REMOVAL_DELAY = timedelta(seconds=2)
 # A save is a burst of events: a signal comes after a quiet step, or after the debounce at the latest, so that
@@ -293,6 +294,8 @@ class ConfigWatcher:
 
         Whoever reads the files after each signal misses nothing: changes from then on give a further one.
         """
+        from watchfiles import awatch  # takes a tenth of the start of `run --once`, which watches nothing
+
         while True:
             names, folders = watched(self._paths)
             changes = awatch(

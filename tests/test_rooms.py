@@ -17,7 +17,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("digests", "errors"),
     ("declaration",),
     ("model",),
-    ("definition", "graph", "triggers", "clock", "conditions", "logs"),
+    ("definition", "graph", "triggers", "clock", "conditions", "logs", "references"),
     ("config", "engine"),
     ("importers",),
     ("handlers", "stores", "notifiers", "virtual_steps"),

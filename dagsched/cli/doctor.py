@@ -125,7 +125,7 @@ def _secrets(config: Config) -> Iterator[Check]:
     """Check who may read the files that secrets are in; whether they can be found only the daemon's account knows."""
     from dagsched.handlers.secrets import exposed_files
 
-    for path in exposed_files(config.jobs.values()):
+    for path in exposed_files(config):
         yield Check("secrets", WARNING, f"everybody on this machine may read {path}", f"chmod o-r {path}")
 
 

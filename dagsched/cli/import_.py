@@ -174,7 +174,23 @@ def _systemd(args: argparse.Namespace, zone: str) -> Imported:
     return imported
 
 
-KINDS: Mapping[str, Callable[[argparse.Namespace, str], Imported]] = {"crontab": _crontab, "systemd": _systemd}
+def _dagu(args: argparse.Namespace, zone: str) -> Imported:
+    from dagsched.importers.dagu import read_dags
+    from dagsched.importers.draft import Imported
+
+    problems, is_folder = Imported(), args.path.is_dir()
+    paths = files_of(args.path, lambda path: path.suffix in (".yaml", ".yml"))
+    texts = {str(path.absolute()): text for path, text in readable(paths, problems, not is_folder)}
+    imported = read_dags(texts, zone)
+    imported.verdicts = problems.verdicts + imported.verdicts
+    return imported
+
+
+KINDS: Mapping[str, Callable[[argparse.Namespace, str], Imported]] = {
+    "crontab": _crontab,
+    "systemd": _systemd,
+    "dagu": _dagu,
+}
 
 # ---------------------------------------------------------------- showing
 
@@ -200,8 +216,8 @@ def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequenc
         sys.stdout.flush()
     for line in _report(imported, counts):
         print(line, file=out)
-    for row in rows:
-        print(_sentence(row), file=out)
+    for line in _compared(rows):
+        print(line, file=out)
     if args.output is not None:
         note(f"next: dagsched validate {args.output}, then dagsched next --file {args.output}")
 
@@ -241,9 +257,19 @@ def _at(tick: datetime) -> str:
     return f"{tick:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def _compared(rows: Sequence[Difference]) -> Iterator[str]:
+    """Yield a line for each job that has times of its own, and one for each reason why the others have none."""
+    yield from (_sentence(row) for row in rows if not row.unverifiable)
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.unverifiable:
+            reasons.setdefault(row.unverifiable, []).append(row.job)
+    for why, jobs in reasons.items():
+        names = ", ".join(jobs[:5]) + (f" and {len(jobs) - 5} more" if len(jobs) > 5 else "")
+        yield f"verify {names}: nothing to compare, {why}"
+
+
 def _sentence(row: Difference) -> str:
-    if row.unverifiable:
-        return f"verify {row.job}: nothing to compare, {row.unverifiable}"
     words = [f"verify {row.job}: {row.old} old, {row.new} new"]
     if row.is_zero:
         words.append("difference zero" if not row.explained else f"difference explained ({len(row.explained)})")

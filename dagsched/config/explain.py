@@ -124,7 +124,7 @@ def _sentence(error: Any, path: Path) -> tuple[str, str]:
         return "E303", f"{shown} is no length of time"
     if keyword in ("type", "pattern") and title == "instant":
         return "E305", f"{shown} is no date and time"
-    if title == "secret reference":
+    if title == "secret reference" or (keyword == "type" and title == "reference to a secret"):
         # Somebody may have written the secret itself.
         return "E140", f"the value of {name} is no reference to a secret"
     if keyword == "type":

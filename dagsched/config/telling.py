@@ -17,7 +17,8 @@ from dagsched.config.explain import Complaint, short
 from dagsched.config.lengths import BadLength, parse_length
 from dagsched.config.reader import Document, Path
 from dagsched.config.report import Report, where
-from dagsched.declaration import Job, NotifyRule
+from dagsched.declaration import AGENT_TOKEN, Job, NotifyRule
+from dagsched.references import reference_of
 
 Declared = Mapping[str, Mapping[str, Any] | None]
 
@@ -145,11 +146,19 @@ def check_agent(entry: Entry, known: Declared, report: Report) -> None:
 
 
 def with_agent(job: Job, agents: Declared) -> Job:
-    """Return the job with what its worker's declaration says among its settings, as `at`: all an attempt needs."""
+    """Return the job with what its worker's declaration says among its settings, as `at`: all an attempt needs.
+
+    The worker's token is a secret of the job like any other: looked up when an attempt starts, and masked.
+    """
     if job.handler != "agent":
         return job
     at = agents.get(str(job.with_.get("agent")))
-    return job._replace(with_=MappingProxyType({**job.with_, "at": dict(at)})) if at is not None else job
+    if at is None:
+        return job
+    secrets = job.secrets
+    if "token" in at:
+        secrets = MappingProxyType({**secrets, AGENT_TOKEN: reference_of(at["token"], at["folder"])})
+    return job._replace(with_=MappingProxyType({**job.with_, "at": dict(at)}), secrets=secrets)
 
 
 def _unknown(document: Document, path: Path, section: str, name: str, known: Declared, report: Report) -> None:

@@ -44,6 +44,7 @@ class Ticks:
         self.frozen = False
         self._heap: list[tuple[datetime, str]] = []
         self._next: dict[str, datetime] = {}
+        self._ripe: list[tuple[datetime, int, str]] = []  # due and not made yet: (tick, rank, job), the last comes next
         self._coming: dict[tuple[int, datetime], datetime | None] = {}
 
     # ------------------------------------------------------------ when
@@ -53,6 +54,9 @@ class Ticks:
         after = Ticks(self._book, waiting)
         after.frozen = self.frozen
         after._next, after._heap = dict(self._next), list(self._heap)
+        if self._ripe:
+            after._heap += [(tick, id) for tick, _, id in self._ripe]
+            heapify(after._heap)
         for id in (*edit.removed, *edit.fresh):
             after._next.pop(id, None)
         for job in (self._book.jobs[id] for id in edit.fresh):
@@ -81,8 +85,12 @@ class Ticks:
         """Return the next instant at which a schedule has a tick, None without one."""
         if self.frozen:
             return None
+        while self._ripe and self._next.get(self._ripe[-1][2]) != self._ripe[-1][0]:
+            self._ripe.pop()
         while self._heap and self._next.get(self._heap[0][1]) != self._heap[0][0]:
             heappop(self._heap)
+        if self._ripe and (not self._heap or self._ripe[-1][0] <= self._heap[0][0]):
+            return self._ripe[-1][0]
         return self._heap[0][0] if self._heap else None
 
     def next_of(self, id: str) -> datetime | None:
@@ -169,29 +177,37 @@ class Ticks:
                 heappush(self._heap, (next_tick, id))
 
     def _due_now(self, now: datetime, at_most: int | None) -> list[tuple[int, str, datetime]]:
-        """Take what is due off the heap: (rank, job, its first tick), in order of tick and rank.
+        """Take what is due: (rank, job, its first tick), in order of tick and rank.
 
-        Jobs with edges come all at once, for joins look at each other's ticks; of those without, the rest goes back.
+        Jobs with edges come all at once, for joins look at each other's ticks; of those without, the rest stays ripe.
         """
-        graph, found = self._book.graph, []
-        while (at := self.wake_at()) is not None and at <= now:
-            tick, id = heappop(self._heap)
-            del self._next[id]
-            found.append((tick, graph.rank[id], id))
-        found.sort()
-        if at_most is None or len(found) <= at_most:
-            return [(rank, id, tick) for tick, rank, id in found]
-        taken, left = [], at_most
-        for tick, rank, id in found:
-            if graph.upstream[id] or graph.downstream[id]:
-                taken.append((rank, id, tick))
-            elif left:
+        taken = self._ripen(now)
+        left = len(self._ripe) if at_most is None else at_most
+        while left and self._ripe and self._ripe[-1][0] <= now:
+            found = self._ripe.pop()
+            if self._next.get(found[2]) == found[0]:
+                del self._next[found[2]]
+                taken.append(found)
                 left -= 1
-                taken.append((rank, id, tick))
+        taken.sort()
+        return [(rank, id, tick) for tick, rank, id in taken]
+
+    def _ripen(self, now: datetime) -> list[tuple[datetime, int, str]]:
+        """Move what is due from the heap to what is ripe, once for all slices; return the jobs with edges among it."""
+        graph, plain, joined = self._book.graph, [], []
+        while self._heap and self._heap[0][0] <= now:
+            tick, id = heappop(self._heap)
+            if self._next.get(id) != tick:
+                continue
+            if graph.upstream[id] or graph.downstream[id]:
+                del self._next[id]
+                joined.append((tick, graph.rank[id], id))
             else:
-                self._next[id] = tick
-                heappush(self._heap, (tick, id))
-        return taken
+                plain.append((tick, graph.rank[id], id))
+        if plain:
+            self._ripe += plain
+            self._ripe.sort(reverse=True)
+        return joined
 
     def _is_plain(self, job: Job, mark: JobMark) -> bool:
         """Whether nothing but the time decides about the job's ticks."""

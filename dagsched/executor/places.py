@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import dagsched.spawner
@@ -68,6 +67,8 @@ def _connect(sock: socket.socket, folder: bytes, name: bytes) -> None:
         finally:
             os.close(fd)
     else:
+        import tempfile
+
         with tempfile.TemporaryDirectory(dir="/tmp") as short:
             link = os.fsencode(short) + b"/s"
             os.symlink(folder, link)

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import httpx
 
+from dagsched.declaration import AGENT_TOKEN
 from dagsched.errors import HandlerError
 from dagsched.handlers.http import seconds
 
@@ -64,7 +65,7 @@ class AgentHandler:
         if "TRACEPARENT" in os.environ:
             headers["traceparent"] = os.environ["TRACEPARENT"]
         if "token" in at:
-            headers["Authorization"] = f"Bearer {secret(at['token'], at.get('folder', '.'))}"
+            headers["Authorization"] = f"Bearer {os.environ[AGENT_TOKEN]}"
         timeout = seconds(at.get("timeout", TIMEOUT))
         with httpx.Client(headers=headers, timeout=timeout, follow_redirects=False) as client:
             return Work(client, at["url"].rstrip("/"), context).done()
@@ -194,23 +195,6 @@ class Work:
 
     def _trouble(self, words: str) -> HandlerError:
         return HandlerError(f"agent {self._asked['agent']} ({self._url}) {words}")
-
-
-def secret(said: Mapping[str, str], folder: str) -> str:
-    """Return what `{env: …}` or `{file: …}` leads to; raises HandlerError when nothing is there."""
-    if "env" in said:
-        value = os.environ.get(said["env"], "")
-        where = f"the variable {said['env']}"
-    else:
-        where = os.path.join(folder, said["file"])
-        try:
-            with open(where, encoding="utf-8") as file:
-                value = file.read().rstrip("\r\n")
-        except (OSError, ValueError) as error:
-            raise HandlerError(f"cannot read the token in {where}: {error}") from None
-    if not value:
-        raise HandlerError(f"there is no token in {where}")
-    return value
 
 
 def _cancel(*_: object) -> NoReturn:

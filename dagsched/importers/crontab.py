@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from dagsched.importers import debian
 from dagsched.importers.commands import read_command, with_input
 from dagsched.importers.cronfields import MACROS, Fields, Unreadable, read_fields
-from dagsched.importers.draft import Draft, Imported, Verdict, free_id, worst
+from dagsched.importers.draft import Draft, Imported, Verdict, worst
 
 # cron has no memory of what it missed, starts a line again while it still runs, and never tries twice.
 DEFAULTS: dict[str, Any] = {"catchup": "none", "overlap": "allow", "on_crash": "fail"}
@@ -230,7 +230,7 @@ class _Reading:
         understood = read_command(command, given is not None, self.locks)
         notes += understood.notes
         wish = f"{self.prefix}-{understood.name}" if self.prefix and self.prefix != understood.name else understood.name
-        draft.id = free_id(wish, {each.id for each in self.out.drafts})
+        draft.id = self.out.names.free(wish)
         if given is not None:
             notes.append(("same", "what follows % is its input"))
             understood.run = f"{{ {understood.run}\n}} <<'INPUT'\n{given}INPUT\n"

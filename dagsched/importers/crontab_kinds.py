@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from dagsched.importers.commands import name_of
 from dagsched.importers.crontab import DEFAULTS, PATH, Homes, read_crontab
-from dagsched.importers.draft import Draft, Imported, Verdict, free_id
+from dagsched.importers.draft import Draft, Imported, Verdict
 
 _TIMES = r"(?:@\w+|-?[\d*][\w*,/~-]*(?:\s+[\w*,/~-]+){4})"
 _ENTRY = re.compile(rf"^\s*{_TIMES}\s+(\S+)(?:\s+(\S.*))?$", re.MULTILINE)
@@ -95,7 +95,7 @@ def _anacron_job(
     if days is None and not (match[1].isdigit() and 0 < int(match[1]) < 3650):
         out.verdicts.append(Verdict(file, number, match[0], "dropped", f"{match[1]!r} is no period of days"))
         return
-    draft = Draft(free_id(match[3] or name_of(match[4]), {each.id for each in out.drafts}), file, number)
+    draft = Draft(out.names.free(match[3] or name_of(match[4])), file, number)
     draft.unverifiable = "anacron has no fixed times: it runs what is overdue when the machine is up"
     draft.keys["schedule"] = f"{clock} {days}" if days else {"every": f"{match[1]}d"}
     if (delay := special.get("RANDOM_DELAY", "0")).isdigit() and 0 < int(delay) < 100_000:

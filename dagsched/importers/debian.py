@@ -12,10 +12,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from dagsched.importers.cronfields import Fields
 from dagsched.importers.draft import Fire
+
+
+class Times(Protocol):
+    """Sets of numbers, and which dates fit."""
+
+    @property
+    def hours(self) -> frozenset[int]: ...
+    @property
+    def minutes(self) -> frozenset[int]: ...
+    def fits(self, day: int, month: int, weekday: int) -> bool: ...
+
 
 MINUTE_S = 60
 DAY = 24 * 60
@@ -75,7 +87,7 @@ def _of_stretch(fields: Fields, low: int, high: int, offset: int, jump: int) -> 
         first += 1
     elif jump < 0 and not fields.is_wildcard:
         first -= jump  # the wall clock must catch up first
-    yield from ((wall - offset, 1, "") for wall in _walls(fields, first, high + offset))
+    yield from ((wall - offset, 1, "") for wall in walls(fields, first, high + offset))
 
 
 def _after_gap(fields: Fields, low: int, first: int, jump: int) -> Iterator[tuple[int, int, str]]:
@@ -90,10 +102,10 @@ def _after_gap(fields: Fields, low: int, first: int, jump: int) -> Iterator[tupl
 
 
 def _due(fields: Fields, wall: int) -> bool:
-    return next(_walls(fields, wall, wall), None) is not None
+    return next(walls(fields, wall, wall), None) is not None
 
 
-def _walls(fields: Fields, low: int, high: int) -> Iterator[int]:
+def walls(fields: Times, low: int, high: int) -> Iterator[int]:
     """Yield the minutes of the wall clock in [low, high] that fit."""
     for day in range(low // DAY, high // DAY + 1):
         date = _EPOCH + timedelta(days=day)

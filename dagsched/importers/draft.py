@@ -50,36 +50,46 @@ class Draft:
     unverifiable: str = ""
 
 
+class Names:
+    """Job ids that are taken; finding a free one costs the same however many are."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    def free(self, wish: str) -> str:
+        """Take and return a valid job id near to the wish: itself, or with a number from 2 on."""
+        base = re.sub(r"[^A-Za-z0-9_.-]+", "-", wish).strip("-.")[:100] or "job"
+        found, number = base, self._next.get(base, 2)
+        while found in self._taken:
+            found, number = f"{base}-{number}", number + 1
+        self._next[base] = number
+        self._taken.add(found)
+        return found
+
+
 @dataclass(slots=True)
 class Imported:
-    """Everything that was made of one PATH."""
+    """Everything that was made of one PATH; `top`: further keys of the job file, such as `pools`."""
 
     timezone: str = "UTC"
     defaults: dict[str, Any] = field(default_factory=dict)
     drafts: list[Draft] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
+    top: dict[str, Any] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
 
     def take(self, other: Imported) -> None:
         """Add what another file gave; ids that are taken get a number."""
+        renamed: dict[str, str] = {}
         for draft in other.drafts:
-            old = draft.id
-            draft.id = free_id(old, {each.id for each in self.drafts})
-            if draft.id != old:
-                other.verdicts = [each._replace(job=draft.id) if each.job == old else each for each in other.verdicts]
-            self.drafts.append(draft)
+            renamed[draft.id] = draft.id = self.names.free(draft.id)
+        self.drafts += other.drafts
+        other.verdicts = [each._replace(job=renamed.get(each.job, each.job)) for each in other.verdicts]
         self.verdicts += other.verdicts
         self.comments += other.comments
         self.defaults = self.defaults or other.defaults
-
-
-def free_id(wish: str, taken: set[str]) -> str:
-    """Return a valid job id near to the wish that is not taken."""
-    base = re.sub(r"[^A-Za-z0-9_.-]+", "-", wish).strip("-.")[:60] or "job"
-    found, number = base, 2
-    while found in taken:
-        found, number = f"{base}-{number}", number + 1
-    return found
 
 
 def worst(kinds: list[str]) -> str:

@@ -11,7 +11,9 @@ from typing import Any
 from dagsched.config import Loaded, load_texts
 from dagsched.importers.draft import Draft, Imported, Verdict
 
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_ ./@%+=,;()$\"-]*[A-Za-z0-9_/)\"]|[A-Za-z_/.]")
+SHARED = ("cwd", "shell", "user", "tags", "keep", "timeout", "pool")
+"""Keys that move to `defaults` when all jobs agree."""
+_PLAIN = re.compile(r"(?:\d+(?:ms|[smhd]))+|[A-Za-z_./][A-Za-z0-9_ ./@%+=,;()$\"-]*[A-Za-z0-9_/)\"]|[A-Za-z_/.]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _WORDS = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"])
 
@@ -31,9 +33,8 @@ def checked(imported: Imported, name: str, now: datetime) -> tuple[str, Loaded]:
 
 
 def _take_out_refused(imported: Imported, name: str, now: datetime) -> None:
-    ids = {draft.id for draft in imported.drafts}
     for draft in list(imported.drafts):
-        alone = Imported(imported.timezone, imported.defaults, [_without_upstreams(draft, ids)])
+        alone = Imported(imported.timezone, imported.defaults, [_without_upstreams(draft)], top=imported.top)
         loaded = load_texts({name: emit(alone)}, now)
         if loaded.config is not None:
             continue
@@ -53,9 +54,10 @@ def _take_out_refused(imported: Imported, name: str, now: datetime) -> None:
             imported.verdicts.append(Verdict(draft.file, draft.line, draft.id, "dropped", why, draft.id))
 
 
-def _without_upstreams(draft: Draft, ids: set[str]) -> Draft:
+def _without_upstreams(draft: Draft) -> Draft:
     drop = {"depends_on", "when", "trigger_rule"}
     keys = {key: value for key, value in draft.keys.items() if key not in drop}
+    keys["env"] = {name: value for name, value in keys.get("env", {}).items() if not isinstance(value, Mapping)}
     return Draft(draft.id, draft.file, draft.line, keys)
 
 
@@ -63,15 +65,18 @@ def emit(imported: Imported) -> str:
     """Return the text of a job file with these jobs, in their order."""
     lines = ["version: 1", f"timezone: {scalar(imported.timezone)}"]
     shared = _shared_env(imported.drafts)
-    defaults = dict(imported.defaults)
+    defaults = dict(imported.defaults) | _shared_keys(imported.drafts)
     if shared:
         defaults["env"] = {**defaults.get("env", {}), **shared}
+    for key, value in imported.top.items():
+        if value:
+            lines += ["", *_mapping({key: value}, "")]
     if defaults:
         lines += ["", "defaults:", *_mapping(defaults, "  ")]
     lines += ["", "jobs:" if imported.drafts else "jobs: {}"]
     for draft in imported.drafts:
         lines += _comment(draft.comments)
-        keys = dict(draft.keys)
+        keys = {key: value for key, value in draft.keys.items() if key not in SHARED or key not in defaults}
         if own := {name: value for name, value in keys.get("env", {}).items() if name not in shared}:
             keys["env"] = own
         else:
@@ -91,6 +96,14 @@ def _shared_env(drafts: Sequence[Draft]) -> dict[str, Any]:
         for name, value in first.items()
         if isinstance(value, str | int) and all(other.get(name) == value for other in others)
     }
+
+
+def _shared_keys(drafts: Sequence[Draft]) -> dict[str, Any]:
+    """Return the keys that every one of several jobs has with the same value."""
+    if len(drafts) < 2:
+        return {}
+    first, *others = [draft.keys for draft in drafts]
+    return {key: first[key] for key in SHARED if key in first and all(other.get(key) == first[key] for other in others)}
 
 
 def _comment(lines: Sequence[str]) -> Iterator[str]:

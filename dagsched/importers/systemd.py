@@ -11,7 +11,7 @@ from typing import Any
 from dagsched.importers.calendarspec import cron_of, elapses, read_spec
 from dagsched.importers.commands import length_text
 from dagsched.importers.cronfields import Unreadable
-from dagsched.importers.draft import Draft, Imported, Verdict, free_id
+from dagsched.importers.draft import Draft, Imported, Verdict
 from dagsched.importers.units import Setting, units_of, values_of
 
 # A timer of a unit that still runs starts nothing; what a clock change skips never comes, what it repeats comes once.
@@ -67,9 +67,8 @@ class _Timer:
         self._out, self._name, self._timer = out, name, timer
         self._service, self._settings = service, settings
         self._notes: dict[tuple[str, int], tuple[str, str]] = {}
-        stem = name.removesuffix(".timer")
         where = timer[0] if timer else Setting("", "", "", name, 0)
-        self._draft = Draft(free_id(stem, {each.id for each in out.drafts}), where.file, where.line)
+        self._draft = Draft("", where.file, where.line)
 
     def read(self) -> None:
         if self._name.endswith("@.timer"):
@@ -83,6 +82,7 @@ class _Timer:
         keys = self._draft.keys
         if said := values_of(self._settings, "Unit", "Description") or values_of(self._timer, "Unit", "Description"):
             keys["description"] = said[-1].value
+        self._draft.id = self._out.names.free(self._name.removesuffix(".timer"))
         self._schedule()
         keys["run"] = self._commands()
         self._surroundings(self._settings)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import socket
 from pathlib import Path
 from typing import NamedTuple
@@ -99,7 +98,7 @@ def place_of(state_dir: Path) -> str:
     path = state_dir / PLACE
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
-            file.write(secrets.token_hex(8) + "\n")
+            file.write(os.urandom(8).hex() + "\n")
     except FileExistsError:
         pass
     # A copied directory on another machine is another place.

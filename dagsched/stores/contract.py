@@ -6,7 +6,7 @@ A `Batch` is applied as a whole and durably, or not at all. Readers see committe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -217,6 +217,10 @@ class Store(Protocol):
 
         Range rows of one job must not overlap each other; runs of single ticks may lie inside one.
         """
+        ...
+
+    async def runs(self, ticks: Collection[tuple[str, datetime]]) -> Mapping[tuple[str, datetime], Run]:
+        """Return what `run` returns for each of these (job, tick), those without left out; one question for all."""
         ...
 
     async def rows(

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from types import MappingProxyType
 
 PIECE = re.compile(r"^-- (name|fragment): (\w+)\n-- (.+)\n", re.MULTILINE)
@@ -45,5 +44,7 @@ def _text(engine: str, name: str) -> str:
     return (_folder(engine) / name).read_text(encoding="utf-8")
 
 
-def _folder(engine: str) -> Traversable:
-    return files("dagsched.stores") / "sql" / engine
+def _folder(engine: str) -> Path:
+    # `importlib.resources` would find them in a zip file as well, where nothing of dagsched runs; it loads all that
+    # packs and unpacks, and every command waits for that.
+    return Path(__file__).with_name("sql") / engine

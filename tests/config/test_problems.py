@@ -271,7 +271,7 @@ FILE_PROBLEMS = {
     ),
     "a secret in the open": (
         "notifiers: {ops: {type: webhook, url: http://h/, secret: abc}}\njobs: {}\n",
-        ["E103 1:58-61"],
+        ["E140 1:58-61"],
     ),
     "a secret in two places": (
         "notifiers: {ops: {type: webhook, url: http://h/, secret: {env: A, file: b}}}\njobs: {}\n",

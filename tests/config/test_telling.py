@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dagsched.config import load_texts
 from dagsched.model import NotifyRule
 from tests.config.texts import NOW, config_of, spelled
@@ -53,6 +55,41 @@ def test_a_job_knows_where_its_worker_is():
     job = config_of(text).jobs["a"]
     at = {"url": "http://g/", "token": {"env": "T"}, "folder": "/srv/etl"}
     assert dict(job.with_) == {"agent": "gpu", "input": [1], "at": at}
+    assert dict(job.secrets) == {"DAGSCHED_AGENT_TOKEN": "env:T"}
+
+
+@pytest.mark.parametrize(
+    ("said", "reference"),
+    [("{file: t}", "file:/srv/etl/t"), ("{file: /run/t}", "file:/run/t"), ("{credential: gpu}", "credential:gpu")],
+)
+def test_the_token_of_a_worker_is_a_secret_of_its_jobs(said: str, reference: str):
+    text = f"agents: {{gpu: {{url: http://g/, token: {said}}}}}\n"
+    text += 'jobs: {a: {handler: agent, with: {agent: gpu}, secrets: {OWN: "env:OWN"}}, b: {run: x}}\n'
+    jobs = config_of(text).jobs
+    assert dict(jobs["a"].secrets) == {"OWN": "env:OWN", "DAGSCHED_AGENT_TOKEN": reference}
+    assert not jobs["b"].secrets
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "agents: {g: {url: http://g/, token: hunter2}}\njobs: {}\n",
+        "notifiers: {n: {type: webhook, url: http://g/, secret: hunter2}}\njobs: {}\n",
+        "notifiers: {n: {type: email, to: [a@b], from: a@b, smtp: {host: h, user: u, password: hunter2}}}\njobs: {}\n",
+    ],
+    ids=["agent", "webhook", "email"],
+)
+def test_a_secret_that_is_written_out_is_refused_and_not_repeated(text: str):
+    (problem,) = load(a=text).problems
+    assert problem.code == "E140"
+    assert "hunter2" not in repr(problem)
+    assert "credential" in problem.why
+
+
+def test_a_header_of_a_notifier_is_text_or_a_reference():
+    text = "notifiers: {{n: {{type: webhook, url: http://g/, headers: {{X: {}}}}}}}\njobs: {{}}\n"
+    assert load(a=text.format("{credential: key}")).problems == ()
+    assert [spelled(each)[:4] for each in load(a=text.format("{vault: key}")).problems] == ["E101"]
 
 
 def test_a_worker_that_moves_changes_its_jobs():

@@ -7,7 +7,7 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 LINK = re.compile(r'\[test\]\((\S+) "(\w+)"\)')
-PAGES = ("rules.md", "joins.md", "faults.md")
+PAGES = ("rules.md", "promises.md", "joins.md", "faults.md")
 LINKS = [(page, *link) for page in PAGES for link in LINK.findall((DOCS / page).read_text())]
 
 
@@ -20,6 +20,17 @@ def test_a_rules_test_is_there(page, path, name):
 def test_every_promise_has_its_line_and_its_test(number):
     (line,) = [line for line in (DOCS / "rules.md").read_text().splitlines() if line.startswith(f"| P{number} |")]
     assert LINK.search(line)
+
+
+@pytest.mark.parametrize("number", range(1, 16))
+def test_every_promise_is_said_in_plain_words_with_the_same_proofs(number):
+    page = (DOCS / "promises.md").read_text()
+    (part,) = re.findall(rf"^## P{number}\. [^\n]+\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL)
+    (line,) = [line for line in (DOCS / "rules.md").read_text().splitlines() if line.startswith(f"| P{number} |")]
+    assert set(LINK.findall(line)) <= set(LINK.findall(part))
+    torture = (DOCS / "torture.md").read_text()
+    builds = re.findall(rf"^\| `([\w-]+)` \| P{number} \|", torture, re.MULTILINE)
+    assert [build for build in builds if f"`{build}`" not in part] == []
 
 
 @pytest.mark.parametrize("bullet", [line for line in (DOCS / "rules.md").read_text().splitlines() if line[:2] == "- "])

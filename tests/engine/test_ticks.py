@@ -192,6 +192,34 @@ def test_ticks_are_made_in_the_order_of_tick_and_topological_rank():
     assert made == [("a", 1), ("z", 1), ("a", 2), ("z", 2)]
 
 
+CROWD = [f"j{number:02} at 0 * * * *" for number in range(40)]
+
+
+def test_many_ticks_of_one_instant_are_made_a_handful_at_a_time_each_once():
+    bench = plan_of(*CROWD, "z after a at 0 * * * *", "a at 0 * * * *", now=START)
+    bench.sleep_to("01:00")
+    made = bench.starts[:]
+    assert len(made) < len(CROWD)
+    assert bench.plan.wake_at() == bench.now
+    assert bench.state("z") == "waiting"  # those with edges come with the first handful
+    bench.to("01:00")
+    assert len(bench.starts) == len(set(bench.starts)) == len(CROWD) + 1
+    assert bench.plan.wake_at() == utc(2026, 3, 2, 2)
+
+
+def test_what_is_due_and_not_made_yet_outlives_an_edit_and_a_backward_step():
+    bench = plan_of(*CROWD, now=START)
+    bench.sleep_to("01:00")
+    bench.now = utc(2026, 3, 2, 0, 30)
+    bench.apply(events.ClockStepped(bench.now, timedelta(minutes=-30)))
+    bench.sleep_to("00:30")
+    assert len(bench.starts) < len(CROWD)
+    bench.configure(*CROWD[:-1], "j39 at 45 * * * *")
+    bench.to("01:00")
+    assert len(bench.starts) == len(set(bench.starts)) == len(CROWD)
+    assert bench.rows("j39") == ["00:45 running"]
+
+
 def test_jitter_delays_the_start_and_never_renames_the_tick():
     bench = plan_of(job("a at 0 9 * * *", jitter=timedelta(minutes=10)))
     bench.to("09:00")

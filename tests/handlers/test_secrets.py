@@ -10,7 +10,7 @@ from dagsched.errors import HandlerError
 from dagsched.handlers.http import filled
 from dagsched.handlers.launch import launch
 from dagsched.handlers.secrets import exposed_files, hidden_variables, resolved
-from dagsched.model import Job, Run, RunState, utc
+from dagsched.model import Config, Job, Run, RunState, utc
 
 
 def test_values_come_from_the_environment_files_and_credentials(tmp_path, monkeypatch):
@@ -53,7 +53,10 @@ def test_a_pipe_is_no_secret_and_keeps_nobody_waiting(tmp_path):
 
 def test_variables_that_are_secrets_are_hidden_but_those_nobody_can_do_without():
     jobs = [Job("a", secrets={"A": "env:PROD_PW", "B": "file:/x", "C": "env:PATH"}), Job("b")]
-    assert hidden_variables(jobs) == {"PROD_PW"}
+    headers = {"X": {"env": "KEY"}, "Y": "env"}
+    ops = {"type": "webhook", "url": {"env": "OPS_URL"}, "secret": {"file": "x"}, "headers": headers}
+    config = Config({job.id: job for job in jobs}, notifiers={"ops": {**ops, "folder": "/srv"}})
+    assert hidden_variables(config) == {"PROD_PW", "OPS_URL", "KEY"}
 
 
 def test_files_that_everybody_may_read_are_named(tmp_path):
@@ -61,7 +64,10 @@ def test_files_that_everybody_may_read_are_named(tmp_path):
         (tmp_path / name).write_text("value")
         (tmp_path / name).chmod(mode)
     references = {name: f"file:{tmp_path}/{name}" for name in ("open", "closed", "none")}
-    assert list(exposed_files([Job("a", secrets=references)])) == [f"{tmp_path}/open"]
+    mail = {"smtp": {"host": "h", "password": {"file": "relative"}}, "folder": str(tmp_path)}
+    (tmp_path / "relative").write_text("value")
+    config = Config({"a": Job("a", secrets=references)}, notifiers={"mail": mail})
+    assert list(exposed_files(config)) == [f"{tmp_path}/open", f"{tmp_path}/relative"]
 
 
 def test_a_handlers_context_has_the_names_of_secrets_and_no_value_and_is_never_forked():

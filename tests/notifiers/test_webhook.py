@@ -103,11 +103,26 @@ def test_a_refused_connection_may_succeed_later():
 
 
 def test_a_secret_that_is_not_there_may_come_later_and_is_named(server: Web, tmp_path):
-    with pytest.raises(NotifierError, match="no variable OPS_SECRET") as caught:
+    with pytest.raises(NotifierError, match=r"the secret env:OPS_SECRET: .* has no such variable") as caught:
         deliver(spec_of(server, secret={"env": "OPS_SECRET"}))
     assert not caught.value.is_final
-    with pytest.raises(NotifierError, match="cannot read the secret in"):
+    with pytest.raises(NotifierError, match=f"the secret file:{tmp_path}/nothing cannot be read: No such file"):
         deliver(spec_of(server, secret={"file": "nothing"}, folder=str(tmp_path)))
+
+
+def test_a_secret_may_be_a_credential_of_systemd(server: Web, tmp_path):
+    (tmp_path / "ops").write_text("s3cret\n")
+    (tmp_path / "url").write_text(server.url)
+    ops = {"credential": "ops"}
+    spec = spec_of(server, url={"credential": "url"}, secret=ops, headers={"X-Key": ops})
+    with pytest.raises(NotifierError, match="systemd has given the scheduler no credentials"):
+        deliver(spec)
+    deliver(spec, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    (request,) = server.requests
+    assert request.headers["x-key"] == "s3cret"
+    assert request.headers["webhook-signature"] == signature(
+        "s3cret", "msg_1", request.headers["webhook-timestamp"], request.body
+    )
 
 
 def test_a_secret_of_a_file_is_below_the_job_files_folder(server: Web, tmp_path):
@@ -118,13 +133,17 @@ def test_a_secret_of_a_file_is_below_the_job_files_folder(server: Web, tmp_path)
     assert request.headers["webhook-signature"] == wanted
 
 
-def test_no_secret_stands_in_what_is_said_of_an_error(server: Web):
+def test_no_secret_stands_in_what_is_said_of_an_error(server: Web, tmp_path):
     url = "http://127.0.0.1:1/T0KEN-in-the-path"
     with pytest.raises(NotifierError) as caught:
         deliver({"type": "webhook", "url": {"env": "URL"}}, {"URL": url})
     assert "T0KEN" not in str(caught.value)
     with pytest.raises(NotifierError) as caught:
         deliver(spec_of(server, url={"env": "URL"}), {"URL": "ftp://T0KEN/"})
+    assert "T0KEN" not in str(caught.value)
+    (tmp_path / "hook").write_text("ftp://T0KEN/")
+    with pytest.raises(NotifierError) as caught:
+        deliver(spec_of(server, url={"credential": "hook"}), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert "T0KEN" not in str(caught.value)
 
 

@@ -18,6 +18,9 @@ NOT_RUN = {
     "./dev test      # runs the tests": _TREE,
     "./dev torture --seeds 10 --seconds 30   # kills, edits and freezes it at random, then audits every promise": _TREE,
     "./dev bench                             # measures it beside ninja, Huey, Dask, cron-like daemons and the disk itself": _TREE,  # noqa: E501
+    "./dev test tests/engine                                 # the rules, in a minute or two": _TREE,
+    "./dev torture --seeds 10 --seconds 30                   # ten random lives": _TREE,
+    "./dev torture --broken all                              # is each defect found?": _TREE,
     "./dev demo       # sets up .venv and runs an example": _TREE,
     "./dev test       # all tests; more words go to pytest: ./dev test tests/engine -k overlap": _TREE,
     "./dev check      # ruff and mypy --strict": _TREE,
@@ -126,7 +129,13 @@ STAGES = {
         {
             "dagsched run --store postgresql://dagsched@db.example.com/dagsched": daemon_in_background(
                 "--store", "$SERVER", "--namespace", "walk$$"
-            )
+            ),
+            # One that is in its SQLite file still.
+            "dagsched stop": "dagsched stop; mv .dagsched of-the-server; dagsched run --once >/dev/null",
+            "dagsched db move sqlite: postgresql://dagsched@db.example.com/dagsched": (
+                'dagsched db move sqlite: "$SERVER" --namespace moved$$'
+            ),
+            "dagsched run": _BACKGROUND,
         },
         unchecked="of two machines",
         server=True,
@@ -140,12 +149,11 @@ STAGES = {
     "testing.md": Stage('cp -r "$ROOT/examples" .'),
     "tutorial.md": Stage(
         instead={
-            "dagsched run": _BACKGROUND,
-            "kill -9 20433": "kill -9 $!",
-            # The page sleeps for as long as a person needs to find the process.
-            "sed -i 's/set -e$/set -e; sleep 20/' jobs.yaml": "sed -i 's/set -e$/set -e; sleep 4/' jobs.yaml",
-            "dagsched trigger archive": "dagsched trigger archive; "
-            "until dagsched status | grep -q 'archive *r'; do sleep 0.1; done",
+            "dagsched run": f"{_BACKGROUND}\ntouch go",
+            # The page sleeps for as long as a person needs to find the process; here it waits for the next daemon.
+            "sed -i 's/set -e$/set -e; sleep 20/' jobs.yaml": "rm go\n"
+            "sed -i 's/set -e$/set -e; until [ -e go ]; do sleep 0.1; done/' jobs.yaml",
+            "kill -9 20433": "until dagsched status | grep -q 'archive *running'; do sleep 0.1; done\nkill -9 $!",
         },
     ),
     "why.md": Stage(

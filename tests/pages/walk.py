@@ -112,7 +112,7 @@ class Walk:
         output = self.folder / f"output-{time.monotonic_ns()}"
         with output.open("wb") as file:
             words = ["sh", "-eu", "-c", text]
-            done = subprocess.run(words, cwd=place, env=env, stdin=subprocess.DEVNULL, stdout=file, timeout=180)
+            done = subprocess.run(words, cwd=place, env=env, stdin=subprocess.DEVNULL, stdout=file, timeout=600)
         said = output.read_text().replace(str(place), HERE)
         return subprocess.CompletedProcess(words, done.returncode, said, "")
 

@@ -33,7 +33,7 @@ class Step(NamedTuple):
 async def data(look: Look) -> Mapping[str, Any]:
     """Return the configuration of a version, the newest without one, and the history around it."""
     query, desk = look.query, look.desk
-    newest, _ = await desk.force()
+    newest, _ = await look.force()
     found = await desk.store.configs(limit=VERSIONS + 1, at=query["until"])
     version = newest
     if query["version"] is not None:

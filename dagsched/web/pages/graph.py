@@ -41,7 +41,7 @@ class Shown:
 async def data(look: Look) -> Mapping[str, Any]:
     """Return the nodes and edges to draw, or the rows of the same as a list."""
     query = look.query
-    config, graph = await look.desk.config(), await graph_of(look)
+    config, graph = await look.config(), await graph_of(look)
     focus = query["job"]
     ids: Sequence[str] = graph.order
     if focus:

@@ -293,6 +293,11 @@ SELECT {run_columns} FROM runs WHERE job = %(job)s AND until IS NOT NULL AND unt
 -- The row of exactly this tick.
 SELECT {run_columns} FROM runs WHERE job = %s AND tick = %s
 
+-- name: runs_of
+-- The rows of exactly these ticks, a JSON list of [job, tick].
+SELECT {run_columns} FROM json_array_elements(%(wanted)s::json) AS wanted (pair) CROSS JOIN runs
+WHERE job = pair ->> 0 AND tick = (pair ->> 1)::bigint
+
 -- name: range_over
 -- The range row of a job that ends first at or after an instant; the only one that can cover it.
 SELECT {run_columns} FROM runs WHERE job = %s AND until IS NOT NULL AND until >= %s

@@ -263,6 +263,11 @@ SELECT {run_columns} FROM runs WHERE job = :job AND until IS NOT NULL AND until 
 -- The row of exactly this tick.
 SELECT {run_columns} FROM runs WHERE job = ? AND tick = ?
 
+-- name: runs_of
+-- The rows of exactly these ticks, a JSON list of [job, tick].
+SELECT {run_columns} FROM json_each(:wanted) CROSS JOIN runs
+WHERE job = json_extract(json_each.value, '$[0]') AND tick = json_extract(json_each.value, '$[1]')
+
 -- name: range_over
 -- The range row of a job that ends first at or after an instant; the only one that can cover it.
 SELECT {run_columns} FROM runs WHERE job = ? AND until IS NOT NULL AND until >= ?

@@ -309,6 +309,7 @@ class Daemon(Stopping):
         assert self.job_files is not None, "`run --once` reads its files once"
         async with self._reloading:
             self._systemd.reloading()
+            were_bad = bool(self.job_files.errors)
             reading, errors = await self.job_files.read(trust_stamps=trust_stamps)
             if errors:
                 await self._note_rejected(errors)
@@ -321,6 +322,10 @@ class Daemon(Stopping):
                 self.dispatcher.use(reading.config)
                 await self._apply_config(reading.config, self.number + 1)
                 self.config, self.number = reading.config, self.number + 1
+            elif were_bad and not self.job_files.errors:
+                # Nothing comes into force, so without this line who was told of the errors would never hear the end.
+                words = f"the job files can be used again; configuration {self.number} is in force, as before"
+                await self.loop.ask(lambda now: events.Noted(now, "config.mended", words))
             self._systemd.ready(self._status_line())
         if reading.pending_removal:
             self._soon(self._reload_when_settled())

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from dagsched.model import Attempt, Backfill, ConfigVersion, Emission, EventRow, JobMark, Kept, Request, Run, RunState
-from dagsched.stores.fleet import Fleet, Waiting, WorkerRow
+from dagsched.stores.fleet import Fleet, Handed, Waiting, WorkerRow
 
 ANSWERS_KEPT = timedelta(days=7)
 
@@ -191,6 +191,10 @@ class Store(Protocol):
 
     async def waiting(self) -> Sequence[Waiting]:
         """Return what waits for a worker, by queue and labels."""
+        ...
+
+    async def handed(self, attempt: Attempt) -> Handed | None:
+        """Return who has an open attempt that is for workers; None for every other one."""
         ...
 
     async def output(self, attempt: Attempt, after: int, at_most: int) -> bytes:

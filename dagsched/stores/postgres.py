@@ -8,11 +8,12 @@ See docs/postgresql.md for what is kept where and its faults.
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ from dagsched.model import Attempt, run_name
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
 from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
-from dagsched.stores.fleet import Waiting, WorkerRow
+from dagsched.stores.fleet import Handed, Waiting, WorkerRow
 from dagsched.stores.lease import LEASE_S, Lease, attempts_s, safe_after_s
 from dagsched.stores.lock import DaemonLock
 from dagsched.stores.postgres_faults import LOCK_TIMEOUT, MADE
@@ -208,6 +209,13 @@ class PostgresStore(SqlStore):
 
     async def waiting(self) -> Sequence[Waiting]:
         return await self._opened_reader().read(lambda connection: decoded(waiting_of, connection.ask("queues")))
+
+    async def handed(self, attempt: Attempt) -> Handed | None:
+        wanted = tuple(_key(attempt).values())
+        found = await self._opened_reader().read(lambda connection: connection.ask("handed", wanted))
+        for queue, labels, worker, since in found:
+            return Handed(queue, json.loads(labels), worker, since.astimezone(UTC))
+        return None
 
     async def output(self, attempt: Attempt, after: int, at_most: int) -> bytes:
         wanted = {**_key(attempt), "after": after}

@@ -131,8 +131,10 @@ class Crew:
 
     async def take(self, at_most: int) -> list[Taken]:
         """Return up to so many attempts that are this worker's from now on."""
-        wanted = (self.card.place, self._channels, at_most)
-        return await self._work.call(lambda connection: decoded(_taken, connection.ask("take", wanted)))
+        return await self._work.call(lambda connection: self._take(connection, at_most))
+
+    def _take(self, connection: Connection, at_most: int) -> list[Taken]:
+        return decoded(_taken, connection.ask("take", (self.card.place, self._channels, at_most)))
 
     async def began(self, begun: Sequence[tuple[int, Began]]) -> None:
         """Report by fence that attempts have processes."""
@@ -145,17 +147,20 @@ class Crew:
 
         await self._work.write(work)
 
-    async def ended(self, exits: Sequence[tuple[int, Exit]]) -> set[int]:
-        """Report by fence how attempts ended; return the fences that still counted."""
+    async def ended(self, exits: Sequence[tuple[int, Exit]], at_most: int = 0) -> tuple[set[int], list[Taken]]:
+        """Report by fence how attempts ended, and take up to so many others in the same transaction.
+
+        Returns the fences that still counted, and what was taken.
+        """
         rows = [(*_key(exit.run, exit.attempt), fence, text_of(exit)) for fence, exit in exits]
         text = codec.json_of_rows(("job", "tick", "number", "fence", "ended"), rows)
 
-        def work(connection: Connection) -> list[Any]:
-            found = connection.ask("end_dispatches", (text,))
+        def work(connection: Connection) -> tuple[set[int], list[Taken]]:
+            found = {fence for (fence,) in connection.ask("end_dispatches", (text,))}
             connection.ask("tell_scheduler")
-            return found
+            return found, self._take(connection, at_most) if at_most else []
 
-        return {fence for (fence,) in await self._work.write(work)}
+        return await self._work.write(work)
 
     async def wrote(self, run: str, attempt: int, fence: int, first: int, data: bytes, *, anew: bool = False) -> bool:
         """Keep what an attempt wrote from an offset on (`anew`: in place of what was kept); False: it is not ours."""

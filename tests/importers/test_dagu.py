@@ -435,7 +435,7 @@ def test_any_dag_gets_verdicts_and_a_file_that_loads(top, steps):
 
 def test_the_example_of_the_docs_is_what_comes_out():
     page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text()
-    (dag,) = re.findall(r"^```yaml dagu\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (dag,) = re.findall(r"^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     (shown,) = [
         each for each in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "etl.tidy" in each
     ]

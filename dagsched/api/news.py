@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dagsched.api.client import watch
 from dagsched.errors import DagschedError
 from dagsched.model import EventRow
 from dagsched.stores.contract import Store
+from dagsched.views.rows import event_row
 
 log = logging.getLogger("dagsched.api")
 
@@ -21,12 +25,29 @@ PAGE = 500
 AGAIN_S = 0.5
 
 
+@dataclass(frozen=True)
+class Told:
+    """An event that is put into words once, however many readers it has, and not at all when it has none."""
+
+    row: EventRow
+
+    @cached_property
+    def text(self) -> str:
+        """The event as compact JSON, which is what a WebSocket sends."""
+        return json.dumps(event_row(self.row), separators=(",", ":"))
+
+    @cached_property
+    def message(self) -> bytes:
+        """The event as a server-sent one."""
+        return f"id: {self.row.seq}\nevent: {self.row.type}\ndata: {self.text}\n\n".encode()
+
+
 class News:
     """The event log of one state as it grows. The newest KEPT rows are at hand, older ones are read again."""
 
     def __init__(self, home: Path, store: Store) -> None:
         self._home, self._store = home, store
-        self._kept: deque[EventRow] = deque(maxlen=KEPT)
+        self._kept: deque[Told] = deque(maxlen=KEPT)
         self._from = 0  # every event with a greater number is kept
         self._newest = 0
         self._changed = asyncio.Event()
@@ -39,17 +60,15 @@ class News:
         await self._start()
         return self._newest
 
-    async def follow(
-        self, since: int, job: str | None = None, pause_s: float = 15.0
-    ) -> AsyncIterator[Sequence[EventRow]]:
+    async def follow(self, since: int, job: str | None = None, pause_s: float = 15.0) -> AsyncIterator[Sequence[Told]]:
         """Yield events after number `since` as they come, and nothing (an empty page) after each quiet `pause_s`."""
         await self._start()
         while not self._is_over:
             changed = self._changed
             if since < self._newest:
                 page = await self._page(since)
-                since = page[-1].seq if page else self._newest
-                wanted = [row for row in page if job in (None, row.job)]
+                since = page[-1].row.seq if page else self._newest
+                wanted = [told for told in page if job in (None, told.row.job)]
                 if wanted:
                     yield wanted
                 continue
@@ -70,14 +89,14 @@ class News:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _page(self, since: int) -> Sequence[EventRow]:
+    async def _page(self, since: int) -> Sequence[Told]:
         if since < self._from:
-            return await self._store.events(since=since, limit=PAGE)
+            return [Told(row) for row in await self._store.events(since=since, limit=PAGE)]
         found = []
-        for row in reversed(self._kept):
-            if row.seq <= since:
+        for told in reversed(self._kept):
+            if told.row.seq <= since:
                 break
-            found.append(row)
+            found.append(told)
         return found[::-1][:PAGE]
 
     async def _start(self) -> None:
@@ -101,8 +120,8 @@ class News:
         while page := await self._store.events(since=self._newest, limit=PAGE):
             for row in page:
                 if len(self._kept) == KEPT:
-                    self._from = self._kept[0].seq
-                self._kept.append(row)
+                    self._from = self._kept[0].row.seq
+                self._kept.append(Told(row))
             self._newest = page[-1].seq
             changed, self._changed = self._changed, asyncio.Event()
             changed.set()

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Iterator
 
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dagsched.api.answers import Turned
 from dagsched.api.desk import STREAMS_MAX, Caller, Desk
 from dagsched.api.table import Query, Visit
-from dagsched.model import EventRow
-from dagsched.views.rows import event_row
 
 BEAT_S = 15.0
 FOLLOWING = (
@@ -37,7 +35,16 @@ async def server_sent(visit: Visit) -> Response:
         body = _lines(visit.desk, visit.caller, begin, visit.query["job"], seat)
         headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
         seat.keep()
-        return StreamingResponse(body, 200, headers, "text/event-stream")
+        return _Stream(body, 200, headers, "text/event-stream")
+
+
+class _Stream(StreamingResponse):
+    """An answer that ends its source with itself: one that was dropped would keep its seat until it is collected."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send all of it."""
+        async with contextlib.aclosing(self.body_iterator):  # type: ignore[type-var]
+            await super().stream_response(send)
 
 
 async def serve_socket(desk: Desk, caller: Caller, socket: WebSocket) -> None:
@@ -64,8 +71,8 @@ async def _tell(desk: Desk, caller: Caller, socket: WebSocket, begin: int, job: 
     async for page in desk.news.follow(begin, job, BEAT_S):
         if not _is_welcome(desk, caller):
             return
-        for row in page:
-            await socket.send_text(_text(row))
+        for told in page:
+            await socket.send_text(told.text)
 
 
 async def _until_gone(socket: WebSocket) -> None:
@@ -82,15 +89,7 @@ async def _lines(desk: Desk, caller: Caller, begin: int, job: str | None, seat: 
         async for page in desk.news.follow(begin, job, BEAT_S):
             if not _is_welcome(desk, caller):
                 return
-            yield "".join(map(_as_sent, page)).encode() or b": still here\n\n"
-
-
-def _as_sent(row: EventRow) -> str:
-    return f"id: {row.seq}\nevent: {row.type}\ndata: {_text(row)}\n\n"
-
-
-def _text(row: EventRow) -> str:
-    return json.dumps(event_row(row), separators=(",", ":"))
+            yield b"".join(told.message for told in page) or b": still here\n\n"
 
 
 def _is_welcome(desk: Desk, caller: Caller) -> bool:

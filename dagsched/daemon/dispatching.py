@@ -171,7 +171,7 @@ class Dispatcher:
 
     def use(self, config: Config) -> None:
         """Tell workers with the next commit which variables are secrets; say so when jobs need workers in vain."""
-        self._hidden = sorted(hidden_variables(config.jobs.values()))
+        self._hidden = sorted(hidden_variables(config))
         if self._fleet is None and (ids := [job.id for job in config.jobs.values() if job.queue is not None]):
             log.warning("%s needs workers, and so a store on a PostgreSQL server: it will fail", ", ".join(ids[:5]))
 

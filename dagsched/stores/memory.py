@@ -7,7 +7,7 @@ open. `crash()` does what a kernel does to a process that was killed: its lock i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -252,6 +252,10 @@ class MemoryStore(Alone):
     async def run(self, job: str, tick: datetime) -> Run | None:
         self._require_open()
         return self._row_at(job, tick)
+
+    async def runs(self, ticks: Collection[tuple[str, datetime]]) -> Mapping[tuple[str, datetime], Run]:
+        found = {key: await self.run(*key) for key in ticks}
+        return {key: run for key, run in found.items() if run is not None}
 
     async def rows(
         self,

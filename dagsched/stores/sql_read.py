@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -75,6 +75,14 @@ def row_at(connection: Procedures, job: str, tick: datetime) -> Run | None:
         return exact
     over = row_of(connection, "range_over", job, tick)
     return over if over is not None and over.tick <= tick else None
+
+
+def rows_at(connection: Procedures, ticks: Collection[tuple[str, datetime]]) -> dict[tuple[str, datetime], Run]:
+    """Return the row that covers each of these ticks; only for those without a row of their own one by one."""
+    wanted = json.dumps([(job, codec.ms_of(tick)) for job, tick in dict.fromkeys(ticks)])
+    exact = {(run.job, run.tick): run for run in runs_of(connection, "runs_of", {"wanted": wanted})}
+    found = {key: exact[key] if key in exact else row_at(connection, *key) for key in ticks}
+    return {key: run for key, run in found.items() if run is not None}
 
 
 def started_since(connection: Procedures, since: datetime) -> list[Attempt]:

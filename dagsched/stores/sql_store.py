@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -145,6 +145,9 @@ class SqlStore(Alone):
 
     async def run(self, job: str, tick: datetime) -> Run | None:
         return await self._opened_reader().read(lambda connection: sql_read.row_at(connection, job, tick))
+
+    async def runs(self, ticks: Collection[tuple[str, datetime]]) -> Mapping[tuple[str, datetime], Run]:
+        return await self._opened_reader().read(lambda connection: sql_read.rows_at(connection, ticks))
 
     async def rows(
         self,

@@ -29,11 +29,8 @@ async def read_whole(store: Store, run: Run) -> Whole:
 
 async def linked(store: Store, links: Sequence[Link]) -> Sequence[tuple[Link, Run | None]]:
     """Return each link with the run that it leads to, if there is one."""
-    return [(link, await _at(store, link)) for link in links]
-
-
-async def _at(store: Store, link: Link) -> Run | None:
-    return None if link.tick is None else await store.run(link.job, link.tick)
+    found = await store.runs([(link.job, link.tick) for link in links if link.tick is not None])
+    return [(link, None if link.tick is None else found.get((link.job, link.tick))) for link in links]
 
 
 def whole_doc(whole: Whole) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from statistics import median
 from typing import Any
@@ -62,28 +62,24 @@ class Shelf:
             self._seq = max([seq, *(row.seq for row in news)])
             return {job: run for job in jobs if (run := self._newest[job]) is not None}
 
-    async def upcoming(self, now: datetime) -> Mapping[str, Coming | None]:
-        """Return the next tick of each job of the configuration in force, None for one that no schedule makes due."""
+    async def upcoming(
+        self, now: datetime, number: int, config: Config, marks: Mapping[str, JobMark]
+    ) -> Mapping[str, Coming | None]:
+        """Return the next tick of each job of the configuration of a number, None for one that nothing makes due."""
         async with self._looking_ahead:
-            version, config = await self._desk.force()
-            marks = await self._desk.store.marks()
-            number = version.number if version else 0
-            if self._future is None or self._future.number != number:
-                self._future = Future(number, config or Config({}))
-            return await asyncio.to_thread(self._future.seen_from, now, marks)
+            return await asyncio.to_thread(self._future_of(number, config).seen_from, now, marks)
 
-    async def ahead(self, now: datetime) -> Ahead:
-        """Return the future of the configuration in force."""
-        await self.upcoming(now)
-        assert self._future is not None, "it was just looked at"
-        return self._future.ahead
+    async def ahead(self, now: datetime, number: int, config: Config, marks: Mapping[str, JobMark]) -> Ahead:
+        """Return the future of the configuration of a number."""
+        async with self._looking_ahead:
+            future = self._future_of(number, config)
+            await asyncio.to_thread(future.seen_from, now, marks)
+            return future.ahead
 
-    async def soonest(self, now: datetime, number: int) -> Sequence[Coming]:
-        """Return the jobs that will run next, each with its next tick; those that are paused or disabled will not."""
-        idle = {"paused", "disabled"}
-        upcoming = await self.upcoming(now)
-        coming = [each for each in upcoming.values() if each and idle.isdisjoint(each.note.split("; "))]
-        return sorted(coming, key=lambda each: (each.tick, each.job))[:number]
+    def _future_of(self, number: int, config: Config) -> Future:
+        if self._future is None or self._future.number != number:
+            self._future = Future(number, config)
+        return self._future
 
     async def usual_s(self, jobs: Collection[str]) -> Mapping[str, float]:
         """Return how long a run of each of these jobs takes, the median of its newest successes, where it has any."""

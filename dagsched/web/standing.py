@@ -33,8 +33,8 @@ class Standing(NamedTuple):
 async def standing(look: Look, ids: Sequence[str]) -> dict[str, Standing]:
     """Return how each of these jobs stands."""
     store = look.desk.store
-    config = await look.desk.config()
-    marks = await store.marks()
+    config = await look.config()
+    marks = await look.marks()
     newest = dict(await look.shelf.newest(ids))
     for run in await store.rows(states=sorted(LIVE)):
         known = newest.get(run.job)
@@ -66,9 +66,8 @@ def counted(states: Iterable[str]) -> list[tuple[str, int]]:
 
 async def graph_of(look: Look) -> Graph:
     """Return the graph of the configuration in force; it is made once for each configuration."""
-    _, config = await look.desk.force()
+    config = await look.config()
     known = _graphs.get(look.desk)
     if known is None or known[0] is not config:
-        config = config or Config({})
         known = _graphs[look.desk] = config, Graph(config.jobs)
     return known[1]

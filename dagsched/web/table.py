@@ -11,15 +11,55 @@ from starlette.requests import Request
 
 from dagsched.api.access import Role
 from dagsched.api.table import Query, Visit
+from dagsched.model import Config, ConfigVersion, JobMark
+from dagsched.views.coming import Ahead, Coming
 from dagsched.web.shelf import Shelf
+
+NOTHING = Config({})
 
 
 @dataclass(slots=True, kw_only=True)
 class Look(Visit):
-    """A request for a page: a visit, with what pages share. `now`: the instant that the whole page is as of."""
+    """A request for a page: a visit, with what pages share. `now`: the instant that the whole page is as of.
+
+    The configuration and the marks of jobs are read once, so that all of a page speaks of the same ones.
+    """
 
     shelf: Shelf
     now: datetime
+    _force: tuple[ConfigVersion | None, Config] | None = None
+    _marks: Mapping[str, JobMark] | None = None
+
+    async def force(self) -> tuple[ConfigVersion | None, Config]:
+        """Return the version in force and what it says, which is nothing where there is none."""
+        if self._force is None:
+            version, config = await self.desk.force()
+            self._force = version, config or NOTHING
+        return self._force
+
+    async def config(self) -> Config:
+        """Return what the configuration in force says, one without jobs when there is none."""
+        return (await self.force())[1]
+
+    async def marks(self) -> Mapping[str, JobMark]:
+        """Return what is remembered of each job."""
+        if self._marks is None:
+            self._marks = await self.desk.store.marks()
+        return self._marks
+
+    async def known_jobs(self) -> Sequence[str]:
+        """Return every job that is declared or remembered."""
+        return [*dict.fromkeys([*(await self.config()).jobs, *(await self.marks())])]
+
+    async def upcoming(self) -> Mapping[str, Coming | None]:
+        """Return the next tick of each job, None for one that no schedule makes due."""
+        version, config = await self.force()
+        return await self.shelf.upcoming(self.now, version.number if version else 0, config, await self.marks())
+
+    async def ahead(self) -> Ahead:
+        """Return the future of the configuration in force."""
+        version, config = await self.force()
+        return await self.shelf.ahead(self.now, version.number if version else 0, config, await self.marks())
 
 
 Data = Callable[[Look], Awaitable[Mapping[str, Any]]]

@@ -137,18 +137,18 @@ def test_news_come_in_order_to_the_quick_and_to_the_slow() -> None:
         news = News(_NOWHERE, store)
         assert await news.newest() == 10
         old = news.follow(3)
-        assert [row.seq for row in await anext(old)] == [4, 5, 6, 7, 8, 9, 10]
+        assert [told.row.seq for told in await anext(old)] == [4, 5, 6, 7, 8, 9, 10]
         only = news.follow(0, "b")
-        assert [row.seq for row in await anext(only)] == [2, 4, 6, 8, 10]
+        assert [told.row.seq for told in await anext(only)] == [2, 4, 6, 8, 10]
         slow, quick = news.follow(10), news.follow(10)
         for begin in range(11, KEPT + 1011, 500):
             await store.commit(Batch(events=[event(seq) for seq in range(begin, begin + 500)]))
             await news._read()
             page = await anext(quick)
-            assert (page[0].seq, page[-1].seq) == (begin, begin + 499)
+            assert (page[0].row.seq, page[-1].row.seq) == (begin, begin + 499)
         seen: list[int] = []
         while len(seen) < KEPT + 1000:
-            seen += [row.seq for row in await anext(slow)]
+            seen += [told.row.seq for told in await anext(slow)]
         assert seen == list(range(11, KEPT + 1011))
         news.end()
         assert [page async for page in quick] == []

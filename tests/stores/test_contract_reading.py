@@ -153,6 +153,18 @@ def test_a_tick_is_covered_by_its_own_row_or_by_the_range_it_lies_in(engine, hou
     check(engine, body, LEDGER)
 
 
+def test_many_ticks_are_looked_up_at_once_each_as_on_its_own(engine):
+    wanted = [(job, at(hour)) for job in ("a", "b", "no such job") for hour in range(8)]
+
+    async def body(store):
+        one_by_one = {key: run for key in wanted if (run := await store.run(*key)) is not None}
+        assert one_by_one
+        assert await store.runs([*wanted, *wanted]) == one_by_one
+        assert await store.runs([]) == {}
+
+    check(engine, body, LEDGER)
+
+
 def test_a_manual_run_inside_a_range_is_found_and_hides_nothing(engine):
     manual = row("a", 4)._replace(tick=at(4, ms=1), origin=Origin.MANUAL)
 

@@ -111,6 +111,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("post"), MOMENTS),
     st.tuples(st.just("snapshot"), st.dictionaries(JOBS, MOMENTS)),
     st.tuples(st.just("run"), JOBS, MOMENTS),
+    st.tuples(st.just("runs"), st.lists(st.tuples(JOBS, MOMENTS), max_size=8)),
     st.tuples(
         st.just("rows"),
         st.fixed_dictionaries(
@@ -199,6 +200,9 @@ class Side:
 
     async def run(self, job, tick):
         return await self.store.run(job, tick)
+
+    async def runs(self, ticks):
+        return dict(await self.store.runs(ticks))
 
     async def rows(self, arguments):
         return await self.store.rows(**arguments)

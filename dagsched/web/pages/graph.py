@@ -21,6 +21,8 @@ HOPS, HOPS_MAX = 2, 999
 ZOOMS = ("25", "50", "75", "100", "150", "fit")
 ROWS_MAX = 200
 NAMES_MAX = 400
+DASHED_MAX = 4000
+"""A drawing that is higher has no dashed edges."""
 WORDS_MAX = 22
 
 
@@ -41,7 +43,7 @@ class Shown:
 async def data(look: Look) -> Mapping[str, Any]:
     """Return the nodes and edges to draw, or the rows of the same as a list."""
     query = look.query
-    config, graph = await look.desk.config(), await graph_of(look)
+    config, graph = await look.config(), await graph_of(look)
     focus = query["job"]
     ids: Sequence[str] = graph.order
     if focus:
@@ -90,6 +92,7 @@ def _drawing(shape: Folded, stands: Mapping[str, Standing], config: Config, focu
         "by": shape.by,
         "is_large": len(nodes) > NODES_MAX,
         "groups": sum(node.is_group for node in shape.nodes),
+        "dashed_max": DASHED_MAX,
         "width": drawn.width,
         "height": drawn.height,
         "box": (WIDTH, HEIGHT),

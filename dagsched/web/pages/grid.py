@@ -52,7 +52,7 @@ class Flow:
 
 async def data(look: Look) -> Mapping[str, Any]:
     """Return a page of flows with the newest runs of each job, all of them from one look at the store."""
-    config, graph = await look.desk.config(), await graph_of(look)
+    config, graph = await look.config(), await graph_of(look)
     width = int(look.query["n"])
     ids = fitting(config.jobs, look.query)
     page, following = page_of_flows(graph, ids, look.query["after"], JOBS)

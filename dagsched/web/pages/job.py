@@ -27,8 +27,8 @@ NEIGHBOURS_MAX = 60
 
 async def data(look: Look) -> Mapping[str, Any]:
     """Return all that is known of one job."""
-    store, id, config = look.desk.store, look.path["job"], await look.desk.config()
-    known_job(id, await look.desk.known_jobs())
+    store, id, config = look.desk.store, look.path["job"], await look.config()
+    known_job(id, await look.known_jobs())
     job = config.jobs.get(id)
     before, after = _neighbours(config, job)
     rows = {row.line.job: row for row in await rows_of_jobs(look, [id, *before, *after])}
@@ -72,7 +72,7 @@ def _neighbours(config: Config, job: Job | None) -> tuple[Sequence[str], Sequenc
 
 
 async def _ticks(look: Look, id: str) -> Sequence[Any]:
-    ahead = await look.shelf.ahead(look.now)
+    ahead = await look.ahead()
     return await asyncio.to_thread(lambda: list(islice(ahead.of(id, look.now), TICKS)))
 
 

@@ -77,17 +77,15 @@ async def data(look: Look) -> Mapping[str, Any]:
 
 async def rows_of(look: Look) -> list[Row]:
     """Return every job there is or was."""
-    config, marks = await look.desk.config(), await look.desk.store.marks()
-    return await rows_of_jobs(look, [*dict.fromkeys([*config.jobs, *marks])])
+    return await rows_of_jobs(look, await look.known_jobs())
 
 
 async def rows_of_jobs(look: Look, names: Sequence[str]) -> list[Row]:
     """Return these jobs, in this order: a few questions to the store, however many there are."""
-    store, config = look.desk.store, await look.desk.config()
-    marks = await store.marks()
+    store, config, marks = look.desk.store, await look.config(), await look.marks()
     newest = await look.shelf.newest(names)
     telling = most_telling([*newest.values(), *await store.rows(states=sorted(LIVE))])
-    upcoming = await look.shelf.upcoming(look.now)
+    upcoming = await look.upcoming()
     return [
         Row(
             config.jobs.get(name),

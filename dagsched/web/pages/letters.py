@@ -28,7 +28,7 @@ async def data(look: Look) -> Mapping[str, Any]:
     """Return a page of dead letters, newest first."""
     query, job = look.query, look.query["job"]
     if job is not None:
-        known_job(job, await look.desk.known_jobs())
+        known_job(job, await look.known_jobs())
     runs, older = await _unanswered(look.desk.store, job, query["cursor"])
     messages = await asyncio.to_thread(_undelivered, look.desk.home) if query["cursor"] is None and not job else []
     return {

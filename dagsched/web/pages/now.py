@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dagsched.model import LIVE, Run, RunState
+from dagsched.views.coming import Coming
 from dagsched.views.rows import reason_of
 from dagsched.web.table import Look, Page
 from dagsched.web.tails import last_line
@@ -60,7 +61,7 @@ async def data(look: Look) -> Mapping[str, Any]:
     blocked = daemon["blocked"] if daemon else {}
     usual = await look.shelf.usual_s({run.job for run in going[:LIVE_SHOWN]})
     failing, failed_more = await _failing(look)
-    soonest = await look.shelf.soonest(look.now, COMING_SHOWN)
+    soonest = soonest_of((await look.upcoming()).values(), COMING_SHOWN)
     return {
         "running": [Going(run, blocked.get(run.name, ""), usual.get(run.job)) for run in going[:LIVE_SHOWN]],
         "waiting": [Going(run, blocked.get(run.name, ""), None) for run in waiting[:LIVE_SHOWN]],
@@ -90,6 +91,13 @@ async def _failing(look: Look) -> tuple[list[Failing], int]:
         for (job, runs), line in zip(shown, words, strict=True)
     ]
     return failing, len(by_job) - len(shown)
+
+
+def soonest_of(upcoming: Iterable[Coming | None], number: int) -> Sequence[Coming]:
+    """Return the jobs that will run next, each with its next tick; those that are paused or disabled will not."""
+    idle = {"paused", "disabled"}
+    coming = [each for each in upcoming if each and idle.isdisjoint(each.note.split("; "))]
+    return sorted(coming, key=lambda each: (each.tick, each.job))[:number]
 
 
 def errors_first(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

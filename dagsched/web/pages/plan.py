@@ -24,7 +24,7 @@ ROWS_MAX = 300
 
 async def data(look: Look) -> Mapping[str, Any]:
     """Return the form, and, when it was sent, what would change."""
-    version, _ = await look.desk.force()
+    version, _ = await look.force()
     files = dict(version.files) if version is not None else {}
     own = own_files(look.desk.home, files)
     may_plan = look.caller.role is not None and look.caller.role >= Role.OPERATOR

@@ -27,7 +27,7 @@ async def data(look: Look) -> Mapping[str, Any]:
     """Return all that is known of one run."""
     store = look.desk.store
     run = await run_of(store, look.path["run"])
-    job = (await look.desk.config()).jobs.get(run.job)
+    job = (await look.config()).jobs.get(run.job)
     attempts = await store.attempts(run.job, run.tick)
     attempt = _chosen(run, attempts, look.query["attempt"])
     return {
@@ -86,7 +86,7 @@ async def _why(look: Look, run: Run) -> Sequence[str]:
             return list(map(str, told["lines"]))
     if not look.query["why"]:  # it may take a while: a plan is made of what is stored
         return ()
-    config, daemon = await look.desk.config(), await look.shelf.daemon()
+    config, daemon = await look.config(), await look.shelf.daemon()
     return (await why(look.desk.store, config, run.job, run.tick, look.now, daemon=daemon)).lines
 
 

@@ -47,7 +47,7 @@ class Expected(NamedTuple):
 
 async def data(look: Look) -> Mapping[str, Any]:
     """Return the lanes of a page of jobs that did anything in the window; a fixed number of looks at the store."""
-    query, config, graph = look.query, await look.desk.config(), await graph_of(look)
+    query, config, graph = look.query, await look.config(), await graph_of(look)
     span = SPANS[query["span"]]
     until = min(query["until"], look.now) if query["until"] is not None else look.now
     is_live = query["until"] is None
@@ -137,7 +137,7 @@ def _sorted(lanes: Sequence[Lane], order: str) -> list[Lane]:
 async def _expected(
     look: Look, page: Sequence[str], found: Mapping[str, Sequence[Run]], frame: Frame
 ) -> dict[str, list[Expected]]:
-    ahead = await look.shelf.ahead(look.now)
+    ahead = await look.ahead()
     return await asyncio.to_thread(_coming, ahead, page, found, frame, look.now)
 
 

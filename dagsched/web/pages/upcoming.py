@@ -45,7 +45,7 @@ _working: WeakKeyDictionary[Desk, asyncio.Lock] = WeakKeyDictionary()
 
 async def data(look: Look) -> Mapping[str, Any]:
     """Return the hours of the week; the week is worked out once an hour, and when jobs change or are paused."""
-    config = await look.desk.config()
+    config = await look.config()
     zones = Counter(job.schedule.timezone for job in config.jobs.values() if job.schedule is not None)
     zone = look.query["zone"] or timezone_of(config)
     try:
@@ -79,13 +79,13 @@ async def data(look: Look) -> Mapping[str, Any]:
 async def _week(look: Look, config: Config) -> Kept:
     begin = look.now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     async with _working.setdefault(look.desk, asyncio.Lock()):
-        marks = await look.desk.store.marks()
+        marks = await look.marks()
         paused = frozenset(id for id, mark in marks.items() if mark.paused is not None)
         known = _kept.get(look.desk)
         if known is not None and known.config is config and (known.begin, known.paused) == (begin, paused):
             return known
         usual_s = await _usual_s(look, config)
-        ahead = await look.shelf.ahead(look.now)
+        ahead = await look.ahead()
         end = begin + timedelta(days=DAYS)
         week = await asyncio.to_thread(week_of, config, ahead, marks, usual_s, begin, end)
         _kept[look.desk] = kept = Kept(config, begin, paused, usual_s, week)
@@ -121,7 +121,7 @@ async def _due(look: Look, kept: Kept, at: datetime, with_steady: bool) -> Mappi
     """Return what is due in the hour that begins at an instant, with local times and what a clock change does."""
     left_out = frozenset() if with_steady else frozenset(kept.week.steady)
     ticks = [tick for tick in kept.week.jobs_in(at, at + HOUR) if tick[1] not in left_out]
-    ahead = await look.shelf.ahead(look.now)
+    ahead = await look.ahead()
 
     def told() -> list[tuple[Coming, float | None]]:
         found = []

@@ -165,7 +165,8 @@ def _ticks(spec: Spec, timezone: str, after: datetime, until: datetime) -> Itera
 def schedule_of(spec: Spec, timezone: str) -> tuple[dict[str, Any], bool]:
     """Return keys of a schedule with the same ticks, and whether both day fields must fit; raises Unreadable.
 
-    `timezone`: that of the expression. Only in UTC are evenly spaced seconds elapsed time; elsewhere an hour is repeated.
+    `timezone`: that of the expression. Only in UTC are evenly spaced seconds elapsed time; elsewhere an hour comes
+    twice.
     """
     if (instant := _instant_of(spec)) is not None:
         return {"at": instant}, False

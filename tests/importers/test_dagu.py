@@ -132,6 +132,12 @@ def test_variables_are_filled_in_where_their_values_are_known():
     assert [verdict(read, key)[0] for key in ("env", "params")] == ["differs", "differs"]
 
 
+def test_a_bare_dollar_stays_one():
+    found = jobs("name: My (prod)\nenv: [{A: pa$$word}, {B: 'x$ $NO'}]\nsteps: [x]")["My-prod"]
+    assert found.env == {"A": "pa$$word"}
+    assert found.run == 'export B="x\\$ $NO"\nx'
+
+
 def test_parameters_in_every_form():
     assert jobs("params: \"one A=2 'th ree'\"\nsteps: [echo $2 $A]")["a"].run == 'set -- "one" "th ree"\necho $2 $A'
     read = imported("params: [{name: A, default: 1, type: integer}, {name: B, required: true}]\nsteps: [x]")

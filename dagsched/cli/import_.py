@@ -169,7 +169,7 @@ def _systemd(args: argparse.Namespace, zone: str) -> Imported:
         paths += [each for each in (args.path.with_suffix(".service"),) if each != args.path and each.exists()]
     texts = {str(path): text for path, text in readable(paths, problems, not args.path.is_dir())}
     files_of(args.path)
-    imported = read_units(texts, zone)
+    imported = read_units(texts, zone, args.user or "", (home_of(args.user) or "") if args.user else "")
     imported.verdicts = problems.verdicts + imported.verdicts
     return imported
 

@@ -39,12 +39,22 @@ def attempts_s() -> float:
 
 
 class Lease:
-    """The lease of one epoch, held from a place; `heard` is told each term of it."""
+    """The lease of one epoch, held from a place; `heard` is told each term of it.
+
+    `remark`: what its holder has to say of itself, asked with each renewal.
+    """
 
     def __init__(
-        self, address: Address, epoch: int, place: str, length_s: float, heard: Callable[[Term], None]
+        self,
+        address: Address,
+        epoch: int,
+        place: str,
+        length_s: float,
+        heard: Callable[[Term], None],
+        remark: Callable[[], str] = lambda: "",
     ) -> None:
         self.epoch, self._place, self._length_s, self._heard = epoch, place, length_s, heard
+        self._remark = remark
         self.is_lost = False
         self._session = Session(address, "lease")
         self._task: asyncio.Task[None] | None = None
@@ -67,9 +77,9 @@ class Lease:
         terms = {"lease_s": LEASE_S, "epoch": self.epoch, "place": self._place, "safe_s": safe_s}
         while not self.is_lost:
             await asyncio.sleep(RENEW_S)
-            asked_s = boottime_s()
+            asked_s, said = boottime_s(), {**terms, "remark": self._remark()}
             try:
-                self.is_lost = not await self._session.call(lambda connection: connection.ask("renew", terms))
+                self.is_lost = not await self._session.call(lambda connection: connection.ask("renew", said))  # noqa: B023
             except StoreError as error:
                 log.warning("the lease could not be renewed: %s", error)
             else:

@@ -93,6 +93,7 @@ class Crew:
         # What keeps the attempts alive waits for nothing else.
         self._lease, self._work = Session(address, "lease"), Session(address, "worker")
         self._listener: Listener | None = None
+        self.refused: WrongRelease | None = None
 
     async def open(self) -> None:
         """See that the namespace is there and laid out as we know it."""
@@ -101,7 +102,7 @@ class Crew:
     async def renew(self) -> tuple[Term, list[Taken]]:
         """Put the lease off; return until when it lasts, and the attempts that this worker has.
 
-        Raises WrongRelease once the scheduler is of another release.
+        `refused` is why it gets no more of them, if it does not: it may finish what it has.
         """
         asked_s = boottime_s()
         card = self.card
@@ -112,17 +113,18 @@ class Crew:
             "safe_s": self.lease_s + MARGIN_S,
         }  # fmt: skip
 
-        def work(connection: Connection) -> list[Taken]:
+        def work(connection: Connection) -> tuple[str, list[Taken]]:
             ((release,),) = connection.ask("release")
             connection.ask("put_worker", said)
-            if release not in ("", dagsched.__version__):
-                raise WrongRelease(
-                    f"{self.address.shown}: its scheduler is dagsched {release} and this worker "
-                    f"{dagsched.__version__}; install the same release on both"
-                )
-            return decoded(_taken, connection.ask("held", (card.place,)))
+            return release, decoded(_taken, connection.ask("held", (card.place,)))
 
-        held = await self._lease.write(work)
+        release, held = await self._lease.write(work)
+        self.refused = None
+        if release not in ("", dagsched.__version__):
+            self.refused = WrongRelease(
+                f"{self.address.shown}: its scheduler is dagsched {release} and this worker {dagsched.__version__}; "
+                "install the same release on both"
+            )
         # Counted from before the server was asked, so that all has ended here before anybody there thinks so.
         until_s = asked_s + self.lease_s - ENDING_S
         return Term(until_s, until_s), held

@@ -26,7 +26,7 @@ from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Term
 from dagsched.stores.fleet import OUTPUT_BYTES_MAX, RENEWALS_PER_LEASE
 from dagsched.stores.lock import DaemonLock
-from dagsched.stores.postgres_crew import Card, Crew, Taken, WrongRelease
+from dagsched.stores.postgres_crew import Card, Crew, Taken
 from dagsched.worker.desk import Desk, Key, Mine
 from dagsched.worker.shipping import Shipper
 
@@ -57,18 +57,17 @@ class Worker:
         self._clock = clock or SystemClock()
         self._grace, self._said = grace, said
         self._card = Card("", name, list(queues), sorted(labels), slots, self._clock.now())
+        # What the parts wait for: work or slots, something to report, a reason to renew at once, the end.
+        self._more, self._due, self._renew, self._drained = (asyncio.Event() for _ in range(4))
         self._lock = DaemonLock(self.state_dir / "daemon.lock")
         self._executor = Executor(self.state_dir, self._take_report, log_bytes_max=OUTPUT_BYTES_MAX)
-        self._desk = Desk(self._executor, self._clock, self._stir)
+        self._desk = Desk(self._executor, self._clock, self._due.set)
         self._crew = Crew(address, self._card)
         self._shipper = Shipper(self._crew, self.state_dir)
         self._systemd = Notifier()
         self._term: Term | None = None
-        self._is_taking = False
-        self._refused: WrongRelease | None = None
-        self._signals = 0
-        # What the parts wait for: work or slots, something to report, a reason to renew at once, the end.
-        self._more, self._due, self._renew, self._drained = (asyncio.Event() for _ in range(4))
+        self._is_taking = self._has_deadline = False
+        self._interrupts = 0
 
     # ------------------------------------------------------------ life
 
@@ -98,15 +97,16 @@ class Worker:
             self._executor.release()
             await self._crew.close()
             self._lock.release()
-        if self._refused is not None:
-            raise self._refused
-        return 130 if self._signals and self._interrupted else 0
-
-    _interrupted = False
+        if self._crew.refused is not None:
+            raise self._crew.refused
+        return 130 if self._interrupts else 0
 
     async def _start(self) -> None:
         await self._reached()
         self._term, held = await self._crew.renew()
+        if self._crew.refused is not None and not held:
+            await self._crew.leave()
+            raise self._crew.refused
         self._executor.renew(self._term)
         inventory = await self._executor.connect()
         for taken in held:
@@ -152,20 +152,18 @@ class Worker:
         while True:
             await _either(self._renew, pause_s)
             self._renew.clear()
-            self._systemd.alive()
             known, was_taking = set(self._desk.mine), self._is_taking
             try:
                 term, held = await self._crew.renew()
-            except WrongRelease as error:
-                self._refused = error
-                self.drain()
-                pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
             except StoreError as error:
                 log.warning("the lease could not be put off: %s", error)
                 pause_s = AGAIN_S
             else:
                 pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
                 self._renewed(term, held, known, is_taking=was_taking or self._is_taking)
+                if self._crew.refused is not None and not self._card.is_draining:
+                    log.warning("%s: what runs here is finished, and nothing more is taken", self._crew.refused)
+                    self._drain()
 
     def _renewed(self, term: Term, held: Sequence[Taken], known: set[Key], *, is_taking: bool) -> None:
         if not self._may_start():
@@ -241,6 +239,7 @@ class Worker:
     async def _ship(self) -> None:
         while True:
             await asyncio.sleep(SHIP_S)
+            self._systemd.alive()
             for each in self._desk.running():
                 # What cannot be sent now goes with what comes next.
                 with suppress(StoreError):
@@ -251,17 +250,15 @@ class Worker:
     def _take_report(self, report: Report) -> None:
         if isinstance(report, Exited):
             self._desk.end(report.exit)
+            self._more.set()
         elif isinstance(report, Started):
             self._desk.began(report.run, report.attempt, report.pid, report.time)
         elif isinstance(report, SpawnerGone):
             log.warning("the spawner ended; a new one has taken over")
             self._desk.settle(report.inventory)
+            self._more.set()
         elif isinstance(report, Remark):
             log.warning("%s", report.text)
-
-    def _stir(self) -> None:
-        self._due.set()
-        self._more.set()
 
     def _hear(self, is_stop: bool) -> None:
         (self._renew if is_stop else self._more).set()
@@ -270,10 +267,15 @@ class Worker:
 
     def drain(self) -> None:
         """Take nothing more; end when what runs has ended, after the grace by TERM."""
+        self._drain()
+        if not self._has_deadline:
+            self._has_deadline = True
+            asyncio.get_running_loop().call_later(self._grace.total_seconds(), self._desk.stop_all, "stop")
+
+    def _drain(self) -> None:
         if not self._card.is_draining:
             self._card.is_draining = True
             self._systemd.stopping()
-            asyncio.get_running_loop().call_later(self._grace.total_seconds(), self._desk.stop_all, "stop")
             self._renew.set()
             self._due.set()
 
@@ -283,10 +285,9 @@ class Worker:
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
 
     def _interrupt(self) -> None:
-        self._interrupted = True
-        self._signals += 1
+        self._interrupts += 1
         self.drain()
-        if self._signals > 1:
+        if self._interrupts > 1:
             self._desk.stop_all("stop")
 
 

@@ -45,7 +45,7 @@ NOT_RUN = {
     "-v dagsched-state:/var/lib/dagsched \\\n    -p 127.0.0.1:8420:8420 dagsched": _ENGINE,
     "docker logs dagsched": _ENGINE,
     "docker exec dagsched dagsched status": _ENGINE,
-    "dagsched why weekly-report": "of a Monday at nine; tests/test_newcomer.py has the engine live through it",
+    "dagsched why weekly-report": "of a Monday at nine in New York; tests/test_newcomer.py lives through it",
     "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 dagsched run": "needs a collector; tests/tracing has one",
 }
 """A command as it is shown → why it is not run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ import pytest
 import dagsched
 from dagsched.declaration import Job
 from dagsched.definition import digest, to_json
-from dagsched.errors import FencedOut, IntegrityBroken, UsageError
+from dagsched.errors import FencedOut, IntegrityBroken, StoreError, UsageError
 from dagsched.model import Attempt, Exit, Outcome, Run, RunState, run_name
 from dagsched.stores.contract import Batch, Dispatch
 from dagsched.stores.delivery import channel_of, channels_of, release, scripts
@@ -278,8 +279,9 @@ async def test_a_worker_of_another_release_is_refused_and_one_that_was_not_takes
     space.run("UPDATE guidance SET version = '99.0'")
     await space.hand_out("a")
     assert await crew.take(1) == []
-    with pytest.raises(WrongRelease, match=f"dagsched 99.0 and this worker {dagsched.__version__}; install the same"):
-        await crew.renew()
+    await crew.renew()  # it may finish what it has
+    assert isinstance(crew.refused, WrongRelease)
+    assert f"dagsched 99.0 and this worker {dagsched.__version__}; install the same" in str(crew.refused)
 
 
 @on_a_server
@@ -355,3 +357,12 @@ def test_a_worker_with_too_many_kinds_of_work_is_refused():
     assert len(channels_of(["q"], [f"l{n}" for n in range(10)])) == 1024
     with pytest.raises(UsageError, match="2 queues with every set of 10 labels make 2,048 kinds"):
         channels_of(["q", "r"], [f"l{n}" for n in range(10)])
+
+
+def test_without_procrastinate_it_is_said_what_to_install(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", missing)
+    with pytest.raises(StoreError, match=r"needs procrastinate.*pip install 'dagsched\[postgres\]'"):
+        release()

@@ -62,7 +62,8 @@ class Round:
     """One round in `folder`, which must be empty. `kills_spawner` None: as the seed says.
 
     `code`: the folder of the program to torture, None for this tree. `patience_s`: for how long nothing may happen
-    at the end before what is not over yet is taken to stay so. `favours`: deeds that are done more often than others.
+    at the end before what is not over yet is taken to stay so. `favours`: deeds that are done, and commands that are
+    given, more often than others.
     """
 
     def __init__(
@@ -340,11 +341,11 @@ class Round:
         self._gather(wait=len(self._pending) >= VERBS_MAX)
         jobs = [id for sheet in self.sheets.values() for id in sheet["jobs"] if not id.startswith(SENTINEL)]
         runs = self.daemon.runs[-30:]
-        verb = self.dice.choice(VERBS)
+        verb = self.dice.choice((*VERBS, *FAVOUR * [each for each in self.favours if each in VERBS]))
         if verb in ("trigger", "pause", "resume", "backfill"):
             words = [verb, self.dice.choice(jobs)] if jobs else []
         elif verb == "emit":
-            words = [verb, self.dice.choice(EVENTS)]
+            words = self._emission()
         else:
             words = [verb, self.dice.choice(runs)] if runs else []
         if not words:
@@ -353,15 +354,18 @@ class Round:
             words += self.dice.choice(([], [], ["--with-upstream"], ["--only"]))
         elif verb == "rerun":
             words += self.dice.choice(([], ["--downstream"]))
-        elif verb == "emit":
-            # Of the few ids some are said again, also to the next daemon.
-            words += self.dice.choice(([], ["--data", "n=1"], ["--id", f"id-{self.dice.randint(1, 6)}"]))
         elif verb == "backfill" and words[1:] and self.dice.random() < 0.2:
             words = [verb, "--cancel", str(self.dice.randint(1, 4))]
         elif verb == "backfill":
             words += self._stretch()
         self._tell(f"  {' '.join(words)}")
         self._pending.append(self.daemon.give(*words))
+
+    def _emission(self) -> list[str]:
+        """Return an emission; of the few ids some are said again, also to the next daemon."""
+        names, ids = (EVENTS[:1], 1) if "emit" in self.favours else (EVENTS, 3)
+        more = self.dice.choice(([], ["--data", "n=1"], *2 * [["--id", f"id-{self.dice.randint(1, ids)}"]]))
+        return ["emit", self.dice.choice(names), *more]
 
     def _stretch(self) -> list[str]:
         """Return the rest of a backfill: of few ticks, for a round has to come to its end."""

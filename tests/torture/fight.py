@@ -30,7 +30,7 @@ from dagsched.stores import Address
 from tests.postgres import Server, own_server
 from tests.torture import processes
 from tests.torture.auditor import audit, summary
-from tests.torture.daemon import COMMAND, Daemon
+from tests.torture.daemon import Daemon
 from tests.torture.edits import rename_over, text_of
 from tests.torture.evidence import read_folder, read_journal
 from tests.torture.world import QUICK, SENTINEL, WORKER, Sheet
@@ -47,31 +47,13 @@ STOP_S = 30.0
 class Member(Daemon):
     """One scheduler after another on a machine of its own."""
 
-    name: str = ""
     frozen_until: float = 0.0
 
     @property
-    def state_dir(self) -> Path:
-        return self.folder / self.name
-
-    @property
-    def env(self) -> dict[str, str]:
-        return {**os.environ, **self.more}
-
-    def begin(self) -> None:
-        """Start a scheduler and do not wait: it may have to stand by."""
-        self.starts += 1
-        out, err = self._paths()
-        words = ["run", str(self.config), "--state-dir", str(self.state_dir), "--grace", "1s", "--json"]
-        with out.open("wb") as stdout, err.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [*COMMAND, *words], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=self.folder,
-                env={**self.env, processes.MARK: self.mark}, start_new_session=True,
-            )  # fmt: skip
-
-    def _paths(self) -> tuple[Path, Path]:
-        name = f"daemon-{self.name}-{self.starts}"
-        return self.folder / f"{name}.out", self.folder / f"{name}.err"
+    def is_active(self) -> bool:
+        """Whether the one that is up, or was last, has ever led."""
+        self.listen()
+        return self.is_ready
 
 
 class Fight:
@@ -104,7 +86,7 @@ class Fight:
         store = {"DAGSCHED_STORE": address.url, "DAGSCHED_NAMESPACE": address.namespace}
         self.env = {**store, "DAGSCHED_ATTEMPT_LEASE": LEASE}
         self.members = [
-            Member(folder, self.path, self.mark, name=f"m{number}", more=self.env) for number in range(SCHEDULERS)
+            Member(folder, self.path, self.mark, place=f"-{number}", more=self.env) for number in range(SCHEDULERS)
         ]
         self.sheets = [self._sheet(is_over=False), self._sheet(is_over=True)]
         self.kills: list[float] = []
@@ -118,13 +100,15 @@ class Fight:
         self.path.write_text(text_of(self.sheets[0]))
         try:
             for member in self.members:
-                member.begin()
+                member.launch()
             self._until_ticking()
             self._fight()
             self._quieten()
             self._collect()
         finally:
             self._clear_away()
+            for member in self.members:
+                member.close()
 
     # ------------------------------------------------------------ what is done to them
 
@@ -149,16 +133,13 @@ class Fight:
     def _victim(self) -> Member | None:
         """Return one that is up: most of the time the active one."""
         up = [each for each in self.members if each.is_up() and not each.frozen_until]
-        active = [each for each in up if self._is_active(each)]
+        active = [each for each in up if each.is_active]
         is_sure = bool(self.script) or self.dice.random() < 0.7
         return self.dice.choice(active if active and is_sure else up) if up else None
 
-    def _is_active(self, member: Member) -> bool:
-        return '"daemon.started"' in member._paths()[0].read_text()
-
     def _kill(self) -> None:
         if (victim := self._victim()) is not None:
-            self._tell(f"kill {victim.name}")
+            self._tell(f"kill {victim.place}")
             self.kills.append(time.time())
             victim.signal(signal.SIGKILL)
             assert victim.process is not None
@@ -167,14 +148,14 @@ class Fight:
     def _freeze(self) -> None:
         if (victim := self._victim()) is not None:
             length_s = 8.0 if self.script else self.dice.choice((0.5, 2.0, 4.0, 8.0))
-            self._tell(f"freeze {victim.name} for {length_s} s")
+            self._tell(f"freeze {victim.place} for {length_s} s")
             self.kills.append(time.time())
             victim.signal(signal.SIGSTOP)
             victim.frozen_until = time.monotonic() + length_s
 
     def _terminate(self) -> None:
         if (victim := self._victim()) is not None:
-            self._tell(f"terminate {victim.name}")
+            self._tell(f"terminate {victim.place}")
             victim.signal(signal.SIGTERM)
 
     def _crash_server(self) -> None:
@@ -196,13 +177,13 @@ class Fight:
     def _revive(self) -> None:
         for member in self.members:
             if member.frozen_until and time.monotonic() > member.frozen_until:
-                self._tell(f"thaw {member.name}")
+                self._tell(f"thaw {member.place}")
                 member.frozen_until = 0.0
                 # From the thaw on it is known to see again what it has missed.
                 self.kills.append(time.time())
                 member.signal(signal.SIGCONT)
             elif not member.is_up():
-                member.begin()
+                member.launch()
 
     def _tell(self, words: str) -> None:
         self.deeds.append(f"{time.monotonic() - self.began:7.2f} {words}")
@@ -228,7 +209,7 @@ class Fight:
             assert member.process is not None
             code = member.process.wait(STOP_S)
             if code not in (0, 4):
-                self.remarks.append(("P7", f"{member.name} ended with {code}: {member.complaint()}"))
+                self.remarks.append(("P7", f"{member.place} ended with {code}: {member.complaint()}"))
         self.stopped = datetime.now(UTC)
         self._nothing_may_be_left()
 
@@ -237,7 +218,7 @@ class Fight:
         return [each for each in self.members if each.is_up()]
 
     def _is_led(self) -> bool:
-        return any(self._is_active(each) for each in self._up() if not each.frozen_until)
+        return any(each.is_active for each in self._up() if not each.frozen_until)
 
     def _runs(self) -> int:
         lines = read_journal(self.journal.read_text()) if self.journal.exists() else []
@@ -267,7 +248,7 @@ class Fight:
         deadline = time.monotonic() + patience_s
         while not is_so():
             if time.monotonic() > deadline:
-                told = "\n".join(f"{each.name}: {each.complaint()}" for each in self.members)
+                told = "\n".join(f"{each.place}: {each.complaint()}" for each in self.members)
                 raise AssertionError(f"{what}; {self.deeds[-5:]}\n{told}")
             time.sleep(0.1)
 
@@ -326,10 +307,10 @@ class Fight:
         )
 
     def _search_logs(self) -> None:
-        for path in [*self.folder.glob("daemon-*.err"), *self.folder.glob("m*/spawner.log")]:
+        for path in [*self.folder.glob("daemon-*.err"), *self.folder.glob("state-*/spawner.log")]:
             text = path.read_text(errors="replace")
             if "Traceback" in text or "made anew" in text:
-                self.remarks.append(("log", f"{path.name}: {text[-1500:]}"))
+                self.remarks.append(("log", f"{path.place}: {text[-1500:]}"))
 
     def _notes(self, events: list[dict[str, Any]]) -> dict[str, Any]:
         applied = [event for event in events if event["type"] == "config.applied"]

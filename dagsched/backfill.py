@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from dagsched.engine.events import Want
 from dagsched.engine.filling import has_ticks, is_wanted, ticks_of
@@ -45,6 +46,13 @@ class Survey:
     def runs(self) -> int:
         """How many runs would be made or re-opened."""
         return self.new + self.again.total()
+
+    def as_row(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "job": self.job, "runs": self.runs, "new": self.new, "again": dict(self.again),
+            "left_alone": dict(self.left), "first_ticks": [format_instant(tick) for tick in self.samples],
+        }  # fmt: skip
 
 
 def ticks_asked_for(config: Config, job: str, first: datetime, last: datetime, now: datetime) -> list[datetime]:
@@ -82,6 +90,14 @@ def jobs_asked_for(config: Config, job: str, *, downstream: bool) -> list[str]:
                 reached.add(id)
                 found.append(id)
     return found
+
+
+async def surveys(
+    store: Store, config: Config, job: str, ticks: list[datetime], again: Again, *, downstream: bool
+) -> list[Survey]:
+    """Return what would become of these ticks of each job that a backfill makes them of."""
+    jobs = jobs_asked_for(config, job, downstream=downstream)
+    return [await survey(store, each, ticks, again) for each in jobs]
 
 
 async def survey(store: Store, job: str, ticks: list[datetime], again: Again) -> Survey:

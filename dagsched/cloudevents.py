@@ -45,6 +45,7 @@ TYPES: Mapping[str, str] = {
     "event.repeated": "an event with an id that was there before was emitted again, and makes nothing",
     "config.applied": "a configuration came into force",
     "config.rejected": "the job files changed and cannot be used; the last good ones stay in force",
+    "config.mended": "the job files that could not be used say again what is in force",
     "config.unwatched": "changes of the job files are not noticed at present",
     "daemon.started": "the scheduler is up",
     "daemon.stopped": "the scheduler ended cleanly",
@@ -70,8 +71,8 @@ def source_of(host: str, state_dir: str) -> str:
 def cloud_events(row: EventRow, source: str) -> list[dict[str, Any]]:
     """Return the envelopes of one line: its own, and behind `config.applied` one for each job it names.
 
-    They are JSON-able; `data` has the facts of the line. Of an edit the log names 50 jobs of each kind at most, and
-    so many have an envelope.
+    They are JSON-able; `data` has the facts of the line. Of an edit the log names 10,000 jobs of each kind at
+    most, and so many have an envelope; `truncated` in the detail of `config.applied` says how many have none.
     """
     found = [_envelope(row, source)]
     if row.type == "config.applied":

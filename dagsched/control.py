@@ -27,7 +27,7 @@ from dagsched.asked import (
     number_of,
     text_of,
 )
-from dagsched.backfill import ticks_asked_for
+from dagsched.backfill import surveys, ticks_asked_for
 from dagsched.engine import events
 from dagsched.engine.commands import Command, RecordEvent
 from dagsched.engine.verdicts import blocking
@@ -234,7 +234,10 @@ class Control:
         return {"run": name}
 
     async def backfill(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
-        """Run a stretch of ticks of a job. Answer: `id` of the backfill that is under way, and its `total` of ticks."""
+        """Run a stretch of ticks of a job. Answer: `id` of the backfill that is under way, and its `total` of ticks.
+
+        `dry_run`: make none; the answer's `id` is None, and `jobs` says what would become of the ticks.
+        """
         id, daemon = text_of(body, "job"), self._daemon
         first, last = instant_of(body, "first"), instant_of(body, "last")
         job, config = daemon.loop.plan.book.jobs.get(id), daemon.config
@@ -247,6 +250,10 @@ class Control:
         }  # fmt: skip
         # Counting through years of ticks takes longer than others can wait.
         ticks = await asyncio.to_thread(ticks_asked_for, config, id, first, last, daemon.clock.now())
+        if flag_of(body, "dry_run"):
+            found = await surveys(daemon.store, config, id, ticks, asked["again"], downstream=asked["downstream"])
+            runs = sum(each.runs for each in found)
+            return {"id": None, "job": id, "total": len(ticks), "runs": runs, "jobs": [each.as_row() for each in found]}
 
         def make(now: datetime) -> events.Event:
             return events.BackfillRequested(now, id, first, last, len(ticks), **asked)

@@ -55,6 +55,13 @@ def test_an_edit_has_an_event_of_its_own_for_each_job():
     assert events[1]["data"] == {"seq": 9, "job": "a", "config": 4}
 
 
+def test_an_edit_that_names_only_some_of_its_jobs_says_so():
+    detail = {"number": 4, "added": ["a"], "changed": [], "removed": [], "truncated": {"added": 7}}
+    applied, created = cloud_events(EventRow(9, TICK, "config.applied", detail=detail), SOURCE)
+    assert applied["data"]["detail"]["truncated"] == {"added": 7}
+    assert created["subject"] == "a"
+
+
 def test_two_lines_never_have_one_id_even_of_a_state_made_anew():
     later = FAILED._replace(time=FAILED.time + timedelta(days=1))
     others = [FAILED._replace(seq=13), later]

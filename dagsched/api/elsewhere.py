@@ -7,7 +7,7 @@ is here; what the API does not tell (an event's detail, where a log lies) is emp
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from dagsched.definition import from_json
 from dagsched.errors import ConfigInvalid, NoDaemon, Refused, Unknown, UsageError
 from dagsched.model import (
     Attempt,
+    Backfill,
     Config,
     EventRow,
     JobMark,
@@ -31,7 +32,7 @@ from dagsched.model import (
     run_name,
 )
 from dagsched.stores.fleet import Waiting, WorkerRow
-from dagsched.views.values import attempt_of, event_of, instant_of, run_of
+from dagsched.views.values import attempt_of, backfill_of, event_of, instant_of, run_of
 
 PATIENCE_S = 60.0
 PAGE = 1000
@@ -190,6 +191,24 @@ class Elsewhere:
             {key: instant_of(value) if key == by or key.startswith("last_") else value for key, value in row.items()}
             for row in page["items"]
         ]
+
+    async def backfills(self) -> Sequence[Backfill]:
+        """As a store does."""
+        return [backfill_of(row) for row in (await self.get("/backfills"))["items"]]
+
+    async def news(self, job: str | None = None) -> AsyncGenerator[int]:
+        """Yield 0 when the stream of live events stands, then the number of each event (of `job`), until it ends."""
+        try:
+            async with self._client.stream("GET", f"{API}/events/stream", params=_given({"job": job})) as answer:
+                if answer.status_code != 200:
+                    await answer.aread()
+                    raise _error_of(answer, self._url)
+                yield 0
+                async for line in answer.aiter_lines():
+                    if line.startswith("id: "):
+                        yield int(line.removeprefix("id: "))
+        except httpx.HTTPError as error:
+            raise NoDaemon(f"{self._url} tells nothing any more: {error or type(error).__name__}") from None
 
     async def workers(self) -> Sequence[WorkerRow]:
         """As a store does."""

@@ -57,8 +57,9 @@ VERBS = (
         "backfill",
         "/jobs/{job}/backfill",
         Role.OPERATOR,
-        "Run a job's ticks of a stretch of the past, ends included.",
+        "Run a job's ticks of a stretch of the past, ends included; `dry_run` only says what would become of them.",
         {
+            "dry_run": FLAG,
             "first": INSTANT,
             "last": INSTANT,
             "newest_first": FLAG,

@@ -10,12 +10,12 @@ import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from dagsched.cli.far import far, looking, url_of
 from dagsched.cli.output import is_watched, note, print_json, print_rows, print_table
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.parser import count as whole_number
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import FOLLOW_S, reading
@@ -61,6 +61,7 @@ def arguments(parser: Parser) -> None:
     add_json(parser)
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,24 +95,30 @@ class _Wish:
 
 
 async def _survey(args: argparse.Namespace) -> _Wish:
-    from dagsched.backfill import jobs_asked_for, survey, ticks_asked_for
-
     id, config = await job_meant(args)
     if config is None:
         raise Refused(f"{id} is in no job file that can be read, so its ticks are not known")
     now, job = SystemClock().now(), config.jobs[id]
     first, last = _bounds(args, job, now)
-    ticks = ticks_asked_for(config, id, first, last, now)
     again = Again.ALL if args.rerun_all else Again.FAILED if args.rerun_failed else Again.GAPS
-    async with reading(state_dir(args), quiet=True) as store:
-        jobs = jobs_asked_for(config, id, downstream=args.downstream)
-        surveys = [await survey(store, each, ticks, again) for each in jobs]
     body = {
         "job": id, "first": format_instant(first), "last": format_instant(min(last, now)),
         "newest_first": args.order == "newest", "max_active": args.max_active, "downstream": args.downstream,
         "again": again.value, "params": _params(args, id, config),
     }  # fmt: skip
-    return _Wish(job, body, surveys, len(ticks))
+    if (url := url_of(args)) is not None:
+        from dagsched.views.values import survey_of
+
+        async with far(args, url) as there:
+            # A coming end is refused there as here: what is asked about is what was said.
+            told = await there.ask("backfill", {**body, "last": format_instant(last), "dry_run": True})
+        return _Wish(job, body, [survey_of(row) for row in told["jobs"]], told["total"])
+    from dagsched.backfill import surveys, ticks_asked_for
+
+    ticks = ticks_asked_for(config, id, first, last, now)
+    async with reading(state_dir(args), quiet=True) as store:
+        found = await surveys(store, config, id, ticks, again, downstream=args.downstream)
+    return _Wish(job, body, found, len(ticks))
 
 
 def _params(args: argparse.Namespace, id: str, config: Config) -> Mapping[str, Any]:
@@ -166,13 +173,7 @@ def moment(text: str, zone: str, now: datetime, *, is_end: bool) -> datetime:
 
 def _show(args: argparse.Namespace, wish: _Wish, more: Mapping[str, Any]) -> None:
     if args.json:
-        jobs = [
-            {
-                "job": each.job, "runs": each.runs, "new": each.new, "again": dict(each.again),
-                "left_alone": dict(each.left), "first_ticks": [format_instant(tick) for tick in each.samples],
-            }
-            for each in wish.surveys
-        ]  # fmt: skip
+        jobs = [each.as_row() for each in wish.surveys]
         print_json({**more, **wish.body, "ticks": wish.ticks, "runs": wish.runs, "jobs": jobs})
         return
     titles = ("job", "ticks", "to run", "new", "again", "left alone")
@@ -221,7 +222,7 @@ def _begin(args: argparse.Namespace, wish: _Wish) -> int:
             print(f"backfill {answer['id']} of {args.job}: {answer['total']} ticks")
         return 0
     try:
-        done = asyncio.run(_follow(state_dir(args), answer["id"]))
+        done = asyncio.run(_follow(args, answer["id"]))
     except KeyboardInterrupt:
         note(
             f"\nbackfill {answer['id']} goes on; dagsched backfill --list shows it, "
@@ -243,9 +244,9 @@ def _closing_words(done: Backfill) -> str:
 # ---------------------------------------------------------------- following
 
 
-async def _follow(home: Path, id: int) -> Backfill:
+async def _follow(args: argparse.Namespace, id: int) -> Backfill:
     """Wait for the end of a backfill and return it as it then is; on a terminal a bar shows how far it is."""
-    async with reading(home) as store:
+    async with looking(args) as store:
         if not is_watched():
             while True:
                 found = await _find(store, id)
@@ -277,7 +278,7 @@ async def _find(store: Store, id: int) -> Backfill:
 
 
 async def _list(args: argparse.Namespace) -> int:
-    async with reading(state_dir(args)) as store:
+    async with looking(args) as store:
         found = await store.backfills()
     if args.json:
         print_rows(backfill_row(each) for each in found)

@@ -8,23 +8,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from dagsched.cli.far import looking, url_of
+from dagsched.cli.hearing import Wait, hearing
 from dagsched.cli.output import print_rows, printable
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, count
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import FOLLOW_S
-from dagsched.errors import DagschedError
 from dagsched.model import EventRow, format_instant
 from dagsched.stores.contract import Store
 from dagsched.views.rows import event_row
 
+if TYPE_CHECKING:
+    from dagsched.api.elsewhere import Elsewhere
+
 PAGE = 1000
-AGAIN_S = 1.0
+# A daemon elsewhere tells each event when it happens; now and then we look whether we were told of all.
+QUIET_S = 60.0
 
 
 def arguments(parser: Parser) -> None:
@@ -49,7 +53,7 @@ async def _print_events(args: argparse.Namespace) -> None:
     url = url_of(args)
     source = url if url is not None else str(state_dir(args))
     form = "json" if args.json else args.format
-    async with looking(args) as store, _waiting(args) as wait:
+    async with looking(args) as store, _waiting(args, store) as wait:
         async for page in pages(store, args.since, args.job, follow=args.follow, wait=wait):
             if form == "text":
                 for event in page:
@@ -60,35 +64,18 @@ async def _print_events(args: argparse.Namespace) -> None:
 
 
 @asynccontextmanager
-async def _waiting(args: argparse.Namespace) -> AsyncIterator[Callable[[float], Awaitable[object]]]:
-    """Give a wait that ends early when a daemon here says that there is news; without one it is a pause."""
-    if not args.follow or url_of(args) is not None:
+async def _waiting(args: argparse.Namespace, store: Store) -> AsyncIterator[Wait]:
+    """Give a wait that ends early when a daemon says that there is news; without one it is a pause."""
+    if not args.follow:
         yield asyncio.sleep
-        return
-    news = asyncio.Event()
-    hearing = asyncio.ensure_future(_hear(state_dir(args), news))
+    elif url_of(args) is None:
+        from dagsched.api.client import watch
 
-    async def wait(pause_s: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), pause_s)
-        news.clear()
-
-    try:
-        yield wait
-    finally:
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
-
-
-async def _hear(home: Path, news: asyncio.Event) -> None:
-    from dagsched.api.client import watch
-
-    while True:
-        with suppress(DagschedError, OSError):
-            async with aclosing(watch(home)) as numbers:
-                async for _ in numbers:
-                    news.set()
-        await asyncio.sleep(AGAIN_S)
+        async with hearing(partial(watch, state_dir(args))) as wait:
+            yield wait
+    else:
+        async with hearing(partial(cast("Elsewhere", store).news, args.job), QUIET_S) as wait:
+            yield wait
 
 
 def _rows(page: Sequence[EventRow], form: str, place: str) -> Iterator[Mapping[str, Any]]:
@@ -110,7 +97,7 @@ async def pages(
     job: str | None = None,
     *,
     follow: bool = False,
-    wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    wait: Wait = asyncio.sleep,
 ) -> AsyncIterator[Sequence[EventRow]]:
     """Yield the events after number `since` in pages; with `follow` without end, waiting for new ones."""
     while True:

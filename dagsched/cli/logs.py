@@ -10,12 +10,15 @@ import argparse
 import asyncio
 import codecs
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from dagsched.cli.far import looking, url_of
+from dagsched.cli.hearing import Wait, hearing
 from dagsched.cli.output import note, print_rows
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, count
 from dagsched.cli.places import state_dir
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from dagsched.api.elsewhere import Elsewhere
 
 CHUNK_BYTES = 1 << 16
+WRITTEN_S = 1.0
 STARTED = (RunState.RUNNING, RunState.RETRYING, RunState.SUCCESS, RunState.FAILED)
 
 
@@ -62,12 +66,24 @@ async def _print_logs(args: argparse.Namespace) -> None:
         found = await find_run(store, args.run_name, prefer=STARTED)
         out = _JsonLines(found.name) if args.json else _Raw()
         nothing = True
-        async for piece in pieces(store, home, found, args.attempt, follow=args.follow):
-            nothing = False
-            out.write(piece)
+        async with _waiting(args, store, found) as wait:
+            async for piece in pieces(store, home, found, args.attempt, follow=args.follow, wait=wait):
+                nothing = False
+                out.write(piece)
         out.close()
     if nothing:
         note(f"{found.name} has written nothing")
+
+
+@asynccontextmanager
+async def _waiting(args: argparse.Namespace, store: Store, found: Run) -> AsyncIterator[Wait]:
+    """Give a wait that ends early when a daemon elsewhere says that something has become of the job."""
+    if not args.follow or url_of(args) is None:
+        yield asyncio.sleep
+        return
+    # What is written makes no event: it is fetched once a second, and at once when the run is over.
+    async with hearing(partial(cast("Elsewhere", store).news, found.job), WRITTEN_S) as wait:
+        yield wait
 
 
 async def pieces(
@@ -77,7 +93,7 @@ async def pieces(
     number: int | None = None,
     *,
     follow: bool = False,
-    wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    wait: Wait = asyncio.sleep,
 ) -> AsyncIterator[Piece]:
     """Yield the output of one attempt (default: the newest); raises Unknown if there is no such attempt.
 

@@ -37,8 +37,8 @@ SECTIONS: Mapping[str, Section] = {
     "agents": Section("agent", "E503", "E504", "{{{name}: {{url: https://…}}}}"),
 }
 # Lengths that may be nothing at all; any other of none would mean that nothing is ever answered.
-_MAY_BE_ZERO = frozenset({"group"})
-_LENGTHS = ("group", "timeout")
+_MAY_BE_ZERO = frozenset({"group", "repeat"})
+_LENGTHS = ("group", "repeat", "timeout")
 
 
 def declared(document: Document, section: str, folder: str, refused: set[str], report: Report) -> Declared:

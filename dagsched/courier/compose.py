@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from dagsched.config.lengths import parse_length
+from dagsched.courier.rules import is_asked
 from dagsched.model import BAD, Config, EventRow, Origin, Run, RunState, format_instant, run_name
 from dagsched.notifiers import Item, Message, message_of
 from dagsched.notifiers.message import AFFECTED_MAX
@@ -19,15 +21,21 @@ from dagsched.stores.notices import Notices
 
 Key = tuple[str, datetime]
 STEPS_MAX = 1000
+REPEAT = "4h"
+"""How long a notifier is not told again of a job that goes on failing, when it does not say."""
 
 
 class Composed(NamedTuple):
-    """A message, and what its notifier knows with it: `broken` runs, jobs that `broke`, jobs that are `mended`."""
+    """A message, and what its notifier knows with it: `broken` runs, jobs that `broke`, jobs that are `mended`.
+
+    `spared`: jobs that go on failing, once for each failure that it is not told of because it was told lately.
+    """
 
     message: Message | None
     broken: tuple[Key, ...] = ()
     broke: tuple[str, ...] = ()
     mended: tuple[str, ...] = ()
+    spared: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -37,6 +45,10 @@ class Cluster:
     run: Run | None
     row: EventRow | None
     affected: list[str] = field(default_factory=list)
+
+    def jobs(self, key: Key) -> Sequence[str]:
+        """Return the jobs that its news are of."""
+        return [key[0]] if self.row is not None else list(dict.fromkeys(self.affected))
 
 
 class Composer:
@@ -58,9 +70,15 @@ class Composer:
         if kind == "recovered":
             rows = [row for row in rows if self._notices.is_broken(notifier, row.job)]
             rows = list({row.job: row for row in reversed(rows)}.values())[::-1]
+            return await self._recovered(notifier, kind, rows)
         items = [self._item(row, await self._run(row.job, row.tick)) for row in rows]
-        mended = tuple(row.job for row in rows) if kind == "recovered" else ()
-        return Composed(self._told(notifier, kind, news, items), mended=mended)
+        return Composed(self._told(notifier, kind, news, items))
+
+    async def _recovered(self, notifier: str, kind: str, rows: Sequence[EventRow]) -> Composed:
+        # Whoever wants no word of it is told of the next failure at once all the same.
+        told = [row for row in rows if is_asked(self._config, row, kind, notifier)]
+        items = [self._item(row, await self._run(row.job, row.tick)) for row in told]
+        return Composed(self._told(notifier, kind, rows, items), mended=tuple(row.job for row in rows))
 
     async def _failure(self, notifier: str, kind: str, rows: Sequence[EventRow]) -> Composed:
         clusters: dict[Key, Cluster] = {}
@@ -77,14 +95,28 @@ class Composer:
                 continue  # it knows what is broken; that more waits for it is no news
             cluster = clusters.setdefault(key, Cluster(root, row if root is None else None))
             cluster.affected.append(row.job)
-        items = [self._item_of(key, each) for key, each in clusters.items()]
+        spared = [key for key, each in clusters.items() if self._are_spared(notifier, each.jobs(key))]
+        told = {key: each for key, each in clusters.items() if key not in spared}
+        items = [self._item_of(notifier, key, each) for key, each in told.items()]
         items.sort(key=lambda item: -item.affected)
-        broke = [
-            job
-            for (id, _), each in clusters.items()
-            for job in ([id] if each.row is not None else dict.fromkeys(each.affected))
-        ]
-        return Composed(self._told(notifier, kind, rows, items), tuple(clusters), tuple(dict.fromkeys(broke)))
+        broke = dict.fromkeys(job for key, each in told.items() for job in each.jobs(key))
+        return Composed(
+            self._told(notifier, kind, rows, items),
+            tuple(clusters),
+            tuple(broke),
+            spared=tuple(job for key in spared for job in clusters[key].jobs(key)),
+        )
+
+    def _are_spared(self, notifier: str, jobs: Sequence[str]) -> bool:
+        """Whether the notifier was told so lately that these jobs fail that it need not be told again."""
+        return all(self._is_spared(notifier, job) for job in jobs)
+
+    def _is_spared(self, notifier: str, job: str) -> bool:
+        known = self._notices.last_told(notifier, job)
+        if known is None or self._notices.is_gathered(notifier, "recovered", job):
+            return False  # a job that has worked in between has failed anew
+        spec = self._config.notifiers.get(notifier, {})
+        return self._now - known[0] < parse_length(spec.get("repeat", REPEAT))
 
     async def _is_of_once(self, row: EventRow) -> bool:
         """Whether it is of a `run --once`: whoever started that has seen it."""
@@ -142,12 +174,13 @@ class Composer:
         problems = list(rejected.detail.get("problems", ())) if rejected is not None else []
         return message_of(id, kind, notifier, format_instant(self._now), self._source, items, problems)
 
-    def _item_of(self, key: Key, cluster: Cluster) -> Item:
+    def _item_of(self, notifier: str, key: Key, cluster: Cluster) -> Item:
         job, tick = key
         row = cluster.row or EventRow(0, tick, "", job, tick)
         names = tuple(dict.fromkeys(cluster.affected))[:AFFECTED_MAX]
         item = self._item(row, cluster.run)
-        return item._replace(affected=len(cluster.affected), affected_jobs=names)
+        known = self._notices.last_told(notifier, job)
+        return item._replace(affected=len(cluster.affected), affected_jobs=names, untold=known[1] if known else 0)
 
     def _item(self, row: EventRow, run: Run | None) -> Item:
         job = self._config.jobs.get(row.job)

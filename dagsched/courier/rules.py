@@ -40,6 +40,19 @@ def wanted(config: Config, row: EventRow) -> Sequence[tuple[str, str]]:
     return list(dict.fromkeys(found))
 
 
+def is_asked(config: Config, row: EventRow, kind: str, notifier: str) -> bool:
+    """Whether some rule that looks at this line wants news of the kind for the notifier."""
+    return any(kind in rule.on and notifier in rule.to for rule in rules_for(config, row))
+
+
+def mending(config: Config, row: EventRow) -> Sequence[tuple[str, str]]:
+    """Return ("recovered", notifier) for each that is told of the job's failures, if this line ends them."""
+    if row.type != "run.succeeded":
+        return ()
+    return [("recovered", name) for rule in rules_for(config, row) if "failure" in rule.on for name in rule.to
+            if name in config.notifiers]  # fmt: skip
+
+
 def rules_for(config: Config, row: EventRow) -> tuple[NotifyRule, ...]:
     """Return the rules that look at this line."""
     if not row.job:

@@ -13,7 +13,7 @@ from dagsched.config import load_texts
 from dagsched.config.lengths import parse_length
 from dagsched.courier.compose import Composer
 from dagsched.courier.deliver import deliver
-from dagsched.courier.rules import wanted
+from dagsched.courier.rules import mending, wanted
 from dagsched.courier.tracer import Tracer
 from dagsched.model import Config, EventRow
 from dagsched.stores.contract import Store
@@ -98,7 +98,7 @@ class Courier:
 
     def _gather(self, config: Config, row: EventRow) -> None:
         asked = wanted(config, row)
-        for kind, notifier in asked:
+        for kind, notifier in dict.fromkeys([*asked, *mending(config, row)]):
             if kind == "recovered" and not self._may_recover(notifier, row.job):
                 continue
             if kind == "success" and ("recovered", notifier) in asked and self._may_recover(notifier, row.job):
@@ -124,13 +124,14 @@ class Courier:
             with self._notices.transaction():
                 self._notices.drop(group.notifier, group.kind, news[-1].seq)
                 message = composed.message
-                if message is None:
-                    continue
-                self._notices.queue(message.id, group.notifier, group.kind, message.title, message.as_json(), now)
+                if message is not None:
+                    self._notices.queue(message.id, group.notifier, group.kind, message.title, message.as_json(), now)
                 for job, tick in composed.broken:
                     self._notices.tell(group.notifier, job, tick, news[-1].seq)
                 for job in composed.broke:
-                    self._notices.broke(group.notifier, job)
+                    self._notices.broke(group.notifier, job, now)
+                for job in composed.spared:
+                    self._notices.spare(group.notifier, job)
                 for job in composed.mended:
                     self._notices.mended(group.notifier, job)
 

@@ -17,7 +17,8 @@ from dagsched.engine.lifecycle import Cancelled
 from dagsched.engine.ticks import start_of
 from dagsched.model import Config, ConfigVersion, Job, JobMark, Link, Run, RunState
 
-SHOWN_MAX = 50
+# One line of the log has to hold them. An edit of more jobs says how many it leaves out.
+NAMED_MAX = 10_000
 
 
 def swap(book: Book, config: Config, number: int) -> Edit:
@@ -39,9 +40,16 @@ def swap(book: Book, config: Config, number: int) -> Edit:
     if is_new:
         summary = ", ".join(f"{len(ids)} {word}" for word, ids in diff.items() if ids) or "nothing changed"
         book.save_config(ConfigVersion(number, book.now, config.digest, config.files, summary))
-        shown: dict[str, Any] = {word: list(ids[:SHOWN_MAX]) for word, ids in diff.items()}
-        book.note("config.applied", reason=f"configuration {number}: {summary}", detail={"number": number, **shown})
+        detail = {"number": number, **_named(diff)}
+        book.note("config.applied", reason=f"configuration {number}: {summary}", detail=detail)
     return edit
+
+
+def _named(diff: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the jobs of each kind, and as `truncated` how many of each are left out, if any are."""
+    named: dict[str, Any] = {word: ids[:NAMED_MAX] for word, ids in diff.items()}
+    left_out = {word: len(ids) - NAMED_MAX for word, ids in diff.items() if len(ids) > NAMED_MAX}
+    return {**named, "truncated": left_out} if left_out else named
 
 
 def _diff(edit: Edit, old: Mapping[str, Job], new: Mapping[str, Job]) -> dict[str, list[str]]:

@@ -28,7 +28,7 @@ class Item(NamedTuple):
     """One run that is told of.
 
     `run`: its name. `affected`: how many runs after it did not start for it; `affected_jobs`: the first few of their
-    jobs.
+    jobs. `untold`: how many failures of the job there were since the last message that it fails.
     """
 
     job: str
@@ -42,6 +42,7 @@ class Item(NamedTuple):
     description: str = ""
     affected: int = 0
     affected_jobs: tuple[str, ...] = ()
+    untold: int = 0
 
 
 class Message(NamedTuple):
@@ -136,6 +137,8 @@ def _lines(item: Item, kind: str) -> list[str]:
         lines.append(f"  {one_line(item.description, REASON_CHARACTERS_MAX)}")
     if item.owner:
         lines.append(f"  owner: {one_line(item.owner, REASON_CHARACTERS_MAX)}")
+    if item.untold:
+        lines.append(f"  and {item.untold} time{'s' * (item.untold > 1)} before it, since the last message")
     if item.affected:
         beyond = item.affected - len(item.affected_jobs)
         names = ", ".join(item.affected_jobs) + (f" and {beyond} more" if beyond > 0 else "")

@@ -263,7 +263,7 @@ def assumptions(
             "successes on record, each as likely"
         )
     if lengths[Source.GIVEN]:
-        yield f"{_jobs_word(lengths[Source.GIVEN])} {_take(lengths[Source.GIVEN])} as long as --duration says"
+        yield f"{_jobs_word(lengths[Source.GIVEN])} {_take(lengths[Source.GIVEN])} as long as was said"
     if lengths[Source.ASSUMED]:
         yield (
             f"{_jobs_word(lengths[Source.ASSUMED])} without a success on record {_take(lengths[Source.ASSUMED])} "
@@ -272,7 +272,7 @@ def assumptions(
     if failures[Source.HISTORY]:
         yield f"attempts of {_jobs_word(failures[Source.HISTORY])} fail as often as those on record"
     if failures[Source.GIVEN]:
-        yield f"attempts of {_jobs_word(failures[Source.GIVEN])} fail as often as --fail-rate says"
+        yield f"attempts of {_jobs_word(failures[Source.GIVEN])} fail as often as was said"
     if failures[Source.ASSUMED]:
         yield f"attempts of {_jobs_word(failures[Source.ASSUMED])} without a record never fail"
     if any(habit.outputs for habit in used):

@@ -226,9 +226,18 @@ class Notices:
         """Whether the notifier was told of the job's failure and not yet that it works again."""
         return bool(self._ask("is_broken", (notifier, job)))
 
-    def broke(self, notifier: str, job: str) -> None:
+    def last_told(self, notifier: str, job: str) -> tuple[datetime, int] | None:
+        """Return when the notifier was last told that the job is broken, and how many failures it was spared since."""
+        found = self._ask("last_told", (notifier, job))
+        return (instant(found[0][0]), found[0][1]) if found else None
+
+    def broke(self, notifier: str, job: str, now: datetime) -> None:
         """Remember that the notifier was told of the job's failure."""
-        self._ask("break", (notifier, job))
+        self._ask("break", (notifier, job, ms_of(now)))
+
+    def spare(self, notifier: str, job: str) -> None:
+        """Remember that there was another failure which the notifier was not told of."""
+        self._ask("spare", (notifier, job))
 
     def mended(self, notifier: str, job: str) -> None:
         """Remember that the job works again."""

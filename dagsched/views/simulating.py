@@ -35,9 +35,9 @@ class Wish(NamedTuple):
 def checked(wish: Wish) -> Wish:
     """Return it; raises UsageError for numbers that cannot be."""
     if wish.slots == 0:
-        raise UsageError("--slots 0 would start nothing; give at least 1")
+        raise UsageError("slots 0 would start nothing; give at least 1")
     if not 1 <= wish.days <= DAYS_MAX:
-        raise UsageError(f"--days {wish.days} is out of range; give 1 to {DAYS_MAX}")
+        raise UsageError(f"days {wish.days} is out of range; give 1 to {DAYS_MAX}")
     return wish
 
 
@@ -99,8 +99,8 @@ def said_of(wish: Wish, config: Config) -> Said:
     """Return the lengths and fail rates that are given; raises UsageError or Unknown."""
     from dagsched.rehearsal.habits import Said
 
-    lengths, length = _by_job("--duration", wish.duration, config)
-    rates, rate = _by_job("--fail-rate", wish.fail_rate, config)
+    lengths, length = _by_job("duration", wish.duration, config)
+    rates, rate = _by_job("fail rate", wish.fail_rate, config)
     return Said(
         {job: _length(text) for job, text in lengths.items()},
         {job: _rate(text) for job, text in rates.items()},
@@ -109,14 +109,14 @@ def said_of(wish: Wish, config: Config) -> Said:
     )
 
 
-def _by_job(option: str, words: Sequence[str], config: Config) -> tuple[dict[str, str], str | None]:
+def _by_job(what: str, words: Sequence[str], config: Config) -> tuple[dict[str, str], str | None]:
     """Return what stands after each job and what stands alone; raises UsageError or Unknown."""
     by_job: dict[str, str] = {}
     alone = None
     for word in words:
         job, equals, text = word.rpartition("=")
         if equals and not job:
-            raise UsageError(f"{option} {word!r} names no job before the `=`")
+            raise UsageError(f"{what} {word!r} names no job before the `=`")
         if equals:
             by_job[known_job(job, config.jobs)] = text
         else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from dagsched.backfill import Survey
 from dagsched.model import (
     Again,
     Attempt,
@@ -94,6 +96,12 @@ def event_of(row: Mapping[str, Any]) -> EventRow:
 def instant_of(text: str | None) -> datetime | None:
     """Return the instant of JSON, None for none."""
     return parse_instant(text) if text else None
+
+
+def survey_of(row: Mapping[str, Any]) -> Survey:
+    """Return what would become of a job's ticks as its row tells it."""
+    samples = [parse_instant(tick) for tick in row["first_ticks"]]
+    return Survey(row["job"], row["new"], Counter(row["again"]), Counter(row["left_alone"]), samples)
 
 
 def backfill_of(row: Mapping[str, Any]) -> Backfill:

@@ -21,7 +21,7 @@ jobs:
   load: {depends_on: [extract], run: 'echo loaded'}
   broken: {run: 'echo oops; exit 3'}
   nightly: {schedule: '0 3 * * *', timezone: Europe/Berlin, run: 'true'}
-  long: {run: sleep 60}
+  long: {run: 'echo begun; sleep 60'}
   listener: {schedule: {event: arrived}, run: 'true'}
 """
 

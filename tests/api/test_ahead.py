@@ -67,6 +67,19 @@ def test_a_forecast_is_the_one_of_the_command_line(caller: Caller) -> None:
     assert caller.post("/simulate", body) == here
     problem_of(caller.root.post("/api/v1/simulate", json={"duration": ["nightli=5m"]}), 404, "unknown")
     problem_of(caller.root.post("/api/v1/simulate", json={"fail_rate": ["lots"]}), 400, "malformed")
+    told = problem_of(caller.root.post("/api/v1/simulate", json={"duration": ["=5m"]}), 400, "malformed")
+    assert told["detail"] == "duration '=5m' names no job before the `=`"
+
+
+def test_a_backfill_is_shown_before_it_is_begun(caller: Caller) -> None:
+    asked = {"first": "2026-01-01T00:00:00Z", "last": "2026-01-02T12:00:00Z", "max_active": 1}
+    found = caller.post("/jobs/nightly/backfill", {**asked, "dry_run": True})
+    assert (found["id"], found["total"], found["runs"]) == (None, 2, 2)
+    (job,) = found["jobs"]
+    assert (job["job"], job["new"], len(job["first_ticks"])) == ("nightly", 2, 2)
+    assert caller.get("/backfills") == {"items": []}
+    over = {**asked, "last": "2126-01-01T00:00:00Z", "dry_run": True}
+    problem_of(caller.root.post("/api/v1/jobs/nightly/backfill", json=over), 409, "refused")
 
 
 def test_backfills_are_listed(caller: Caller) -> None:

@@ -159,6 +159,43 @@ def test_figures_come_from_elsewhere(caller: Caller, tmp_path: Path) -> None:
     assert run("metrics", "--url", caller.url, "--token", "wrong", cwd=tmp_path)[0] == 2
 
 
+def test_a_backfill_is_shown_begun_followed_and_listed_elsewhere(caller: Caller, tmp_path: Path) -> None:
+    week = ("backfill", "nightly", "--from", "2026-11-02", "--to", "2026-11-04")
+    here, there = here_and_there(caller, tmp_path, *week, "--dry-run", "--json")
+    assert there == here
+    assert json.loads(there[1])["runs"] == 3
+    env = {"DAGSCHED_URL": caller.url, "DAGSCHED_TOKEN": caller.token}
+    assert run(*week, cwd=tmp_path, **env)[0] == 2, "it asks first, and nobody is there to answer"
+    code, out, _ = run(*week, "--yes", "--follow", "--max-active", "3", cwd=tmp_path, **env)
+    assert (code, out) == (0, "backfill 1 of nightly is done: 3 of 3 ticks, 3 success, 0 failed, 0 skipped\n")
+    here, there = here_and_there(caller, tmp_path, "backfill", "--list", "--json")
+    assert there == here
+    assert json.loads(run(*week, "--yes", "--json", cwd=tmp_path, **env)[1])["id"] is None
+    assert run("backfill", "nightly", "--from", "2026-11-02", "--to", "2126-11-02", cwd=tmp_path, **env)[0] == 1
+    assert run("backfill", "nigthly", "--from", "2026-11-02", cwd=tmp_path, **env)[0] == 2
+    assert run("backfill", "--cancel", "1", cwd=tmp_path, **env)[0] == 1
+
+
+def test_followers_elsewhere_are_told_as_it_happens(caller: Caller, tmp_path: Path) -> None:
+    there = ("--url", caller.url, "--token", caller.token)
+    since = str(caller.get("/events?limit=1000")["items"][-1]["seq"])
+    words = [sys.executable, "-m", "dagsched", "events", "-f", "--json", "--job", "long", "--since", since, *there]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment()) as follower:
+        assert follower.stdout is not None
+        name = caller.post("/jobs/long/trigger")["runs"][0]
+        while json.loads(follower.stdout.readline())["type"] != "run.started":
+            pass
+        logs = [sys.executable, "-m", "dagsched", "logs", "-f", name, *there]
+        with subprocess.Popen(logs, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment()) as reader:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "begun\n"
+            caller.post(f"/runs/{name}/cancel")
+            assert reader.wait(60) == 0
+        while json.loads(follower.stdout.readline())["type"] != "run.cancelled":
+            pass
+        follower.terminate()
+
+
 HERE_ONLY = {
     "init": "it writes files here",
     "validate": "it needs no daemon: the same files give the same problems everywhere",
@@ -167,7 +204,6 @@ HERE_ONLY = {
     "worker": "it works here",
     "notifications": "who was told what is read from the state, and the API does not serve it",
     "notify": "it tries the channels with the environment of this machine",
-    "backfill": "it shows what a state would get before it asks, and the API does not survey",
     "token": "who may write the state makes tokens; nobody else should",
     "open": "it logs in whoever may read the state",
     "db": "it reaches the database by itself, with or without a daemon",

@@ -108,11 +108,11 @@ def test_letters_get_denser_with_the_value():
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["--days", "0"], "--days 0 is out of range; give 1 to 3660"),
-        (["--slots", "0"], "--slots 0 would start nothing; give at least 1"),
+        (["--days", "0"], "days 0 is out of range; give 1 to 3660"),
+        (["--slots", "0"], "slots 0 would start nothing; give at least 1"),
         (["--duration", "extrct=5m"], "unknown job 'extrct'; did you mean 'extract'?"),
         (["--duration", "extract=5"], "write it with its unit: 90s, 15m, 2h, 1d"),
-        (["--duration", "=5m"], "--duration '=5m' names no job before the `=`"),
+        (["--duration", "=5m"], "duration '=5m' names no job before the `=`"),
         (["--fail-rate", "extract=2"], "'2' is no fail rate; write a number from 0 (none) to 1 (all), such as 0.1"),
         (["--fail-rate", "nan"], "'nan' is no fail rate; write a number from 0 (none) to 1 (all), such as 0.1"),
     ],

@@ -13,7 +13,7 @@ from dagsched.errors import NotifierError
 from dagsched.stores.notices import Notices
 from tests.courier.courting import JOBS, NOW, SECOND, World
 
-DAY = timedelta(days=1)
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -95,6 +95,77 @@ def test_success_is_told_as_often_as_it_happens_but_a_recovery_as_one(world: Wor
     assert world.after(0) == ["mail failure: chatty failed"]
     world.end("chatty", "success", tick=NOW + 2 * DAY)
     assert world.after(0) == ["mail recovered: chatty works again"]
+
+
+def fail_every_minute(world: World, job: str, minutes: int, start: int = 0) -> list[str]:
+    told = []
+    for number in range(start, start + minutes):
+        world.end(job, "failed", reason="exit 3", tick=NOW + number * MINUTE)
+        told += world.after(60)
+    return told
+
+
+def test_a_job_that_fails_at_every_tick_is_told_of_at_first_and_then_now_and_then(world: World):
+    told = fail_every_minute(world, "extract", 6 * 60)
+    # Each time another failure has come when the group is complete.
+    assert told == ["ops failure: 2 runs failed: extract"] * 2
+    world.end("extract", "success", tick=NOW + DAY)
+    world.end("extract", "success", tick=NOW + DAY + MINUTE)
+    world.after(0)
+    assert world.after(11) == ["ops recovered: extract works again"]
+    world.end("extract", "failed", tick=NOW + 2 * DAY)
+    world.after(0)
+    assert world.after(11) == ["ops failure: extract failed"]
+
+
+def test_a_reminder_says_how_often_it_failed_meanwhile(world: World):
+    world.apply(JOBS.replace("group: 0s", "group: 0s, repeat: 10m"))
+    world.end("chatty", "failed")
+    assert world.after(0) == ["mail failure: chatty failed"]
+    for number in range(1, 4):
+        world.end("chatty", "failed", tick=NOW + number * MINUTE)
+        assert world.after(60) == []
+    world.clock.at += 10 * MINUTE
+    world.end("chatty", "failed", tick=NOW + 14 * MINUTE)
+    world.court()
+    ((_, message),) = world.sent
+    assert "  and 3 times before it, since the last message" in message.text.splitlines()
+    assert message.items[0].untold == 3
+
+
+def test_each_failure_is_told_to_whoever_wants_that(world: World):
+    world.apply(JOBS.replace("group: 0s", "group: 0s, repeat: 0s"))
+    assert len(fail_every_minute(world, "chatty", 3)) == 3
+
+
+def test_what_could_not_start_for_a_job_that_goes_on_failing_is_no_news(world: World):
+    told = []
+    for number in range(3):
+        tick = NOW + number * MINUTE
+        world.end("extract", "failed", tick=tick)
+        world.end("load", "upstream_failed", after="extract", tick=tick)
+        world.after(0)
+        told += world.after(60)
+        world.end("report", "upstream_failed", after="load", tick=tick)
+    assert told + world.after(60) == ["ops failure: extract failed; 1 after it did not start"]
+
+
+def test_a_success_that_nobody_wants_to_hear_of_ends_the_quiet_all_the_same(world: World):
+    world.apply(JOBS.replace("on: [success, recovered, failure]", "on: [failure]"))
+    for state, told in (("failed", 1), ("failed", 0), ("success", 0), ("failed", 1), ("success", 0), ("failed", 1)):
+        world.end("chatty", state, tick=NOW + world.seq * MINUTE)
+        assert len(world.after(60)) == told, state
+
+
+def test_a_job_that_worked_for_a_moment_has_failed_anew(world: World):
+    world.end("extract", "failed")
+    world.after(0)
+    world.after(11)
+    world.told()
+    world.end("extract", "success", tick=NOW + MINUTE)
+    world.end("extract", "failed", tick=NOW + 2 * MINUTE)
+    world.after(0)
+    assert "ops failure: extract failed" in world.after(11)
 
 
 def test_late_runs_and_rejected_files_are_told(world: World):

@@ -208,6 +208,22 @@ def test_an_edit_is_one_event_with_its_diff():
     assert applied.detail == {"number": 2, "added": ["d"], "changed": ["b"], "removed": ["c"]}
 
 
+def test_an_edit_of_very_many_jobs_says_how_many_it_does_not_name(monkeypatch):
+    monkeypatch.setattr("dagsched.engine.swap.NAMED_MAX", 2)
+    bench = plan_of("a")
+    bench.configure("b", "c", "d", "e")
+    (applied,) = [event for event in bench.log if event.type == "config.applied"][1:]
+    assert (len(applied.detail["added"]), applied.detail["removed"]) == (2, ["a"])
+    assert applied.detail["truncated"] == {"added": 2}
+
+
+def test_an_edit_of_hundreds_of_jobs_names_them_all():
+    bench = plan_of("a")
+    bench.configure(*(f"j{number}" for number in range(300)))
+    (applied,) = [event for event in bench.log if event.type == "config.applied"][1:]
+    assert (len(applied.detail["added"]), "truncated" in applied.detail) == (300, False)
+
+
 def test_moving_a_job_inside_its_file_changes_nothing():
     from dagsched.model import Position
 

@@ -111,8 +111,15 @@ def test_what_a_notifier_knows(notices, monkeypatch):
     for number in range(3):
         notices.tell("ops", "load", NOW + number * SECOND, number)
     assert [notices.was_told("ops", "load", NOW + number * SECOND) for number in range(3)] == [False, True, True]
-    notices.broke("ops", "load")
+    notices.spare("ops", "load")
+    assert notices.last_told("ops", "load") is None
+    notices.broke("ops", "load", NOW)
     assert (notices.is_broken("ops", "load"), notices.is_broken("mail", "load")) == (True, False)
+    notices.spare("ops", "load")
+    notices.spare("ops", "load")
+    assert notices.last_told("ops", "load") == (NOW, 2)
+    notices.broke("ops", "load", NOW + SECOND)
+    assert notices.last_told("ops", "load") == (NOW + SECOND, 0)
     notices.mended("ops", "load")
     assert not notices.is_broken("ops", "load")
 

@@ -20,7 +20,7 @@ let fetchTimer = 0;
 const TYPES = [
   ...["created", "queued", "waiting", "started", "retrying", "succeeded", "failed", "skipped", "upstream_failed", "missed",
     "cancelled", "stopping", "late", "acked", "reopened"].map((name) => `run.${name}`),
-  "job.paused", "job.resumed", "job.created", "job.updated", "job.deleted", "config.applied", "config.rejected",
+  "job.paused", "job.resumed", "job.created", "job.updated", "job.deleted", "config.applied", "config.rejected", "config.mended",
 ];
 // Of these only the list of events tells.
 const ALSO = [

@@ -109,7 +109,15 @@ SELECT 1 FROM broken WHERE notifier = ? AND job = ?
 
 -- name: break
 -- Remember that a notifier knows that a job is broken.
-INSERT OR IGNORE INTO broken (notifier, job) VALUES (?, ?)
+INSERT OR REPLACE INTO broken (notifier, job, told, spared) VALUES (?, ?, ?, 0)
+
+-- name: last_told
+-- When a notifier was last told that a job is broken, and how many failures it was spared since.
+SELECT told, spared FROM broken WHERE notifier = ? AND job = ?
+
+-- name: spare
+-- Count a failure that a notifier is not told of.
+UPDATE broken SET spared = spared + 1 WHERE notifier = ? AND job = ?
 
 -- name: mend
 -- Forget that a job is broken.

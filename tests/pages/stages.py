@@ -29,6 +29,8 @@ NOT_RUN = {
     "~/dagsched/bin/pip install -c constraints.txt .": _INSTALLS,
     "python3 -m venv /opt/dagsched": _INSTALLS,
     "/opt/dagsched/bin/pip install -c constraints.txt .": _INSTALLS,
+    "/opt/dagsched/bin/pip install --require-hashes -r requirements.lock": _INSTALLS,
+    "/opt/dagsched/bin/pip install --no-deps .": _INSTALLS,
     "/opt/dagsched/bin/dagsched --version": _INSTALLS,
     "pip install 'dagsched[postgres]'": _INSTALLS,
     "pip install dagsched pytest": _INSTALLS,
@@ -47,7 +49,7 @@ NOT_RUN = {
     "DAGSCHED_DB_PASSWORD=… docker compose up --build": _ENGINE,
     "docker compose exec scheduler-a dagsched status": _ENGINE,
     "docker compose kill scheduler-a": _ENGINE,
-    "dagsched why weekly-report": "of a Monday at nine in New York; tests/test_newcomer.py has the engine live through it",
+    "dagsched why weekly-report": "of a Monday at nine in New York; tests/test_newcomer.py lives through it",
     "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 dagsched run": "needs a collector; tests/tracing has one",
 }
 """A command as it is shown → why it is not run."""

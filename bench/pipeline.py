@@ -11,6 +11,9 @@ programs alone, doit and Luigi with eight processes and Dagster in one, as their
 Luigi and Dagster take minutes for such graphs: they get graphs of 200, and their start is not counted. Dagster's goal
 is for `ephemeral`, its record in memory; `sqlite` is beside it.
 
+A second yardstick is a limit: a loop of a few lines that keeps the same durable record and each command's output, and
+does nothing else (bench/peers/run_least.py). What is between it and ninja, nothing written in Python can gain.
+
 The chain's step is measured by its commands: a program leaves a file with the time in it, the shell writes to a pipe
 whose other end takes the time. The same commands run on both sides, and differences know nothing of the start. For
 scale: one durable append of a page and one process started and waited for, which each step needs.
@@ -19,7 +22,9 @@ scale: one durable append of a page and one process started and waited for, whic
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +36,7 @@ from pathlib import Path
 
 from yard import Figure, Report, options, quantile, scratch, time_process, write_and_sync
 from yard.graphs import Edges, chain, fan, layers
-from yard.peers import look_for, peer_command, peer_program
+from yard.peers import PROGRAMS, look_for, peer_command, peer_program
 from yard.whole import SLOTS, Ran, add_rates, run_dagsched, run_program
 
 STEPS = 100
@@ -102,10 +107,12 @@ def compare_graph(
     commands = dict.fromkeys(edges, TRUE[kind])
     ours: list[Ran] = []
     builds: list[Ran] = []
+    least: list[Ran] = []
     theirs: dict[Peer, list[Ran]] = {peer: [] for peer in peers}
     for _ in range(runs):
         with scratch() as folder:
             ours.append(run_commands(folder, edges, commands))
+            least.append(run_least(kind, folder, edges, commands))
             if ninja:
                 builds.append(run_ninja(ninja, folder, edges, commands))
         for peer, samples in theirs.items():
@@ -119,6 +126,10 @@ def compare_graph(
         report.ratio(f"{label}: dagsched / ninja, jobs/s", us, rate, RATES[kind], "at least")
         report.ratio(f"{label}: dagsched / ninja, jobs/s without start and end", us_inner, inner)
         report.ratio(f"{label}: dagsched / ninja, processor a job", us_cpu, cpu)
+    rate, inner, cpu = add_rates(report, f"{label}: durable loop", len(edges), least)
+    report.ratio(f"{label}: dagsched / durable loop, jobs/s", us, rate)
+    report.ratio(f"{label}: dagsched / durable loop, jobs/s without start and end", us_inner, inner)
+    report.ratio(f"{label}: dagsched / durable loop, processor a job", us_cpu, cpu)
     for peer, samples in theirs.items():
         jobs, size = (len(small), ", 200 jobs") if peer.small else (len(edges), "")
         rate, inner, _ = add_rates(report, f"{label}: {peer.label}{size}", jobs, samples)
@@ -130,6 +141,13 @@ def compare_graph(
 def run_commands(folder: Path, edges: Edges, commands: Mapping[str, str]) -> Ran:
     """Run the graph once by dagsched."""
     return run_dagsched(folder, edges, {id: {"run": command} for id, command in commands.items()})
+
+
+def run_least(kind: str, folder: Path, edges: Edges, commands: Mapping[str, str]) -> Ran:
+    """Run the graph once by a loop that keeps the same record and does nothing else."""
+    shell = ["/bin/sh", "-c"]
+    words = {id: shlex.split(line) if kind == "direct" else [*shell, line] for id, line in commands.items()}
+    return run_program([sys.executable, str(PROGRAMS / "run_least.py")], folder, edges, commands=words)
 
 
 def run_ninja(ninja: Sequence[str], folder: Path, edges: Edges, commands: Mapping[str, str]) -> Ran:
@@ -156,19 +174,23 @@ def compare_steps(report: Report, label: str, kind: str, ninja: list[str] | None
     """Add median and 95th percentile of the step in a chain, each run's by itself."""
     ours: list[list[float]] = []
     theirs: list[list[float]] = []
+    loops: list[list[float]] = []
     least: list[float] = []
     for _ in range(runs):
         ours.append(steps_ms(kind, run_commands))
+        loops.append(steps_ms(kind, partial(run_least, kind)))
         if ninja:
             theirs.append(steps_ms(kind, lambda *graph: run_ninja(ninja, *graph)))
         with scratch() as folder:
             least += least_steps(folder, TRUE[kind], kind)
     p50, p95 = add_steps(report, f"{label}: dagsched", ours)
+    loop_p50, _ = add_steps(report, f"{label}: durable loop", loops)
     need = report.add(f"{label}: one append, one process", "ms", least)
     if theirs:
         peer_p50, peer_p95 = add_steps(report, f"{label}: ninja", theirs)
         report.ratio(f"{label}: dagsched / ninja, step, p50", p50, peer_p50, STEP_P50[kind])
         report.ratio(f"{label}: dagsched / ninja, step, p95", p95, peer_p95, STEP_P95)
+    report.ratio(f"{label}: dagsched / durable loop, step, p50", p50, loop_p50)
     report.ratio(f"{label}: step, p50 / append and process", p50, need)
 
 

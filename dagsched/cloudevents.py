@@ -45,6 +45,7 @@ TYPES: Mapping[str, str] = {
     "event.repeated": "an event with an id that was there before was emitted again, and makes nothing",
     "config.applied": "a configuration came into force",
     "config.rejected": "the job files changed and cannot be used; the last good ones stay in force",
+    "config.mended": "the job files that could not be used say again what is in force",
     "config.unwatched": "changes of the job files are not noticed at present",
     "daemon.started": "the scheduler is up",
     "daemon.stopped": "the scheduler ended cleanly",

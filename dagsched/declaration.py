@@ -319,9 +319,8 @@ def format_instant(instant: datetime) -> str:
     ('2026-11-23T14:00:00Z', '2026-11-23T14:00:00.007Z')
     """
     moment = instant.astimezone(UTC)
-    text = f"{moment:%Y-%m-%dT%H:%M:%S}" if moment.year >= 1000 else moment.strftime("%Y-%m-%dT%H:%M:%S").zfill(19)
-    millisecond = moment.microsecond // 1000
-    return f"{text}.{millisecond:03}Z" if millisecond else f"{text}Z"
+    text = moment.isoformat(timespec="milliseconds" if moment.microsecond >= 1000 else "seconds")
+    return text[: -len("+00:00")] + "Z"
 
 
 def format_step(by: timedelta) -> str:

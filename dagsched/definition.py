@@ -62,10 +62,10 @@ def from_json(data: Mapping[str, Any]) -> Job:
 
 def _plain(value: Any) -> dict[str, Any]:
     found = {}
-    for name, default in _DEFAULTS[type(value)]:
-        item = getattr(value, name)
+    names, defaults = _DEFAULTS[type(value)]
+    for name, item, default in zip(names, value, defaults, strict=True):
         if item is not default and item != default:
-            found[name] = _item(item)
+            found[name] = item if type(item) is str else _item(item)
     return found
 
 
@@ -85,8 +85,8 @@ def _item(value: Any) -> Any:
     return value
 
 
-def _defaults(of: Any, default: Any) -> list[tuple[str, Any]]:
-    return [(name, getattr(default, name, _NO_DEFAULT)) for name in of._fields]
+def _defaults(of: Any, default: Any) -> tuple[tuple[str, ...], list[Any]]:
+    return of._fields, [getattr(default, name, _NO_DEFAULT) for name in of._fields]
 
 
 _NO_DEFAULT = object()
@@ -95,7 +95,7 @@ _NO_DEFAULT = object()
 _SPARSE = (Job(id=""), RetryPolicy(), Schedule(), Window("", ""), Keep())
 """Of these, what is as it is here is left out."""
 
-_DEFAULTS: Mapping[type, list[tuple[str, Any]]] = {
+_DEFAULTS: Mapping[type, tuple[tuple[str, ...], list[Any]]] = {
     **{type(default): _defaults(type(default), default) for default in _SPARSE},
     **{of: _defaults(of, None) for of in (Dependency, NotifyRule, OutputRef, Param, Position, RateLimit)},
 }

@@ -67,7 +67,11 @@ async def explain(
         at = tick or row.tick
         then = await _then(store, plan, job, row.created or row.ended or at, row.config)
         attempts = await store.attempts(row.job, row.tick)
-        return explain_run(plan, plan.book.ledger.get(row.key) or row, at, attempts, then, held)
+        answer = explain_run(plan, plan.book.ledger.get(row.key) or row, at, attempts, then, held)
+        if row.state is RunState.RUNNING and attempts and (handed := await store.handed(attempts[-1])):
+            answer.lines.append(f"attempt {attempts[-1].number}: {handed.words}")
+            answer.json["handed"] = {**handed._asdict(), "since": format_instant(handed.since)}
+        return answer
     if tick is None:
         if known is None:
             raise _unknown(plan, job)

@@ -48,19 +48,22 @@ def references_in(said: Any, folder: str) -> Iterator[str]:
             yield from references_in(each, folder)
 
 
-def value_of(reference: str, environ: Mapping[str, str]) -> str:
-    """Return the value; raises SecretMissing, which names the reference, when there is none that can be used."""
+def value_of(reference: str, environ: Mapping[str, str], whose: str = "scheduler") -> str:
+    """Return the value; raises SecretMissing, which names the reference, when there is none that can be used.
+
+    `whose`: the kind of program that has that environment.
+    """
     kind, _, rest = reference.partition(":")
     if kind == "env":
         value = environ.get(rest)
         if value is None:
-            raise SecretMissing(f"{reference}: the scheduler's environment has no such variable")
+            raise SecretMissing(f"{reference}: the {whose}'s environment has no such variable")
     elif kind == "file":
         value = _read(reference, rest)
     else:
         folder = environ.get("CREDENTIALS_DIRECTORY")
         if not folder:
-            raise SecretMissing(f"{reference}: systemd has given the scheduler no credentials")
+            raise SecretMissing(f"{reference}: systemd has given the {whose} no credentials")
         value = _read(reference, os.path.join(folder, rest))
     return _checked(reference, value)
 

@@ -42,7 +42,7 @@ def with_ids(blocks: list[Block]) -> list[object]:
 
 
 YAML = [block for page in PAGES for block in blocks_of(page) if block.language == "yaml"]
-JOB_FILES = [block for block in YAML if block.name != "fragment"]
+JOB_FILES = [block for block in YAML if block.is_file or not block.name]
 
 
 @pytest.mark.parametrize("block", with_ids(JOB_FILES))

@@ -11,6 +11,7 @@ from pathlib import Path
 from dagsched.config import load_texts, render
 from dagsched.daemon.service import KILL_GRACE
 from dagsched.model import utc
+from dagsched.testing import World
 
 ROOT = Path(__file__).parent.parent
 NOW = utc(2026, 11, 21)
@@ -60,6 +61,17 @@ def test_the_front_pages_mistake_is_answered_as_shown(tmp_path: Path):
     said = sh(mistake.replace("dagsched validate mistake.yaml", "dagsched validate mistake.yaml 2>&1"), tmp_path)
     assert complaint_shown_on(README).strip() in said
     assert "exit code 3" in said
+
+
+def test_the_front_page_asks_why_and_is_answered_as_shown():
+    (shown,) = [block for block in blocks(README, "console") if "why weekly-report" in block]
+    world = World(blocks(README, "yaml")[0], start="2026-11-22T12:00", timezone="America/New_York")
+    world.takes("data-refresh", "4h59m59s", on="2026-11-23")
+    world.fails("data-refresh", on="2026-11-23", attempt=1)
+    world.run_until("2026-11-23T09:00")
+    # What the virtual clock does not have: a state that is older, a folder, milliseconds.
+    plain = re.sub(r" \(in force since \S+\)|/srv/batch/|\.\d+(?=Z)", "", shown.partition("\n")[2])
+    assert plain.replace("configuration 3", "configuration 1").strip() == world.why("weekly-report", "2026-11-23")
 
 
 def test_the_page_on_operations_shows_the_unit_that_is_shipped():

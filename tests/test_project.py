@@ -322,6 +322,7 @@ def test_help_names_every_command_and_an_unknown_one_exits_2(tree: Tree):
         pytest.param('<testcase name="a" />', {"test": 1}, False, id="a test fails"),
         pytest.param('<testcase name="a" />', {"torture": 1}, False, id="a promise is broken"),
         pytest.param('<testcase name="a" />', {"check": 1}, False, id="a check fails"),
+        pytest.param('<testcase name="a" />', {"site": 1}, False, id="a page has a dead link"),
         pytest.param("", {"test": 5}, False, id="no tests"),
         pytest.param('<testcase name="a"><skipped /></testcase>', {}, False, id="only skipped tests"),
     ],
@@ -335,6 +336,7 @@ case $1 in
     test) printf '%s' '{results}' >"${{2#--junitxml=}}"; exit {exits.get("test", 0)} ;;
     torture) exit {exits.get("torture", 0)} ;;
     check) exit {exits.get("check", 0)} ;;
+    site) exit {exits.get("site", 0)} ;;
 esac
 """
     )

@@ -27,9 +27,9 @@ class Spent:
 
 
 @contextmanager
-def daemon(jobs: Path, state: Path, env: Mapping[str, str] = ENV) -> Iterator[int]:
+def daemon(jobs: Path, state: Path, env: Mapping[str, str] = ENV, *arguments: str) -> Iterator[int]:
     """Run a daemon on this job file and state; gives its process id once it is ready."""
-    command = [sys.executable, "-m", "dagsched", "run", str(jobs), "--state-dir", str(state)]
+    command = [sys.executable, "-m", "dagsched", "run", str(jobs), "--state-dir", str(state), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
     try:
         wait_for_socket(state, process)

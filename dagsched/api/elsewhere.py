@@ -7,7 +7,7 @@ is here; what the API does not tell (an event's detail, where a log lies) is emp
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -129,6 +129,11 @@ class Elsewhere:
             return run_of(await self.get(f"/runs/{quote(run_name(job, tick), safe=':')}"))
         except Unknown:
             return None
+
+    async def runs(self, ticks: Collection[tuple[str, datetime]]) -> Mapping[tuple[str, datetime], Run]:
+        """As a store does, but with a request for each."""
+        found = [(tick, await self.run(*tick)) for tick in ticks]
+        return {tick: run for tick, run in found if run is not None}
 
     async def rows(
         self,

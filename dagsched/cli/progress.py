@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -79,18 +80,20 @@ class Lines:
 def line_of(event: EventRow, *, color: bool = False) -> str:
     """Return an event as a person reads it: `time  job tick  what happened  why`."""
     name = event.job if event.tick is None else f"{event.job} {format_instant(event.tick)}"
-    parts = [format_instant(event.time), printable(name), _what(event), printable(event.reason)]
+    what = _what(event.type, event.to_state, event.attempt)
     if color and event.to_state in STATE_STYLES:
-        parts[2] = _painted(parts[2], STATE_STYLES[event.to_state])
-    return "  ".join(part for part in parts if part)
+        what = _painted(what, STATE_STYLES[event.to_state])
+    parts = [format_instant(event.time), printable(name), what] if name else [format_instant(event.time), what]
+    return "  ".join([*parts, printable(event.reason)] if event.reason else parts)
 
 
-def _what(event: EventRow) -> str:
+@lru_cache(maxsize=128)
+def _what(type: str, to_state: str, attempt: int | None) -> str:
     """Return what happened in few words: the event's own, and the state it led to unless that is the same."""
-    word = event.type.removeprefix("run.").replace(".", " ")
-    if event.attempt and event.to_state in (RunState.RUNNING, RunState.RETRYING):
-        return f"{word} attempt {event.attempt}"
-    return word if event.to_state in ("", word, _STATES_OF.get(word)) else f"{word}: {event.to_state}"
+    word = type.removeprefix("run.").replace(".", " ")
+    if attempt and to_state in (RunState.RUNNING, RunState.RETRYING):
+        return f"{word} attempt {attempt}"
+    return word if to_state in ("", word, _STATES_OF.get(word)) else f"{word}: {to_state}"
 
 
 _STATES_OF = {"succeeded": "success"}

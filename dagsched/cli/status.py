@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from dagsched.cli.remote import ask
 from dagsched.cli.times import distance
 from dagsched.clock import SystemClock
 from dagsched.model import Run, format_instant
+from dagsched.stores.fleet import WorkerRow
 from dagsched.views.rows import reason_of
 from dagsched.views.status import JobLine, Status, read_status, status_doc, status_of
 
@@ -76,7 +77,9 @@ def _headlines(status: Status) -> Iterable[str]:
     if status.store:
         yield f"store     {status.store}"
     for each in status.schedulers:
-        yield f"{'active' if each.is_active else 'standby':<9} {each.holder}"
+        yield f"{'active' if each.is_active else 'standby':<9} {each.words}"
+    if status.workers:
+        yield f"workers   {_crowd(status.workers)}"
     version = status.version
     if version is not None:
         files = ", ".join(Path(name).name for name in version.files)
@@ -88,6 +91,14 @@ def _headlines(status: Status) -> Iterable[str]:
     for request in status.requests:
         subject = request.body.get("job") or request.body.get("run") or request.body.get("event") or ""
         yield f"to do     {request.verb} {subject} at the next start"
+
+
+def _crowd(workers: Sequence[WorkerRow]) -> str:
+    """Return how many workers there are, and how busy."""
+    alive = [each for each in workers if each.is_alive]
+    busy, slots = sum(each.running for each in alive), sum(each.slots for each in alive)
+    gone = f", {len(workers) - len(alive)} gone" if len(alive) < len(workers) else ""
+    return f"{len(alive)} here{gone}; {busy} of {slots} slots busy"
 
 
 def _troubles(daemon: Mapping[str, Any]) -> Iterable[str]:

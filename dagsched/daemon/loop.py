@@ -40,7 +40,9 @@ RETRY_MAX_S = 5.0
 # How much is done before others get a turn of the event loop: a slice takes a millisecond or two.
 EVENTS_AT_ONCE = 8
 STARTS_AT_ONCE = 32
-DUE_PER_COMMIT = 4
+# Of what is due at one instant the first commit takes few, so that the first processes run soon; while those do, each
+# takes twice as many as the one before, up to the other bound: there are starts enough under way.
+DUE_PER_COMMIT, DUE_PER_COMMIT_MAX = 4, 16
 SHOWN_AT_ONCE = 128
 # A commit of more than that gains nothing, and keeps the first of them waiting.
 EVENTS_PER_COMMIT = 1024
@@ -144,6 +146,7 @@ class Loop:
         self._watched: dict[tuple[str, datetime], list[asyncio.Future[None]]] = {}
         self._waker: asyncio.Future[None] | None = None
         self._is_unheard = False
+        self._due_now = DUE_PER_COMMIT
         self._gave_up = asyncio.Event()
         self._offset = self._wall_offset()
 
@@ -245,12 +248,14 @@ class Loop:
             taken += 1
             if not taken % EVENTS_AT_ONCE:
                 await asyncio.sleep(0)
-        for _ in range(DUE_PER_COMMIT):
+        for _ in range(self._due_now):
             now, at = self._clock.now(), self.plan.wake_at()
             if at is None or at > now:
-                break
+                self._due_now = DUE_PER_COMMIT
+                return
             self._take(turn, self._applied(events.TimePassed(now)))
             await asyncio.sleep(0)
+        self._due_now = min(2 * self._due_now, DUE_PER_COMMIT_MAX)
 
     async def _keep(self, turn: _Turn) -> None:
         batch, starts = turn.outbox.sealed(), starts_of(turn.outbox.acts)

@@ -22,6 +22,7 @@ from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, rows
 from dagsched.daemon.audience import Audience
+from dagsched.daemon.differing import Differing
 from dagsched.daemon.dispatching import Dispatcher
 from dagsched.daemon.door import Door
 from dagsched.daemon.feeding import Feeder
@@ -43,7 +44,7 @@ from dagsched.errors import (
     StoreUnavailable,
 )
 from dagsched.executor import Executor
-from dagsched.model import Config, Exit, Outcome, format_instant
+from dagsched.model import Config, ConfigVersion, Exit, Outcome, format_instant
 from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import address, open_store
 from dagsched.stores.contract import Store
@@ -103,6 +104,7 @@ class Daemon(Stopping):
         self._waits_for = ""
         self._exit_code = 0
         self._once = False
+        self._differing = Differing(self.store, self._files_of, self._tell_differing)
 
     # ------------------------------------------------------------ the daemon
 
@@ -144,8 +146,10 @@ class Daemon(Stopping):
             self.store.hear_terms(self.executor.renew)
             await acquired(self.store, holder, stands_by)
         except BaseException:
+            await self._differing.end()
             await self.store.close()
             raise
+        await self._differing.end()
         if self.is_standing_by:
             log.warning("nobody else is active any more, so this scheduler takes over")
             self.is_standing_by = False
@@ -162,18 +166,28 @@ class Daemon(Stopping):
         if not self.is_standing_by:
             # The lock of the state directory is ours by now, so nobody else is told where its state is.
             address.note(self.state_dir, address.address_of(self.state_dir))
+            self._differing.begin()
             self._wait_for_turn()
+
+    def _tell_differing(self, words: str) -> None:
+        if self.is_standing_by:
+            self._systemd.ready(f"{self._waits_for}; {words}" if words else self._waits_for)
+
+    def _files_of(self, last: ConfigVersion | None) -> JobFiles:
+        return JobFiles(self._files, last.files if last else {}, self.clock, registered.folder_of(self.state_dir))
 
     async def _start(self) -> None:
         last = next(iter(await self.store.configs(limit=1)), None)
-        also = registered.folder_of(self.state_dir)
-        self.job_files = JobFiles(self._files, last.files if last else {}, self.clock, also)
+        self.job_files = self._files_of(last)
         reading, _ = await self.job_files.read()
-        if reading.config is None:
+        config = reading.config
+        if self._differing.has_stood_by and last is not None:
+            config = await asyncio.to_thread(self._differing.taken_over, reading, last, self.clock.now())
+        if config is None:
             raise ConfigInvalid(reading.problems)
         number = last.number if last else 0
-        is_known = last is not None and last.digest == reading.config.digest
-        await self._begin(reading.config, number if is_known else number + 1)
+        is_known = last is not None and last.digest == config.digest
+        await self._begin(config, number if is_known else number + 1)
         self.loop.tell(events.Noted(self.clock.now(), "daemon.started", f"process {os.getpid()}"))
         if reading.pending_removal:
             self._soon(self._reload_when_settled())
@@ -295,15 +309,23 @@ class Daemon(Stopping):
         assert self.job_files is not None, "`run --once` reads its files once"
         async with self._reloading:
             self._systemd.reloading()
+            were_bad = bool(self.job_files.errors)
             reading, errors = await self.job_files.read(trust_stamps=trust_stamps)
             if errors:
                 await self._note_rejected(errors)
-            changed = reading.config is not None and reading.config.digest != self.config.digest
+            is_ignored = reading.config is not None and self._differing.is_ignored(
+                reading.config, is_asked=not trust_stamps
+            )
+            changed = reading.config is not None and reading.config.digest != self.config.digest and not is_ignored
             if changed and reading.config is not None:
                 self._guard.use(self.executor, reading.config)
                 self.dispatcher.use(reading.config)
                 await self._apply_config(reading.config, self.number + 1)
                 self.config, self.number = reading.config, self.number + 1
+            elif were_bad and not self.job_files.errors:
+                # Nothing comes into force, so without this line who was told of the errors would never hear the end.
+                words = f"the job files can be used again; configuration {self.number} is in force, as before"
+                await self.loop.ask(lambda now: events.Noted(now, "config.mended", words))
             self._systemd.ready(self._status_line())
         if reading.pending_removal:
             self._soon(self._reload_when_settled())

@@ -42,7 +42,7 @@ _CHILD = ("-m", "dagsched.handlers.child")
 _STOPPED: Mapping[str, tuple[Outcome, str]] = {
     "timeout": (Outcome.TIMED_OUT, "ran longer than its timeout"),
     "cancel": (Outcome.CANCELLED, "cancelled"),
-    "stop": (Outcome.CANCELLED, "stopped with the daemon"),
+    "stop": (Outcome.CANCELLED, "daemon stopped"),
 }
 
 

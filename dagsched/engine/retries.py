@@ -69,7 +69,7 @@ def reason_of(exit: Exit) -> str:
     if exit.outcome is Outcome.LOST:
         return exit.reason or "lost: nobody saw how it ended"
     if exit.cause == "stop":
-        return "daemon stopped"
+        return exit.reason or "daemon stopped"
     if exit.reason:
         return exit.reason
     if exit.outcome is Outcome.TIMED_OUT:

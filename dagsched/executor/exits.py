@@ -16,7 +16,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STOPPED = {
     "timeout": (Outcome.TIMED_OUT, "ran longer than its timeout"),
     "cancel": (Outcome.CANCELLED, "cancelled"),
-    "stop": (Outcome.CANCELLED, "stopped with the daemon"),
+    "stop": (Outcome.CANCELLED, "daemon stopped"),
     "lease": (Outcome.LOST, "stopped because its scheduler was not heard of"),
 }
 

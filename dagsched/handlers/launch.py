@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from dagsched.digests import sha256
 from dagsched.errors import HandlerError
 from dagsched.handlers import shell
 from dagsched.handlers.params import event_of, params_env, params_of
@@ -77,18 +78,20 @@ def launch(
     variable. Raises HandlerError when the job has neither a command nor a handler that could run.
     """
     stdin = None if job.handler == "shell" else _context(job, run, attempt, env)
+    name = run.name
+    of_attempt = _digest(f"{name}/{attempt}")
     return Launch(
-        run=run.name,
+        run=name,
         attempt=attempt,
         argv=_argv(job),
-        env={**_told(job, run, attempt), **params_env(job, run), **env, **secrets},
+        env={**_told(job, run, name, attempt, of_attempt), **params_env(job, run), **env, **secrets},
         cwd=job.cwd,
         user=job.user,
         stdin=stdin,
         timeout_s=None if job.timeout is None else job.timeout.total_seconds(),
         grace_s=grace_s,
         log=log_path(run, attempt),
-        output=f"outputs/{_digest(f'{run.name}/{attempt}', 24)}",
+        output=f"outputs/{of_attempt[:24]}",
         fork=None if secrets else _fork(job, env),
         secrets=tuple(secrets),
     )
@@ -112,7 +115,11 @@ def traceparent(run: str, attempt: int) -> str:
 
     https://www.w3.org/TR/trace-context/#traceparent-header
     """
-    return f"00-{_digest(run, 32)}-{_digest(f'{run}/{attempt}', 16)}-01"
+    return _traceparent(run, _digest(f"{run}/{attempt}"))
+
+
+def _traceparent(run: str, of_attempt: str) -> str:
+    return f"00-{_digest(run)[:32]}-{of_attempt[:16]}-01"
 
 
 def _argv(job: Job) -> tuple[str, ...]:
@@ -135,19 +142,20 @@ def _fork(job: Job, env: Mapping[str, str]) -> Fork | None:
     return Fork((sys.executable, "-m", "dagsched.handlers.forkserver"), job.handler, reuse)
 
 
-def _told(job: Job, run: Run, attempt: int) -> dict[str, str]:
+def _told(job: Job, run: Run, name: str, attempt: int, of_attempt: str) -> dict[str, str]:
     return {
         "DAGSCHED_JOB": job.id,
-        "DAGSCHED_RUN": run.name,
+        "DAGSCHED_RUN": name,
         "DAGSCHED_TICK": format_instant(run.tick),
-        "DAGSCHED_TICK_LOCAL": run.tick.astimezone(ZoneInfo(job.timezone)).isoformat(timespec=_precision(run.tick)),
+        "DAGSCHED_TICK_LOCAL": _local(run.tick, job.timezone),
         "DAGSCHED_ATTEMPT": str(attempt),
-        "TRACEPARENT": traceparent(run.name, attempt),
+        "TRACEPARENT": _traceparent(name, of_attempt),
     }
 
 
-def _precision(tick: datetime) -> str:
-    return "milliseconds" if tick.microsecond else "seconds"
+@lru_cache(maxsize=256)  # of a graph all runs have the same
+def _local(tick: datetime, timezone: str) -> str:
+    return tick.astimezone(ZoneInfo(timezone)).isoformat(timespec="milliseconds" if tick.microsecond else "seconds")
 
 
 def _context(job: Job, run: Run, attempt: int, env: Mapping[str, str]) -> str:
@@ -173,5 +181,5 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _digest(text: str, length: int) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:length]
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

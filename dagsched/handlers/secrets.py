@@ -19,12 +19,15 @@ from dagsched.references import references_in, value_of
 _NEVER_HIDDEN = frozenset({"HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER"})
 
 
-def resolved(secrets: Mapping[str, str]) -> dict[str, str]:
-    """Return the values by variable; raises HandlerError naming the reference that gives none."""
+def resolved(secrets: Mapping[str, str], whose: str = "scheduler") -> dict[str, str]:
+    """Return the values by variable; raises HandlerError naming the reference that gives none.
+
+    `whose`: the kind of program that this is.
+    """
     found = {}
     for name, reference in secrets.items():
         try:
-            found[name] = value_of(reference, os.environ)
+            found[name] = value_of(reference, os.environ, whose)
         except SecretMissing as error:
             raise HandlerError(f"secret {name}: {error}") from None
     return found

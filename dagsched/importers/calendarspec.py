@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from dagsched.importers.cronfields import Unreadable
@@ -70,7 +70,7 @@ def read_spec(text: str) -> Spec:
         weekdays,
         None if year in (None, "*") else _numbers(year, 1970, 2199),
         _numbers(month or "*", 1, 12),
-        _numbers(day or "*", 1, 31),
+        _numbers(day or "*", 1, 31, dash == "~"),
         dash == "~",
         _numbers(time[0], 0, 23),
         _numbers(time[1], 0, 59),
@@ -111,7 +111,8 @@ def _weekday(text: str) -> int:
     raise Unreadable(f"{text!r} is no weekday")
 
 
-def _numbers(text: str, low: int, high: int) -> frozenset[int]:
+def _numbers(text: str, low: int, high: int, from_end: bool = False) -> frozenset[int]:
+    """Return the numbers of a field; days that count from the end step towards the end."""
     found: set[int] = set()
     for item in text.split(","):
         match = re.fullmatch(r"(?:\*|(\d{1,4})(?:\.\.(\d{1,4}))?)(?:/(\d{1,4}))?", item)
@@ -122,14 +123,24 @@ def _numbers(text: str, low: int, high: int) -> frozenset[int]:
         last = int(match[2]) if match[2] else high if is_open else first
         if not low <= first <= last <= high or match[3] == "0":
             raise Unreadable(f"{item!r} does not lie in {low} to {high}")
-        found |= set(range(first, last + 1, int(match[3] or 1)))
+        step = int(match[3] or 1)
+        found |= set(range(first, 0, -step) if from_end and match[1] and is_open else range(first, last + 1, step))
     return frozenset(found)
 
 
-def elapses(specs: list[Spec], timezone: str, after: datetime, until: datetime) -> Iterator[Fire]:
-    """Yield when a timer with these expressions elapses in (after, until]; equal instants are one."""
-    found = {tick for spec in specs for tick in _ticks(spec, spec.timezone or timezone, after, until)}
-    yield from (Fire(tick) for tick in sorted(found))
+def elapses(
+    specs: list[Spec], timezone: str, after: datetime, until: datetime, left_out: Mapping[int, str] | None = None
+) -> Iterator[Fire]:
+    """Yield when a timer with these expressions elapses in (after, until]; equal instants are one.
+
+    `left_out`: place of an expression that could not be carried over → why, which is the reason of its instants.
+    """
+    found: dict[datetime, str] = {}
+    for place, spec in enumerate(specs):
+        why = (left_out or {}).get(place, "")
+        for tick in _ticks(spec, spec.timezone or timezone, after, until):
+            found[tick] = why if found.get(tick, why) else ""
+    yield from (Fire(tick, 1, found[tick]) for tick in sorted(found))
 
 
 def _ticks(spec: Spec, timezone: str, after: datetime, until: datetime) -> Iterator[datetime]:
@@ -151,16 +162,64 @@ def _ticks(spec: Spec, timezone: str, after: datetime, until: datetime) -> Itera
         day += timedelta(days=1)
 
 
+def schedule_of(spec: Spec, timezone: str) -> tuple[dict[str, Any], bool]:
+    """Return keys of a schedule with the same ticks, and whether both day fields must fit; raises Unreadable.
+
+    `timezone`: that of the expression. Only in UTC are evenly spaced seconds elapsed time; elsewhere an hour comes
+    twice.
+    """
+    if (instant := _instant_of(spec)) is not None:
+        return {"at": instant}, False
+    if timezone in ("UTC", "Etc/UTC") and (length := _seconds_between(spec)):
+        return {"every": f"{length}s"}, False
+    cron, wants_both = cron_of(spec._replace(years=None))
+    found: dict[str, Any] = {"cron": cron}
+    if spec.years is not None:
+        first, last = min(spec.years), max(spec.years)
+        if len(spec.years) != last - first + 1:
+            raise Unreadable("a schedule here has `start` and `end`, but no years in between that are left out")
+        found |= {"start": f"{first}-01-01", "end": f"{last}-12-31"}
+    return found, wants_both
+
+
+def _instant_of(spec: Spec) -> str | None:
+    parts = (spec.years, spec.months, spec.days, spec.hours, spec.minutes, spec.seconds)
+    if spec.from_end or any(part is None or len(part) != 1 for part in parts):
+        return None
+    year, month, day, hour, minute, second = (min(part) for part in parts if part)
+    try:
+        found = datetime(year, month, day, hour, minute, second)
+    except ValueError:
+        raise Unreadable("there is no such date") from None
+    return found.isoformat() if found.weekday() in spec.weekdays else None
+
+
+def _seconds_between(spec: Spec) -> int | None:
+    """Return the seconds between two starts that come all day, several a minute; else None."""
+    is_whole = len(spec.hours) == 24 and len(spec.minutes) == 60 and len(spec.months) == 12 and len(spec.weekdays) == 7
+    step = 60 // len(spec.seconds)
+    evenly = spec.seconds == set(range(0, 60, step)) and 60 % step == 0
+    return step if is_whole and len(spec.days) == 31 and spec.years is None and evenly and step < 60 else None
+
+
 def cron_of(spec: Spec) -> tuple[str, bool]:
     """Return a cron expression with the same ticks, and whether both day fields must fit; raises Unreadable."""
     if spec.seconds != {0}:
-        raise Unreadable("a schedule here has no seconds; only second 00 can be carried over")
+        raise Unreadable(
+            "a schedule here has no seconds: only second 00, and in UTC evenly all day, can be carried over"
+        )
     if spec.years is not None:
-        raise Unreadable("a schedule here has no years; give the job `start` and `end`, or `at`")
-    if spec.from_end and spec.days != {1}:
-        raise Unreadable("days counted from the end of the month: only the last one (~01, `L`) can be carried over")
-    days = "L" if spec.from_end else _field(spec.days, 1, 31)
+        raise Unreadable("a schedule here has no years")
+    days = _field(spec.days, 1, 31)
     weekdays = _field(frozenset((each + 1) % 7 for each in spec.weekdays), 0, 6)
+    if spec.from_end and spec.days == set(range(1, 8)) and len(spec.weekdays) == 1:
+        days, weekdays = "*", f"L{weekdays}"
+    elif spec.from_end and spec.days == {1}:
+        days = "L"
+    elif spec.from_end:
+        raise Unreadable(
+            "of days that count from the end of a month only the last one, and the last of a weekday, can be said"
+        )
     fields = (_field(spec.minutes, 0, 59), _field(spec.hours, 0, 23), days, _field(spec.months, 1, 12), weekdays)
     return " ".join(fields), days != "*" and weekdays != "*"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dagsched.model import Attempt
 from dagsched.stores.contract import Scheduler, Term
-from dagsched.stores.fleet import Fleet, Waiting, WorkerRow
+from dagsched.stores.fleet import Fleet, Handed, Waiting, WorkerRow
 
 
 class Alone:
@@ -14,6 +14,9 @@ class Alone:
 
     def hear_terms(self, heard: Callable[[Term], None]) -> None:
         """Nobody else can write here, so there is no lease."""
+
+    def remark(self, words: str) -> None:
+        """Nobody else asks."""
 
     async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
         return {}
@@ -30,6 +33,9 @@ class Alone:
 
     async def waiting(self) -> Sequence[Waiting]:
         return ()
+
+    async def handed(self, attempt: Attempt) -> Handed | None:
+        return None
 
     async def output(self, attempt: Attempt, after: int, at_most: int) -> bytes:
         return b""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from dagsched.model import Attempt, Backfill, ConfigVersion, Emission, EventRow, JobMark, Kept, Request, Run, RunState
-from dagsched.stores.fleet import Fleet, Waiting, WorkerRow
+from dagsched.stores.fleet import Fleet, Handed, Waiting, WorkerRow
 
 ANSWERS_KEPT = timedelta(days=7)
 
@@ -127,10 +127,19 @@ class Term(NamedTuple):
 
 
 class Scheduler(NamedTuple):
-    """One that writes (`is_active`) or stands by. `holder`: its own words (process id, host, since when)."""
+    """One that writes (`is_active`) or stands by. `holder`: its own words (process id, host, since when).
+
+    `remark`: what else is to be known of it, such as that its job files are not those in force; mostly "".
+    """
 
     holder: str
     is_active: bool
+    remark: str = ""
+
+    @property
+    def words(self) -> str:
+        """Both, in one line."""
+        return f"{self.holder}: {self.remark}" if self.remark else self.holder
 
 
 class Store(Protocol):
@@ -159,6 +168,10 @@ class Store(Protocol):
         """Have `heard` called with each term of the lease, from `acquire` on; never where no other one can write."""
         ...
 
+    def remark(self, words: str) -> None:
+        """Have `schedulers` say this, too, of whoever acquires or tries to; "" for nothing."""
+        ...
+
     async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
         """Return the open attempts (run name, number) that other machines have, and whether each is surely dead."""
         ...
@@ -178,6 +191,10 @@ class Store(Protocol):
 
     async def waiting(self) -> Sequence[Waiting]:
         """Return what waits for a worker, by queue and labels."""
+        ...
+
+    async def handed(self, attempt: Attempt) -> Handed | None:
+        """Return who has an open attempt that is for workers; None for every other one."""
         ...
 
     async def output(self, attempt: Attempt, after: int, at_most: int) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from itertools import combinations
 
-from dagsched.errors import UsageError
+from dagsched.errors import StoreError, UsageError
 
 NOTIFIED = "procrastinate_queue_v1#"
 CHANNELS_MAX = 1024
@@ -45,10 +45,16 @@ def channels_of(queues: Sequence[str], labels: Sequence[str]) -> list[str]:
 
 
 def release() -> str:
-    """Return which procrastinate is installed."""
-    from importlib.metadata import version
+    """Return which procrastinate is installed; raises StoreError when none is."""
+    from importlib.metadata import PackageNotFoundError, version
 
-    return version("procrastinate")
+    try:
+        return version("procrastinate")
+    except PackageNotFoundError:
+        raise StoreError(
+            "a store on a PostgreSQL server needs procrastinate, which is not installed; "
+            "pip install 'dagsched[postgres]'"
+        ) from None
 
 
 def scripts(since: str | None) -> list[str]:

@@ -71,6 +71,23 @@ class WorkerRow(NamedTuple):
         )  # fmt: skip
 
 
+class Handed(NamedTuple):
+    """An open attempt that is workers' business. `worker`: the name of the one that has it, "" while nobody has."""
+
+    queue: str
+    labels: Sequence[str]
+    worker: str
+    since: datetime
+
+    @property
+    def words(self) -> str:
+        """What becomes of it now."""
+        if self.worker:
+            return f"worker {self.worker} has it"
+        labels = f" with {' and '.join(self.labels)}" if self.labels else ""
+        return f"no worker of queue {self.queue}{labels} has taken it since {format_instant(self.since)}"
+
+
 class Waiting(NamedTuple):
     """Attempts that no worker has taken yet: of which queue, for which labels, how many, and since when the first."""
 

@@ -28,23 +28,38 @@ MARGIN_S = 5.0
 
 def attempts_s() -> float:
     """Return how long attempts go on without a word from their scheduler, in seconds; raises UsageError."""
-    text = os.environ.get(ATTEMPTS, "")
+    return length_s_of(ATTEMPTS, ATTEMPTS_S, ATTEMPTS_MIN_S, "is too short for a lease that is renewed each second")
+
+
+def length_s_of(variable: str, usual_s: float, least_s: float, too_short: str) -> float:
+    """Return the length in a variable of the environment, in seconds; raises UsageError for one that cannot be."""
+    text = os.environ.get(variable, "")
     try:
-        length_s = parse_length(text).total_seconds() if text else ATTEMPTS_S
+        length_s = parse_length(text).total_seconds() if text else usual_s
     except BadLength as error:
-        raise UsageError(f"${ATTEMPTS}: {error}; write a length such as 60s") from None
-    if length_s < ATTEMPTS_MIN_S:
-        raise UsageError(f"${ATTEMPTS}: {text} is too short for a lease that is renewed each second; at least 5s")
+        raise UsageError(f"${variable}: {error}; write a length such as {usual_s:g}s") from None
+    if length_s < least_s:
+        raise UsageError(f"${variable}: {text} {too_short}; at least {least_s:g}s")
     return length_s
 
 
 class Lease:
-    """The lease of one epoch, held from a place; `heard` is told each term of it."""
+    """The lease of one epoch, held from a place; `heard` is told each term of it.
+
+    `remark`: what its holder has to say of itself, asked with each renewal.
+    """
 
     def __init__(
-        self, address: Address, epoch: int, place: str, length_s: float, heard: Callable[[Term], None]
+        self,
+        address: Address,
+        epoch: int,
+        place: str,
+        length_s: float,
+        heard: Callable[[Term], None],
+        remark: Callable[[], str] = lambda: "",
     ) -> None:
         self.epoch, self._place, self._length_s, self._heard = epoch, place, length_s, heard
+        self._remark = remark
         self.is_lost = False
         self._session = Session(address, "lease")
         self._task: asyncio.Task[None] | None = None
@@ -67,9 +82,9 @@ class Lease:
         terms = {"lease_s": LEASE_S, "epoch": self.epoch, "place": self._place, "safe_s": safe_s}
         while not self.is_lost:
             await asyncio.sleep(RENEW_S)
-            asked_s = boottime_s()
+            asked_s, said = boottime_s(), {**terms, "remark": self._remark()}
             try:
-                self.is_lost = not await self._session.call(lambda connection: connection.ask("renew", terms))
+                self.is_lost = not await self._session.call(lambda connection: connection.ask("renew", said))  # noqa: B023
             except StoreError as error:
                 log.warning("the lease could not be renewed: %s", error)
             else:

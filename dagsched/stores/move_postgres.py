@@ -163,6 +163,8 @@ class PostgresSide:
             connection.ask("come", (move, time_ms, other))
             if counters.last_request:
                 connection.ask("put_request_number", (counters.last_request,))
+            if counters.last_fence:
+                connection.ask("put_fence", (counters.last_fence,))
             if counters.last_emission:
                 connection.ask("put_emission_number", (counters.last_emission,))
             # The last of all: until it is committed, the lease cannot be renewed.

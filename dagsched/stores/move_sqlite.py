@@ -159,8 +159,8 @@ class SqliteSide:
             connection = self._opened()
             connection.change("put_counters", [counters._asdict()])
             connection.ask("forget_numbers")
-            numbers = [("requests", counters.last_request), ("emissions", counters.last_emission)]
-            connection.change("put_number", numbers)
+            numbers = {"requests": counters.last_request, "emissions": counters.last_emission}
+            connection.change("put_number", list({**numbers, "fences": counters.last_fence}.items()))
             connection.change("come", [(move, time_ms, other)])
 
     def commit(self) -> None:

@@ -104,6 +104,7 @@ class Counters(NamedTuple):
     last_seen: int | None
     last_request: int
     last_emission: int
+    last_fence: int
 
 
 class Went(NamedTuple):

@@ -8,11 +8,12 @@ See docs/postgresql.md for what is kept where and its faults.
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ from dagsched.model import Attempt, run_name
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
 from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
-from dagsched.stores.fleet import Waiting, WorkerRow
+from dagsched.stores.fleet import Handed, Waiting, WorkerRow
 from dagsched.stores.lease import LEASE_S, Lease, attempts_s, safe_after_s
 from dagsched.stores.lock import DaemonLock
 from dagsched.stores.postgres_faults import LOCK_TIMEOUT, MADE
@@ -78,7 +79,8 @@ async def standing_of(address: Address) -> Standing:
         weeks = len(postgres_weeks.weeks(connection, "runs"))
         if layout.found < layout.known:
             return Standing(server, layout, holder if is_held else "", epoch, size, weeks)
-        standby = [name for name, is_active in connection.ask("schedulers", (HEARD_S,)) if not is_active]
+        heard = [Scheduler(*row) for row in connection.ask("schedulers", (HEARD_S,))]
+        standby = [each.words for each in heard if not each.is_active]
         moved_to = "".join(other for _, other, is_over in connection.ask("went") if is_over)
         return Standing(server, layout, holder if is_held else "", epoch, size, weeks, standby, moved_to)
 
@@ -106,7 +108,7 @@ class PostgresStore(SqlStore):
         self.address = address
         self._home = home
         self._lock = DaemonLock(home / "daemon.lock") if home is not None else None
-        self._place = ""
+        self._place = self._remark = ""
         self._heard: Callable[[Term], None] = lambda term: None
         self._reader: Session | None = None
         self._writer: Session | None = None
@@ -158,7 +160,7 @@ class PostgresStore(SqlStore):
             self._lock.take(holder)
             self._place = await asyncio.to_thread(place_of, self._home)
         claim = {"holder": codec.storable(holder), "place": self._place, "lease_s": LEASE_S, "mine": self._epoch}
-        claim["moves"] = False
+        claim |= {"moves": False, "remark": self._remark}
         length_s, asked_s = attempts_s(), boottime_s()
 
         def become(connection: Connection) -> list[Any]:
@@ -177,7 +179,7 @@ class PostgresStore(SqlStore):
         self._weeks = {(kind, start) for kind, start in await writer.read(lambda connection: connection.ask("weeks"))}
         if self._lease is not None:
             await self._lease.close()
-        self._lease = Lease(self.address, self._epoch, self._place, length_s, self._heard)
+        self._lease = Lease(self.address, self._epoch, self._place, length_s, self._heard, lambda: self._remark)
         self._lease.begin(asked_s)
         return self._epoch
 
@@ -190,6 +192,9 @@ class PostgresStore(SqlStore):
 
     def hear_terms(self, heard: Callable[[Term], None]) -> None:
         self._heard = heard
+
+    def remark(self, words: str) -> None:
+        self._remark = codec.storable(words)
 
     async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
         found = await self._opened_reader().read(lambda connection: connection.ask("elsewhere", (self._place,)))
@@ -204,6 +209,13 @@ class PostgresStore(SqlStore):
 
     async def waiting(self) -> Sequence[Waiting]:
         return await self._opened_reader().read(lambda connection: decoded(waiting_of, connection.ask("queues")))
+
+    async def handed(self, attempt: Attempt) -> Handed | None:
+        wanted = tuple(_key(attempt).values())
+        found = await self._opened_reader().read(lambda connection: connection.ask("handed", wanted))
+        for queue, labels, worker, since in found:
+            return Handed(queue, json.loads(labels), worker, since.astimezone(UTC))
+        return None
 
     async def output(self, attempt: Attempt, after: int, at_most: int) -> bytes:
         wanted = {**_key(attempt), "after": after}

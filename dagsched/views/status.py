@@ -28,6 +28,7 @@ from dagsched.model import (
 )
 from dagsched.stores import address_of
 from dagsched.stores.contract import Scheduler, Store
+from dagsched.stores.fleet import WorkerRow
 from dagsched.views.coming import Ahead, Coming, coming_of
 from dagsched.views.rows import run_row
 from dagsched.views.times import instant_or_none
@@ -71,7 +72,7 @@ class Status:
 
     `daemon`: its own answer, None when none runs; `requests`: left for the next one; `undelivered`: messages that
     nobody got; `store`: where the state is when several machines share it, else ""; `schedulers`: who writes there and
-    who stands by.
+    who stands by; `workers`: who does jobs that name a queue.
     """
 
     home: Path
@@ -83,6 +84,7 @@ class Status:
     undelivered: int = 0
     store: str = ""
     schedulers: Sequence[Scheduler] = ()
+    workers: Sequence[WorkerRow] = ()
 
 
 async def read_status(
@@ -100,7 +102,7 @@ async def read_status(
     jobs = list(with_blocked(job_lines(config, marks, snapshot.runs, counts, now), daemon))
     return Status(
         home, now, daemon, version, jobs, snapshot.requests, _undelivered(home), _store(home),
-        await store.schedulers(),
+        await store.schedulers(), await store.workers(),
     )  # fmt: skip
 
 
@@ -188,6 +190,7 @@ def status_doc(status: Status) -> dict[str, Any]:
         "state_dir": str(status.home),
         "store": status.store or None,
         "schedulers": [each._asdict() for each in status.schedulers],
+        "workers": [each.as_json() for each in status.workers],
         "daemon": _daemon_row(status.daemon),
         "config": config_row(status.version),
         "requests": [_request_row(request) for request in status.requests],
@@ -261,6 +264,7 @@ def status_of(document: Mapping[str, Any], now: datetime) -> Status:
         document["undelivered"],
         document.get("store") or "",
         [Scheduler(**row) for row in document.get("schedulers") or ()],
+        [WorkerRow.of_json(row) for row in document.get("workers") or ()],
     )
 
 

@@ -72,7 +72,7 @@ class Desk:
             return
         job, run = taken.job, taken.run
         try:
-            secrets = resolved(job.secrets) if job.secrets else EMPTY
+            secrets = resolved(job.secrets, "worker") if job.secrets else EMPTY
             found = launch(job, run, run.attempts, env=taken.env, secrets=secrets, grace_s=GRACE_S)
         except HandlerError as error:
             self._end_unstarted(taken, Outcome.SPAWN_ERROR, str(error))

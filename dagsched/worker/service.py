@@ -26,7 +26,7 @@ from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Term
 from dagsched.stores.fleet import OUTPUT_BYTES_MAX, RENEWALS_PER_LEASE
 from dagsched.stores.lock import DaemonLock
-from dagsched.stores.postgres_crew import Card, Crew, Taken, WrongRelease
+from dagsched.stores.postgres_crew import Card, Crew, Taken
 from dagsched.worker.desk import Desk, Key, Mine
 from dagsched.worker.shipping import Shipper
 
@@ -57,18 +57,18 @@ class Worker:
         self._clock = clock or SystemClock()
         self._grace, self._said = grace, said
         self._card = Card("", name, list(queues), sorted(labels), slots, self._clock.now())
+        # What the parts wait for: work or slots, something to report, a reason to renew at once, the end.
+        self._more, self._due, self._renew, self._drained = (asyncio.Event() for _ in range(4))
         self._lock = DaemonLock(self.state_dir / "daemon.lock")
         self._executor = Executor(self.state_dir, self._take_report, log_bytes_max=OUTPUT_BYTES_MAX)
-        self._desk = Desk(self._executor, self._clock, self._stir)
+        self._desk = Desk(self._executor, self._clock, self._due.set)
         self._crew = Crew(address, self._card)
         self._shipper = Shipper(self._crew, self.state_dir)
         self._systemd = Notifier()
         self._term: Term | None = None
-        self._is_taking = False
-        self._refused: WrongRelease | None = None
-        self._signals = 0
-        # What the parts wait for: work or slots, something to report, a reason to renew at once, the end.
-        self._more, self._due, self._renew, self._drained = (asyncio.Event() for _ in range(4))
+        self._has_deadline = False
+        self._taking = asyncio.Lock()
+        self._interrupts = 0
 
     # ------------------------------------------------------------ life
 
@@ -98,15 +98,16 @@ class Worker:
             self._executor.release()
             await self._crew.close()
             self._lock.release()
-        if self._refused is not None:
-            raise self._refused
-        return 130 if self._signals and self._interrupted else 0
-
-    _interrupted = False
+        if self._crew.refused is not None:
+            raise self._crew.refused
+        return 130 if self._interrupts else 0
 
     async def _start(self) -> None:
         await self._reached()
         self._term, held = await self._crew.renew()
+        if self._crew.refused is not None and not held:
+            await self._crew.leave()
+            raise self._crew.refused
         self._executor.renew(self._term)
         inventory = await self._executor.connect()
         for taken in held:
@@ -152,20 +153,18 @@ class Worker:
         while True:
             await _either(self._renew, pause_s)
             self._renew.clear()
-            self._systemd.alive()
-            known, was_taking = set(self._desk.mine), self._is_taking
+            known, was_taking = set(self._desk.mine), self._taking.locked()
             try:
                 term, held = await self._crew.renew()
-            except WrongRelease as error:
-                self._refused = error
-                self.drain()
-                pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
             except StoreError as error:
                 log.warning("the lease could not be put off: %s", error)
                 pause_s = AGAIN_S
             else:
                 pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
-                self._renewed(term, held, known, is_taking=was_taking or self._is_taking)
+                self._renewed(term, held, known, is_taking=was_taking or self._taking.locked())
+                if self._crew.refused is not None and not self._card.is_draining:
+                    log.warning("%s: what runs here is finished, and nothing more is taken", self._crew.refused)
+                    self._drain()
 
     def _renewed(self, term: Term, held: Sequence[Taken], known: set[Key], *, is_taking: bool) -> None:
         if not self._may_start():
@@ -183,23 +182,27 @@ class Worker:
     async def _fetch(self) -> None:
         while True:
             self._more.clear()
-            free = self._card.slots - len(self._desk.running())
             pause_s = LOOK_S
-            if free > 0 and not self._card.is_draining and self._may_start():
-                try:
-                    await self._take(free)
-                except StoreError as error:
-                    log.warning("no work can be fetched: %s", error)
-                    pause_s = AGAIN_S
+            try:
+                async with self._taking:
+                    if free := self._free():
+                        self._begin(await self._crew.take(free), free)
+            except StoreError as error:
+                log.warning("no work can be fetched: %s", error)
+                pause_s = AGAIN_S
             await _either(self._more, pause_s)
 
-    async def _take(self, free: int) -> None:
-        self._is_taking = True
-        try:
-            for taken in await self._crew.take(free):
-                self._desk.begin(taken)
-        finally:
-            self._is_taking = False
+    def _free(self) -> int:
+        """Return how many attempts may be taken now."""
+        if self._card.is_draining or not self._may_start():
+            return 0
+        return max(0, self._card.slots - len(self._desk.running()))
+
+    def _begin(self, found: Sequence[Taken], free: int) -> None:
+        for taken in found:
+            self._desk.begin(taken)
+        if found and len(found) == free and self._free():
+            self._more.set()
 
     # ------------------------------------------------------------ reporting
 
@@ -213,7 +216,7 @@ class Worker:
                 log.warning("what became of attempts cannot be reported yet: %s", error)
                 await asyncio.sleep(AGAIN_S)
                 continue
-            if self._card.is_draining and not self._desk.mine and not self._is_taking:
+            if self._card.is_draining and not self._desk.mine and not self._taking.locked():
                 self._drained.set()
             await self._due.wait()
 
@@ -223,7 +226,11 @@ class Worker:
         for each in over:
             await self._shipper.ship(each)
         said = [(each.taken.fence, each.exit) for each in over if each.exit is not None]
-        accepted = await self._crew.ended(said)
+        # Whoever has just got a slot free has the next attempt by the same commit.
+        async with self._taking:
+            free = self._free()
+            accepted, found = await self._crew.ended(said, free)
+            self._begin(found, free)
         for each in over:
             if each.taken.fence not in accepted:
                 log.warning("%s attempt %d had been given up: what became of it does not count", *each.taken.attempt)
@@ -241,6 +248,7 @@ class Worker:
     async def _ship(self) -> None:
         while True:
             await asyncio.sleep(SHIP_S)
+            self._systemd.alive()
             for each in self._desk.running():
                 # What cannot be sent now goes with what comes next.
                 with suppress(StoreError):
@@ -256,12 +264,9 @@ class Worker:
         elif isinstance(report, SpawnerGone):
             log.warning("the spawner ended; a new one has taken over")
             self._desk.settle(report.inventory)
+            self._more.set()
         elif isinstance(report, Remark):
             log.warning("%s", report.text)
-
-    def _stir(self) -> None:
-        self._due.set()
-        self._more.set()
 
     def _hear(self, is_stop: bool) -> None:
         (self._renew if is_stop else self._more).set()
@@ -270,10 +275,15 @@ class Worker:
 
     def drain(self) -> None:
         """Take nothing more; end when what runs has ended, after the grace by TERM."""
+        self._drain()
+        if not self._has_deadline:
+            self._has_deadline = True
+            asyncio.get_running_loop().call_later(self._grace.total_seconds(), self._desk.stop_all, "stop")
+
+    def _drain(self) -> None:
         if not self._card.is_draining:
             self._card.is_draining = True
             self._systemd.stopping()
-            asyncio.get_running_loop().call_later(self._grace.total_seconds(), self._desk.stop_all, "stop")
             self._renew.set()
             self._due.set()
 
@@ -283,10 +293,9 @@ class Worker:
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
 
     def _interrupt(self) -> None:
-        self._interrupted = True
-        self._signals += 1
+        self._interrupts += 1
         self.drain()
-        if self._signals > 1:
+        if self._interrupts > 1:
             self._desk.stop_all("stop")
 
 

@@ -35,6 +35,10 @@ def test_the_same_rows_as_the_command_line(caller: Caller) -> None:
     assert there == here
 
 
+def test_a_state_of_one_machine_has_no_workers(caller: Caller) -> None:
+    assert caller.get("/workers") == {"items": [], "waiting": []}
+
+
 def test_a_job_says_where_it_stands_and_who_is_around_it(caller: Caller) -> None:
     job = caller.get("/jobs/load")
     assert (job["source"], job["position"]["line"], job["upstream"]) == ("file", 4, ["extract"])

@@ -162,6 +162,20 @@ def test_what_arrives_during_one_turn_shares_one_commit() -> None:
     asyncio.run(play())
 
 
+def test_what_is_due_at_once_is_started_few_first_and_more_with_each_commit() -> None:
+    async def scene() -> None:
+        stage = Stage(*(f"j{number:03} at 0 * * * *" for number in range(600)))
+        loop = await stage.open()
+        started: list[int] = []
+        stage.clock.advance(timedelta(hours=1))
+        while len(stage.hand.launches) < 600:
+            await loop.turn()
+            started.append(len(stage.hand.launches))
+        assert started[0] < started[1] - started[0] < started[2] - started[1]
+
+    asyncio.run(scene())
+
+
 def test_an_exit_is_acknowledged_only_once_its_commit_succeeded(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play() -> None:
         stage = Stage("a")

@@ -98,6 +98,21 @@ def test_a_good_edit_is_live_within_a_second_and_a_bad_one_changes_nothing(tmp_p
         assert daemon.ask("logs", run) == "two\n"
 
 
+def test_a_mistake_that_is_taken_back_is_told_as_mended_once(tmp_path: Path) -> None:
+    good = "jobs:\n  a: {run: 'true'}\n"
+    write(tmp_path, good)
+    with Served(tmp_path) as daemon:
+        daemon.until_type("daemon.started")
+        write(tmp_path, good.replace("run:", "rum:"))
+        daemon.until_type("config.rejected")
+        write(tmp_path, good)
+        assert daemon.until_type("config.mended")["reason"].endswith("configuration 1 is in force, as before")
+        assert daemon.ask("reload") == "configuration 1 is in force, as before\n"
+        assert json.loads(daemon.ask("status", "--json"))["daemon"]["problems"] == []
+        types = [row["type"] for row in rows(daemon.ask("events", "--json"))]
+        assert types.count("config.mended") == 1
+
+
 def test_sighup_reads_the_files_again(tmp_path: Path) -> None:
     write(tmp_path, "jobs: {}\n")
     with Served(tmp_path) as daemon:

@@ -41,7 +41,8 @@ def on(address):
 
 def until(is_so):
     """Wait for what nobody tells by an event."""
-    deadline = time.monotonic() + PATIENCE_S
+    # An attempt whose scheduler is gone is given up after some fifteen seconds.
+    deadline = time.monotonic() + 4 * PATIENCE_S
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)

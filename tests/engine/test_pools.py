@@ -120,6 +120,29 @@ def test_the_daemons_own_limit_counts_attempts_over_all_pools():
     assert bench.started() == ["a", "b", "c"]
 
 
+def test_what_workers_do_takes_slots_of_its_pool_and_none_of_the_daemon():
+    far = [job(f"far{n} at 0 1 * * *", queue="etl", pool="p") for n in range(3)]
+    bench = plan_of("a at 0 1 * * *", "b at 0 1 * * *", *far, pools={"p": 2}, slots_max=1)
+    bench.to("01:00")
+    assert bench.started() == ["a", "far0", "far1"]
+    bench.finish("a")
+    bench.finish("far0")
+    assert bench.started() == ["a", "far0", "far1", "b", "far2"]
+
+
+def test_a_job_that_waits_for_a_slot_of_the_daemon_holds_up_no_worker_of_its_pool():
+    bench = plan_of(
+        "busy at 0 1 * * *", job("near at 0 1 * * *", pool="p"), job("far at 0 1 * * *", pool="p", queue="etl"),
+        pools={"p": 1}, slots_max=1,
+    )  # fmt: skip
+    bench.to("01:00")
+    assert bench.started() == ["busy", "far"]
+    assert "all 1 slots of the daemon" not in bench.plan.seats.blocks(bench.row("near"))
+    bench.finish("busy")
+    bench.finish("far")
+    assert bench.started() == ["busy", "far", "near"]
+
+
 def test_those_who_are_ready_longest_start_first():
     bench = plan_of(job("x", pool="p"), job("late at 0 2 * * *", pool="p"), job("early at 0 1 * * *", pool="p"),
                     pools={"p": 1})  # fmt: skip

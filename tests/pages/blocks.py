@@ -2,7 +2,7 @@
 
     ```yaml            a job file: it must be valid, without warnings but those that the page shows
     ```yaml NAME       the same, and the file of that name in a walk through the page
-    ```yaml fragment   a part of one: it must parse
+    ```yaml fragment   a part of one, and `yaml dagu` a file of another program: it must parse
     ```LANGUAGE NAME   the file of that name
     ```sh              commands
     ```console         a terminal: commands after `$ `, each with what it printed below; without a command it is what
@@ -22,13 +22,14 @@ FRONT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"
 # docs/reference/ is written at each build of the site.
 PAGES = [*FRONT, *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+REMARK = re.compile(r" {2,}# .*$")
 # A line of a crontab, as some pages show one.
 CRON_LINE = re.compile(r"^(?:[\d*/,-]+ ){5} ?(?=dagsched )")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block. `language`, `name`: the words after the fence; `place`: page and line."""
+    """A fenced block. `language`, `name`: the words after the fence; a name with a dot is that of a file."""
 
     page: Path
     line: int
@@ -37,13 +38,18 @@ class Block:
     text: str
 
     @property
+    def is_file(self) -> bool:
+        return "." in self.name
+
+    @property
     def place(self) -> str:
+        """Page and line."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as a page shows it, and the lines that the page says it prints."""
+    """A command as a page shows it, without a remark behind it, and the lines that the page says it prints."""
 
     block: Block
     text: str
@@ -61,14 +67,14 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 def commands_of(block: Block) -> list[Command]:
     """Return the commands of a block: all of `sh` is one, a `console` has one after each `$ `."""
-    if block.language == "sh" and not block.name:
+    if block.language == "sh" and not block.is_file:
         return [Command(block, block.text.strip())]
     if block.language != "console":
         return []
     found: list[tuple[str, list[str]]] = []
     for line in block.text.splitlines():
         if line.startswith("$ ") or CRON_LINE.match(line):
-            found.append((CRON_LINE.sub("", line.removeprefix("$ ")), []))
+            found.append((REMARK.sub("", CRON_LINE.sub("", line.removeprefix("$ "))), []))
         elif found and not found[-1][1] and found[-1][0].endswith("\\"):
             found[-1] = (f"{found[-1][0]}\n{line}", [])
         elif found:

@@ -14,26 +14,23 @@ _ENGINE = "needs a container engine; tests/packaging checks what the image is ma
 
 NOT_RUN = {
     "./dev demo": _TREE,
-    "./dev demo      # runs jobs.example.yaml once: surveys this Python's library, says where its report is": _TREE,
-    "./dev test      # runs the tests": _TREE,
-    "./dev torture --seeds 10 --seconds 30   # kills, edits and freezes it at random, then audits every promise": _TREE,
-    "./dev bench                             # measures it beside ninja, Huey, Dask, cron-like daemons and the disk itself": _TREE,  # noqa: E501
-    "./dev test tests/engine                                 # the rules, in a minute or two": _TREE,
-    "./dev torture --seeds 10 --seconds 30                   # ten random lives": _TREE,
-    "./dev torture --broken all                              # is each defect found?": _TREE,
-    "./dev demo       # sets up .venv and runs an example": _TREE,
-    "./dev test       # all tests; more words go to pytest: ./dev test tests/engine -k overlap": _TREE,
-    "./dev check      # ruff and mypy --strict": _TREE,
-    "./dev docs       # checks that pages are true": _TREE,
-    "./dev site       # builds them as a site": _TREE,
-    "./dev bench                        # all of them, half an hour; installs the peers the first time": _TREE,
-    "./dev bench pipeline               # one of them": _TREE,
-    "./dev bench store --json           # figures as one JSON document": _TREE,
-    "./dev bench schedules --runs 15    # more samples than the usual five": _TREE,
+    "./dev test": _TREE,
+    "./dev torture --seeds 10 --seconds 30": _TREE,
+    "./dev bench": _TREE,
+    "./dev test tests/engine": _TREE,
+    "./dev torture --broken all": _TREE,
+    "./dev check": _TREE,
+    "./dev docs": _TREE,
+    "./dev site": _TREE,
+    "./dev bench pipeline": _TREE,
+    "./dev bench store --json": _TREE,
+    "./dev bench schedules --runs 15": _TREE,
     "python3 -m venv ~/dagsched": _INSTALLS,
     "~/dagsched/bin/pip install -c constraints.txt .": _INSTALLS,
     "python3 -m venv /opt/dagsched": _INSTALLS,
     "/opt/dagsched/bin/pip install -c constraints.txt .": _INSTALLS,
+    "/opt/dagsched/bin/pip install --require-hashes -r requirements.lock": _INSTALLS,
+    "/opt/dagsched/bin/pip install --no-deps .": _INSTALLS,
     "/opt/dagsched/bin/dagsched --version": _INSTALLS,
     "pip install 'dagsched[postgres]'": _INSTALLS,
     "pip install dagsched pytest": _INSTALLS,
@@ -46,8 +43,9 @@ NOT_RUN = {
     "docker build -f Containerfile -t dagsched .": _ENGINE,
     'docker run -d --name dagsched --restart unless-stopped --stop-timeout 40 \\\n    -v "$PWD/jobs:/etc/dagsched:ro" '
     "-v dagsched-state:/var/lib/dagsched \\\n    -p 127.0.0.1:8420:8420 dagsched": _ENGINE,
-    "docker logs dagsched                          # the first admin token is shown here, once": _ENGINE,
+    "docker logs dagsched": _ENGINE,
     "docker exec dagsched dagsched status": _ENGINE,
+    "dagsched why weekly-report": "of a Monday at nine in New York; tests/test_newcomer.py lives through it",
     "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 dagsched run": "needs a collector; tests/tracing has one",
 }
 """A command as it is shown → why it is not run."""
@@ -91,7 +89,7 @@ STAGES = {
         'cp "$ROOT"/examples/testing/* .; mkdir main; cp jobs.yaml main',
         {
             # The example has a job at two in the morning, so it gets a warning.
-            "dagsched validate jobs.yaml --strict                                 # 3: cannot be used; 1: warnings": (
+            "dagsched validate jobs.yaml --strict": (
                 "dagsched validate jobs.yaml --strict || [ $? = 1 ]"
             )
         },
@@ -140,9 +138,6 @@ STAGES = {
         unchecked="of two machines",
         server=True,
     ),
-    "README.md": Stage(
-        instead={"dagsched why weekly-report": "dagsched why report"}, unchecked="of a Monday at nine in New York"
-    ),
     "simulate.md": Stage(
         _jobs("jobs:\n  extract: {schedule: '0 2 * * *', run: x}\n  load: {depends_on: [extract], run: y}")
     ),
@@ -155,6 +150,26 @@ STAGES = {
             "sed -i 's/set -e$/set -e; until [ -e go ]; do sleep 0.1; done/' jobs.yaml",
             "kill -9 20433": "until dagsched status | grep -q 'archive *running'; do sleep 0.1; done\nkill -9 $!",
         },
+    ),
+    "workers.md": Stage(
+        _TRIAL,
+        {
+            "dagsched run --store postgresql://dagsched@db.example.com/dagsched": (
+                "export DAGSCHED_NAMESPACE=work$$\n" + daemon_in_background("--store", "$SERVER")
+            ),
+            "dagsched worker --store postgresql://dagsched@db.example.com/dagsched --queues etl --slots 4": (
+                'dagsched worker --store "$SERVER" --queues etl --slots 4 --state-dir etl > etl.log 2>&1 & one=$!'
+            ),
+            "dagsched worker --store postgresql://dagsched@db.example.com/dagsched --queues ml,etl "
+            "--labels gpu,zone=eu --slots 2": (
+                'dagsched worker --store "$SERVER" --queues ml,etl --labels gpu,zone=eu --slots 2 --state-dir ml '
+                "> ml.log 2>&1 & other=$!\n"
+                "until [ \"$(dagsched workers | grep -c ' ready ')\" = 2 ]; do sleep 0.1; done"
+            ),
+            "dagsched workers": "dagsched workers; kill $one $other; wait $one $other || true",
+        },
+        unchecked="of several machines",
+        server=True,
     ),
     "why.md": Stage(
         _jobs("pools: {p: 1}\njobs:\n  minutely: {run: sleep 60, pool: p}\n")

@@ -89,7 +89,7 @@ class Walk:
 
     def _steps(self) -> Iterator[str]:
         for block in self._blocks:
-            if block.name and block.name != "fragment":
+            if block.is_file:
                 text = block.text.replace(HERE, str(self.folder / "batch"))
                 yield f"mkdir -p $(dirname {block.name}); cat > {block.name} <<'END OF FILE'\n{text}END OF FILE"
             for number, command in enumerate(commands_of(block)):

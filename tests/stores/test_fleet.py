@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ import pytest
 import dagsched
 from dagsched.declaration import Job
 from dagsched.definition import digest, to_json
-from dagsched.errors import FencedOut, IntegrityBroken, UsageError
+from dagsched.errors import FencedOut, IntegrityBroken, StoreError, UsageError
 from dagsched.model import Attempt, Exit, Outcome, Run, RunState, run_name
 from dagsched.stores.contract import Batch, Dispatch
 from dagsched.stores.delivery import channel_of, channels_of, release, scripts
@@ -172,17 +173,27 @@ async def test_an_end_is_reported_by_its_fence_and_is_gone_once_it_is_committed(
     (taken,) = await crew.take(1)
     await crew.began([(taken.fence, Began(*taken.attempt, 77, at(0.5)))])
     exit = ended("a", outputs={"rows": "5"}, exit_code=0, pid=77)
-    assert await crew.ended([(taken.fence + 1, exit)]) == set()
-    assert await crew.ended([(taken.fence, exit)]) == {taken.fence}
-    assert await crew.ended([(taken.fence, exit)]) == {taken.fence}  # as after an answer that got lost
-    assert await crew.ended([(taken.fence, exit._replace(outcome=Outcome.FAILED))]) == set()
+    assert await crew.ended([(taken.fence + 1, exit)]) == (set(), [])
+    assert await crew.ended([(taken.fence, exit)]) == ({taken.fence}, [])
+    assert await crew.ended([(taken.fence, exit)]) == ({taken.fence}, [])  # as after an answer that got lost
+    assert await crew.ended([(taken.fence, exit._replace(outcome=Outcome.FAILED))]) == (set(), [])
     reports = await space.fleet.reports()
     assert reports.began == [Began(*taken.attempt, 77, at(0.5))]
     assert reports.ended == [exit]
     await space.settle("a", exit)
     assert (await space.fleet.reports()).ended == []
-    assert await crew.ended([(taken.fence, exit)]) == set()
+    assert await crew.ended([(taken.fence, exit)]) == (set(), [])
     assert space.run("SELECT place FROM attempts") == [("w",)]
+
+
+@on_a_server
+async def test_with_an_end_the_next_attempt_is_taken(space):
+    await space.hand_out("a")
+    await space.hand_out("b")
+    crew = await space.crew()
+    (first,) = await crew.take(1)
+    accepted, (second,) = await crew.ended([(first.fence, ended("a"))], 1)
+    assert (accepted, second.job.id, second.fence > first.fence) == ({first.fence}, "b", True)
 
 
 @on_a_server
@@ -239,7 +250,7 @@ async def test_attempts_of_a_worker_that_is_gone_are_lost_and_what_it_says_then_
     assert await space.fleet.mend(at(2)) == [("a", at(), 1)]
     (exit,) = (await space.fleet.reports()).ended
     assert exit.outcome is Outcome.LOST
-    assert await gone.ended([(taken.fence, ended("a"))]) == set()
+    assert await gone.ended([(taken.fence, ended("a"))]) == (set(), [])
     _, held = await gone.renew()
     assert held == []
     await space.settle("a", exit)
@@ -278,8 +289,9 @@ async def test_a_worker_of_another_release_is_refused_and_one_that_was_not_takes
     space.run("UPDATE guidance SET version = '99.0'")
     await space.hand_out("a")
     assert await crew.take(1) == []
-    with pytest.raises(WrongRelease, match=f"dagsched 99.0 and this worker {dagsched.__version__}; install the same"):
-        await crew.renew()
+    await crew.renew()  # it may finish what it has
+    assert isinstance(crew.refused, WrongRelease)
+    assert f"dagsched 99.0 and this worker {dagsched.__version__}; install the same" in str(crew.refused)
 
 
 @on_a_server
@@ -355,3 +367,12 @@ def test_a_worker_with_too_many_kinds_of_work_is_refused():
     assert len(channels_of(["q"], [f"l{n}" for n in range(10)])) == 1024
     with pytest.raises(UsageError, match="2 queues with every set of 10 labels make 2,048 kinds"):
         channels_of(["q", "r"], [f"l{n}" for n in range(10)])
+
+
+def test_without_procrastinate_it_is_said_what_to_install(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", missing)
+    with pytest.raises(StoreError, match=r"needs procrastinate.*pip install 'dagsched\[postgres\]'"):
+        release()

@@ -142,7 +142,11 @@ def test_numbers_go_on_and_are_never_given_twice(places):
             told = await store.snapshot({})
             assert [each.id for each in told.requests] == [1, 3]
             assert [each.id for each in told.emissions] == ["1", "2", "3"]
+        assert places.run("SELECT nextval('fences')") == [(1,)]
         await places.back()
+        with closing(sqlite3.connect(places.path)) as connection:
+            # For the next server that it moves to.
+            assert connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'fences'").fetchone() == (1,)
         async with daemon(places.file()) as store:
             assert await store.acquire("again") > epoch
             assert await store.post("resume", {"job": "b"}, at(3)) == 4

@@ -106,11 +106,18 @@ def seats_hold_by_the_journal(lives: Lives) -> Iterator[Finding]:
         job, key = line.run.split(":")[1], (line.run, line.attempt)
         mine = alive[job] = {other for other in alive.get(job, ()) if last[other] > line.place and other[0] != line.run}
         known = [each for each in (*mine, key) if lives.started_at(*each) is not None]
-        limit = _limit(lives, job, _decided(lives, known)) if key in known else None
+        seated = [_seat_of(each, firsts) for each in known]
+        limit = _limit(lives, job, _decided(lives, seated)) if key in known else None
         if key in firsts and limit is not None and len(mine) >= limit:
             others = ", ".join(run for run, _ in mine)
             yield "P11", line.run, f"lived as number {len(mine) + 1} of {limit} allowed, beside {others}"
         mine.add(key)
+
+
+def _seat_of(attempt: tuple[str, int], firsts: set[tuple[str, int]]) -> tuple[str, int]:
+    """Return the attempt with which a run took the seat that this one of its attempts has: a retry takes none."""
+    run, number = attempt
+    return run, max((n for name, n in firsts if name == run and n <= number), default=number)
 
 
 def _limit(lives: Lives, job: str, at: datetime) -> int | None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.torture.round import POSTGRESQL, SQLITE
 from tests.torture.rounds import ROOT, Order, Played, play_all
 
 SECONDS = 10.0
@@ -32,17 +33,18 @@ class Patch:
 class Build:
     """A broken program: what is wrong with it, and the promise that it must be caught by.
 
-    `favours`: deeds of a round without which the defect does not show.
+    `favours`: deeds and commands of a round without which the defect does not show. `store`: where it shows.
     """
 
     name: str
     promise: str
     patches: Sequence[Patch]
     favours: Sequence[str] = ()
+    store: str = SQLITE
 
 
-def _build(name: str, promise: str, file: str, old: str, new: str, *favours: str) -> Build:
-    return Build(name, promise, (Patch(file, old, new),), favours)
+def _build(name: str, promise: str, file: str, old: str, new: str, *favours: str, store: str = SQLITE) -> Build:
+    return Build(name, promise, (Patch(file, old, new),), favours, store)
 
 
 BUILDS: Sequence[Build] = (
@@ -53,6 +55,12 @@ BUILDS: Sequence[Build] = (
         "intrude",
     ),
     _build(
+        "events-made-again", "P1", "engine/emissions.py",
+        "    if event.id and key in book.emissions:\n",
+        "    if False:\n",
+        "command", "emit",
+    ),
+    _build(
         "double-start", "P2", "spawner/work.py",
         "            attempt.pid = self.starter.start(order, attempt.log.fd, attempt.output)\n",
         "            self.starter.start(order, attempt.log.fd, attempt.output)\n"
@@ -60,12 +68,12 @@ BUILDS: Sequence[Build] = (
     ),
     _build(
         "exits-forgotten-early", "P2", "daemon/loop.py",
-        "            await self._commit(turn.outbox.sealed())\n",
+        "            await self._commit(batch)\n",
         "            for seq in turn.acknowledged:\n"
         "                self._hand.acknowledge(seq)\n"
         "            if turn.acknowledged:\n"
         "                await asyncio.sleep(0.3)\n"
-        "            await self._commit(turn.outbox.sealed())\n",
+        "            await self._commit(batch)\n",
         "kill",
     ),
     _build(
@@ -102,11 +110,11 @@ BUILDS: Sequence[Build] = (
     ),
     _build(
         "started-before-the-commit", "P6", "daemon/loop.py",
-        "            await self._commit(turn.outbox.sealed())\n",
+        "            await self._commit(batch)\n",
         "            await self._carry_out(turn.outbox.acts)\n"
         "            turn.outbox.acts = []\n"
         "            await asyncio.sleep(0.3)\n"
-        "            await self._commit(turn.outbox.sealed())\n",
+        "            await self._commit(batch)\n",
         "kill",
     ),
     _build(
@@ -135,6 +143,12 @@ BUILDS: Sequence[Build] = (
         "                self._adopt(run)\n",
         "                self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))\n",
         "kill",
+    ),
+    _build(
+        "buried-alive", "P9", "daemon/service.py",
+        "                if is_dead:\n",
+        "                if True:\n",
+        "kill", store=POSTGRESQL,
     ),
     _build(
         "leftovers-not-awaited", "P9", "spawner/work.py",
@@ -232,10 +246,15 @@ class Hunt:
     def is_caught(self) -> bool:
         return bool(self.rounds) and is_caught(self.build, self.rounds[-1])
 
+    @property
+    def patience_s(self) -> float:
+        # An attempt of a machine that is not heard of is buried after a quarter of a minute.
+        return PATIENCE_S if self.build.store == SQLITE else 3 * PATIENCE_S
+
     def order(self, first_seed: int) -> Order:
         """Return the next round to be played."""
         seed = first_seed + len(self.rounds)
-        return Order(seed, self.seconds, self.code, PATIENCE_S, self.build.favours)
+        return Order(seed, self.seconds, self.code, self.patience_s, self.build.favours, self.build.store)
 
     def line(self) -> str:
         """Return what there is to say after a round."""

@@ -348,6 +348,26 @@ def test_of_two_that_start_around_a_swap_the_older_may_write_after_the_newer():
     assert audit(story.evidence()) == []
 
 
+def test_a_retry_after_an_edit_keeps_the_seat_that_its_run_took_before():
+    many = {"extract": EXTRACT | {"overlap": "skip", "max_active_runs": 2, "retry": {"max_attempts": 2}}}
+    story = Story(many, stopped=25)
+    first, second = story.born("extract", 10), ""
+    story.ran(first, 10.1, 10.5, code=1, to="retrying")
+    second = story.born("extract", 20)
+    story.started(second, 20)
+    story.swap(20.2, {"extract": many["extract"] | {"max_active_runs": 1}})
+    story.started(first, 20.3, attempt=2)
+    story.write(20.32, "start", first, 2)
+    story.write(20.4, "start", second)
+    for run, attempt in ((first, 2), (second, 1)):
+        story.write(20.8, "end", run, attempt, extra="0")
+        story.ended(run, 20.85, code=0, to="success", attempt=attempt)
+    story.rows[first]["attempt_limit"] = 2
+    assert audit(story.evidence()) == []
+    story.sheets[1] = (19.5, story.sheets[1][1])
+    assert "P11" in broken(story.evidence())
+
+
 def test_an_edge_bound_anew_to_a_job_that_lost_its_schedule_takes_the_very_tick():
     load = LOAD | {"trigger_rule": "none_failed"}
     scheduled = load | {"schedule": {"every": "20s"}, "depends_on": [{"job": "extract", "match": "all"}]}

@@ -54,6 +54,8 @@ async def data(look: Look) -> Mapping[str, Any]:
         "steps": _steps(found[:VERSIONS], rejected, query["until"], len(found) > VERSIONS),
         "older": found[VERSIONS - 1].applied if len(found) > VERSIONS else None,
         "query": {name: value for name, value in query.items() if value is not None and name != "until"},
+        "workers": [{**each.as_json(), "seen": each.seen} for each in await desk.store.workers()],
+        "waiting": await desk.store.waiting(),
         "may_read": look.caller.role is not None and look.caller.role >= Role.OPERATOR,
         "lines_max": LINES,
     }

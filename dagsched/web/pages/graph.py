@@ -21,6 +21,8 @@ HOPS, HOPS_MAX = 2, 999
 ZOOMS = ("25", "50", "75", "100", "150", "fit")
 ROWS_MAX = 200
 NAMES_MAX = 400
+DASHED_MAX = 4000
+"""A drawing that is higher has no dashed edges."""
 WORDS_MAX = 22
 
 
@@ -90,6 +92,7 @@ def _drawing(shape: Folded, stands: Mapping[str, Standing], config: Config, focu
         "by": shape.by,
         "is_large": len(nodes) > NODES_MAX,
         "groups": sum(node.is_group for node in shape.nodes),
+        "dashed_max": DASHED_MAX,
         "width": drawn.width,
         "height": drawn.height,
         "box": (WIDTH, HEIGHT),

@@ -3,6 +3,7 @@ import { set } from "./live.js";
 
 const page = document.documentElement;
 const list = () => document.querySelector("[data-events]"); // which is fetched anew from time to time
+const ROWS_AT_ONCE = 50;
 const mould = document.querySelector("#event");
 
 function fits(event, { kind, job }) {
@@ -46,11 +47,17 @@ function row(event) {
 document.addEventListener("events", (heard) => {
   const body = list();
   if (!body) return;
-  const most = Number(body.dataset.events);
-  for (const event of heard.detail.slice(-most)) {
-    const newest = Number(body.firstElementChild?.dataset.event ?? 0);
-    if (fits(event, body.dataset) && event.seq > newest) body.prepend(row(event));
-  }
-  while (body.childElementCount > most) body.lastElementChild.remove();
-  if (body.childElementCount) document.querySelector("[data-none]")?.remove();
+  const newest = Number(body.firstElementChild?.dataset.event ?? 0);
+  const fresh = heard.detail.filter((event) => event.seq > newest && fits(event, body.dataset));
+  if (!fresh.length) return;
+  // Of more than anybody reads the newest are shown; what was there before goes, so that none is missing between two.
+  if (fresh.length > ROWS_AT_ONCE) body.replaceChildren();
+  body.prepend(...fresh.slice(-ROWS_AT_ONCE).reverse().map(row));
+  while (body.childElementCount > Number(body.dataset.events)) body.lastElementChild.remove();
+  document.querySelector("[data-none]")?.remove();
+  const older = document.querySelector("[data-older]");
+  if (!older) return;
+  const link = new URL(older.href);
+  link.searchParams.set("before", body.lastElementChild.dataset.event);
+  older.href = link.href;
 });

@@ -3,9 +3,12 @@ import { set } from "./live.js";
 
 const svg = () => document.querySelector("svg.graph");
 const edges = new Map(); // node → its edges
+const nodes = new Map();
 
 function index() {
   edges.clear();
+  nodes.clear();
+  for (const each of document.querySelectorAll("svg.graph [data-node]")) nodes.set(each.dataset.node, each);
   for (const edge of document.querySelectorAll("svg.graph .edge")) {
     for (const end of [edge.dataset.from, edge.dataset.to]) {
       if (!edges.has(end)) edges.set(end, []);
@@ -15,7 +18,7 @@ function index() {
 }
 
 function node(name) {
-  return document.querySelector(`svg.graph [data-node="${CSS.escape(name)}"]`);
+  return nodes.get(name);
 }
 
 function show(target, isOn) {
@@ -61,7 +64,7 @@ function take(runs) {
   for (const [run, state] of runs) {
     const [, job] = run.split(":");
     const found = node(job);
-    if (!found || found.classList.contains("is-group") || found.classList.contains("s-disabled")) continue;
+    if (!found || ["is-group", "s-disabled", `s-${state}`].some((name) => found.classList.contains(name))) continue;
     set(found, state);
     for (const edge of edges.get(job) ?? []) {
       if (edge.dataset.from === job) edge.setAttribute("class", `edge e-${state}`);

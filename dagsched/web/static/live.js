@@ -1,8 +1,9 @@
 // States follow the event stream. Events only change the class and the words of elements that name their run or job;
-// many events are gathered and shown at most four times a second. When something happened that the page has no
+// many events are gathered and shown at most four times a second, and seldomer where that takes long. When something happened that the page has no
 // element for, its marked parts are fetched again from the server, at most once in a few seconds.
 const page = document.documentElement;
 const SHOW_MS = 250;
+const SHOW_PART = 6; // of the time is spent on showing, at most one part in so many
 const FETCH_MS = 3000;
 const FETCH_PART = 10; // of the time is spent on fetching, at most one part in so many
 
@@ -10,6 +11,7 @@ const words = { upstream_failed: "upstream failed" };
 let changed = new Map(); // run → state
 let heard = [];
 let isPlanned = false;
+let showPause = SHOW_MS;
 let mustFetch = false;
 let fetched = 0;
 let pause = FETCH_MS;
@@ -18,14 +20,14 @@ let fetchTimer = 0;
 const TYPES = [
   ...["created", "queued", "waiting", "started", "retrying", "succeeded", "failed", "skipped", "upstream_failed", "missed",
     "cancelled", "stopping", "late", "acked", "reopened"].map((name) => `run.${name}`),
-  "job.paused", "job.resumed", "job.created", "job.updated", "job.deleted", "config.applied", "config.rejected",
+  "job.paused", "job.resumed", "job.created", "job.updated", "job.deleted", "config.applied", "config.rejected", "config.mended",
 ];
 // Of these only the list of events tells.
 const ALSO = [
   "run.called", "attempt.adopted", "attempt.unknown", "config.unwatched", "event.emitted", "event.repeated", "clock.stepped",
   "daemon.started", "daemon.stopped", "backfill.started", "backfill.done", "backfill.cancelled", "api.audit", "executor.remark",
 ];
-const HEARD_MAX = 500;
+const HEARD_MAX = 5000;
 let seq = page.dataset.seq;
 let source = null;
 
@@ -59,7 +61,10 @@ async function turn() {
 function hear(message) {
   const event = JSON.parse(message.data);
   heard.push(event);
-  if (heard.length > HEARD_MAX) heard.shift();
+  if (heard.length > HEARD_MAX) {
+    heard.shift();
+    mustFetch = true; // a list of events would have a gap
+  }
   plan();
   return event;
 }
@@ -73,11 +78,12 @@ function take(message) {
 function plan() {
   if (isPlanned || document.hidden) return;
   isPlanned = true;
-  setTimeout(show, SHOW_MS);
+  setTimeout(show, showPause);
 }
 
 function show() {
   isPlanned = false;
+  const begun = performance.now();
   const now = changed;
   changed = new Map();
   const events = heard;
@@ -95,9 +101,14 @@ function show() {
     document.dispatchEvent(new CustomEvent("runs", { detail: now }));
   }
   if (mustFetch) planFetch();
+  // Counted to the end of the next frame: what is changed here has yet to be laid out and painted.
+  requestAnimationFrame(() => setTimeout(() => {
+    showPause = Math.max(SHOW_MS, SHOW_PART * (performance.now() - begun));
+  }));
 }
 
 export function set(element, state) {
+  if (element.classList.contains(`s-${state}`)) return;
   for (const name of [...element.classList]) if (name.startsWith("s-")) element.classList.remove(name);
   element.classList.add(`s-${state}`);
   const text = element.querySelector("[data-words]");

@@ -73,6 +73,12 @@ FROM workers ORDER BY name
 SELECT queue, labels, count(*), min(since) FROM dispatches WHERE fence = 0 AND ended = '' GROUP BY queue, labels
 ORDER BY queue, labels
 
+-- name: handed
+-- What queue and labels an open attempt is for, who has it ("" for nobody), and since when it is handed out.
+SELECT queue, dispatches.labels, coalesce(workers.name, worker), since
+FROM dispatches LEFT JOIN workers ON workers.place = dispatches.worker
+WHERE job = %s AND tick = %s AND number = %s AND ended = ''
+
 -- name: put_worker
 -- Say that a worker is here, and until when it may act.
 INSERT INTO workers VALUES (

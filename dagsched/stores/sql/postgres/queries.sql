@@ -81,17 +81,20 @@ ORDER BY job, tick, number
 
 -- name: put_scheduler
 -- Say that this one is here; one that writes also says from when on its attempts can be alive no more.
-INSERT INTO schedulers (place, holder, seen, safe_after)
+INSERT INTO schedulers (place, holder, seen, safe_after, remark)
 VALUES (
     %(place)s, %(holder)s, clock_timestamp(),
-    coalesce(clock_timestamp() + make_interval(secs => %(safe_s)s::double precision), '-infinity')
+    coalesce(clock_timestamp() + make_interval(secs => %(safe_s)s::double precision), '-infinity'), %(remark)s
 )
 ON CONFLICT (place) DO UPDATE SET
-    holder = excluded.holder, seen = excluded.seen, safe_after = greatest(schedulers.safe_after, excluded.safe_after)
+    holder = excluded.holder, seen = excluded.seen, remark = excluded.remark,
+    safe_after = greatest(schedulers.safe_after, excluded.safe_after)
 
 -- name: schedulers
--- Who was heard of lately, and whether it is the one who writes.
-SELECT schedulers.holder, schedulers.place = ledger.place AND ledger.lease_until > clock_timestamp() AS is_active
+-- Who was heard of lately, whether it is the one who writes, and what it says of itself.
+SELECT
+    schedulers.holder, schedulers.place = ledger.place AND ledger.lease_until > clock_timestamp() AS is_active,
+    schedulers.remark
 FROM schedulers, ledger
 WHERE ledger.id = 1 AND schedulers.seen > clock_timestamp() - make_interval(secs => %s)
 ORDER BY is_active DESC, schedulers.holder
@@ -592,7 +595,7 @@ WITH kept AS (
     RETURNING id
 ), heard AS (
     UPDATE schedulers SET
-        seen = clock_timestamp(),
+        seen = clock_timestamp(), remark = %(remark)s,
         safe_after = greatest(safe_after, clock_timestamp() + make_interval(secs => %(safe_s)s))
     FROM kept WHERE schedulers.place = %(place)s
 )
@@ -728,11 +731,12 @@ SELECT 1 FROM ledger WHERE id = 1 FOR KEY SHARE
 SELECT epoch FROM ledger WHERE id = 1 FOR UPDATE
 
 -- name: counters
--- How far everything that is numbered has come: epoch, events and their time, commands, emissions.
+-- How far everything that is numbered has come: epoch, events and their time, commands, emissions, fences.
 SELECT
     epoch, last_event, last_seen,
     coalesce(pg_sequence_last_value(pg_get_serial_sequence('requests', 'id')::regclass), 0),
-    coalesce(pg_sequence_last_value('emission_numbers'::regclass), 0)
+    coalesce(pg_sequence_last_value('emission_numbers'::regclass), 0),
+    coalesce(pg_sequence_last_value('fences'::regclass), 0)
 FROM ledger WHERE id = 1
 
 -- name: put_counters
@@ -742,6 +746,10 @@ UPDATE ledger SET
     lease_until = '-infinity'
 WHERE id = 1 AND epoch = %(mine)s
 RETURNING epoch
+
+-- name: put_fence
+-- Go on numbering starts on workers from there.
+SELECT setval('fences'::regclass, %s)
 
 -- name: put_request_number
 -- Go on numbering commands from there.

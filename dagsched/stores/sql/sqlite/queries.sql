@@ -589,11 +589,13 @@ DELETE FROM moves WHERE move = ? AND is_from = 0
 INSERT INTO moves (move, time, is_from, other, is_over) VALUES (?, ?, 1, ?, 1)
 
 -- name: counters
--- How far everything that is numbered has come: epoch, events and their time, commands, emissions.
+-- How far everything that is numbered has come: epoch, events and their time, commands, emissions. Fences are of starts on
+-- workers, of which a file has none; it only keeps how far they had come.
 SELECT
     epoch, last_event, last_seen,
     ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'requests'), 0),
-    ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'emissions'), 0)
+    ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'emissions'), 0),
+    ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'fences'), 0)
 FROM ledger WHERE id = 1
 
 -- name: put_counters
@@ -602,7 +604,7 @@ UPDATE ledger SET epoch = :epoch + 1, holder = '', last_event = :last_event, las
 
 -- name: forget_numbers
 -- Forget how far numbering had come in tables that number their rows.
-DELETE FROM sqlite_sequence WHERE name IN ('requests', 'emissions')
+DELETE FROM sqlite_sequence WHERE name IN ('requests', 'emissions', 'fences')
 
 -- name: put_number
 -- Go on numbering a table's rows from there.

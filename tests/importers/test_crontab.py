@@ -168,6 +168,8 @@ def test_the_kind_of_a_crontab(path, text, kind):
         ("dir=$(cat /etc/x | tail -1); if [ -d $dir ]; then find $dir; fi", "job"),
         ("test -x /usr/sbin/tig && { [ -r $D ] && . $D ; nice -n5 /usr/sbin/tig ; }", "tig"),
         ("command -v " + " " * 9000, "job"),
+        ("/usr/bin/python3 - <<EOF", "python3"),
+        ("sleep 60 && /usr/bin/screen -dmS bot", "screen"),
     ],
 )
 def test_the_work_names_the_job(command, name):
@@ -178,6 +180,10 @@ def test_a_row_of_column_names_describes_no_line():
     read = imported("# Mail\n# m h dom mon dow command\n0 1 * * * mail\n# 5 tests, and 2 more of them\n0 2 * * * two\n")
     mail, two = jobs_of(read).jobs.values()
     assert (mail.description, two.description) == ("", "5 tests, and 2 more of them")
+
+
+def test_a_sixth_field_is_pointed_at():
+    assert "no sixth" in imported("* * * * * * x\n").verdicts[0].why
 
 
 def test_mail_is_told_in_words_that_a_job_file_knows():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -79,3 +80,40 @@ def test_bash_completes_with_it(call, here):
     """
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "load\n"
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+def test_fish_completes_with_it(call, here, program):
+    (here / "script").write_text(call("completion", "fish").out)
+    line = "source script; complete -C 'dagsched trigger l'"
+    assert shown_by(["fish", "--no-config", "-c", line], program) == ["load"]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+def test_zsh_completes_with_it(call, here, program):
+    (here / "script").write_text(call("completion", "zsh").out)
+    # What zle would call with; compadd is asked for what it would have shown.
+    line = """
+        compdef() { }
+        compadd() { shift; print -l -- "$@" }
+        . ./script
+        words=(dagsched trigger l) CURRENT=3
+        _dagsched
+    """
+    assert shown_by(["zsh", "--no-rcs", "-c", line], program) == ["load"]
+
+
+@pytest.fixture
+def program(here):
+    """Return a folder whose `dagsched` is this program."""
+    folder = here / "bin"
+    folder.mkdir()
+    (folder / "dagsched").write_text(f"#!/bin/sh\nexec '{sys.executable}' -m dagsched \"$@\"\n")
+    (folder / "dagsched").chmod(0o755)
+    return folder
+
+
+def shown_by(words, program):
+    env = {**os.environ, "PATH": f"{program}{os.pathsep}{os.environ['PATH']}", "HOME": str(program)}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout.split()

@@ -29,6 +29,8 @@ NOT_RUN = {
     "~/dagsched/bin/pip install -c constraints.txt .": _INSTALLS,
     "python3 -m venv /opt/dagsched": _INSTALLS,
     "/opt/dagsched/bin/pip install -c constraints.txt .": _INSTALLS,
+    "/opt/dagsched/bin/pip install --require-hashes -r requirements.lock": _INSTALLS,
+    "/opt/dagsched/bin/pip install --no-deps .": _INSTALLS,
     "/opt/dagsched/bin/dagsched --version": _INSTALLS,
     "pip install 'dagsched[postgres]'": _INSTALLS,
     "pip install dagsched pytest": _INSTALLS,

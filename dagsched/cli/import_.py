@@ -135,7 +135,7 @@ def home_of(account: str) -> str | None:
 
 
 def _crontab(args: argparse.Namespace, zone: str) -> Imported:
-    from dagsched.importers.crontab import DEFAULTS
+    from dagsched.importers.crontab import DEFAULTS, SURROUNDINGS
     from dagsched.importers.crontab_kinds import ignored_name, kind_of, read_any
     from dagsched.importers.draft import Imported, Verdict
 
@@ -149,6 +149,8 @@ def _crontab(args: argparse.Namespace, zone: str) -> Imported:
         owner = args.user or (path.name if path.absolute().parent.name == "crontabs" else None)
         prefix = path.name if is_folder else ""
         imported.take(read_any(kind, text, file=str(path), timezone=zone, homes=home_of, user=owner, prefix=prefix))
+    if imported.drafts:
+        imported.verdicts.append(Verdict(str(args.path), 0, "what cron gives every line", "differs", SURROUNDINGS))
     return imported
 
 

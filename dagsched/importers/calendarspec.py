@@ -162,11 +162,15 @@ def _ticks(spec: Spec, timezone: str, after: datetime, until: datetime) -> Itera
         day += timedelta(days=1)
 
 
-def schedule_of(spec: Spec) -> tuple[dict[str, Any], bool]:
-    """Return keys of a schedule with the same ticks, and whether both day fields must fit; raises Unreadable."""
+def schedule_of(spec: Spec, timezone: str) -> tuple[dict[str, Any], bool]:
+    """Return keys of a schedule with the same ticks, and whether both day fields must fit; raises Unreadable.
+
+    `timezone`: that of the expression. Only in UTC are evenly spaced seconds elapsed time; elsewhere an hour comes
+    twice.
+    """
     if (instant := _instant_of(spec)) is not None:
         return {"at": instant}, False
-    if length := _seconds_between(spec):
+    if timezone in ("UTC", "Etc/UTC") and (length := _seconds_between(spec)):
         return {"every": f"{length}s"}, False
     cron, wants_both = cron_of(spec._replace(years=None))
     found: dict[str, Any] = {"cron": cron}
@@ -201,7 +205,9 @@ def _seconds_between(spec: Spec) -> int | None:
 def cron_of(spec: Spec) -> tuple[str, bool]:
     """Return a cron expression with the same ticks, and whether both day fields must fit; raises Unreadable."""
     if spec.seconds != {0}:
-        raise Unreadable("a schedule here has no seconds: only second 00, and evenly all day, can be carried over")
+        raise Unreadable(
+            "a schedule here has no seconds: only second 00, and in UTC evenly all day, can be carried over"
+        )
     if spec.years is not None:
         raise Unreadable("a schedule here has no years")
     days = _field(spec.days, 1, 31)

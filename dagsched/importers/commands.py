@@ -22,6 +22,14 @@ _CD = re.compile(r"cd\s+(/[\w./@%+=:-]*)\s*&&\s*")
 _FLOCK = re.compile(
     r"(?:/usr/bin/)?flock\s+((?:(?:-n|--nonblock|--nb|-x|-xn|-nx|-e|--exclusive)\s+)+)([\w./-]+)\s+(-c\s+)?"
 )
+# What stands before the work in packages' crontabs: tests whether the program is there, or who else starts it.
+_GUARD = re.compile(
+    r"^(?:if\s+)?(?:!\s+)?(?:\[\[?\s[^]]*\]\]?\s*|(?:test|which|command\s+-v)\s[^&|;]*(?:>&1\s*)?)(?:&&|\|\||;)\s*(?:then\s+|\{\s+)?"
+)
+_RANDOM_SLEEP_ANYWHERE = re.compile(rf"(?:(?<=&&)|^)\s*(?:{_RANDOM_SLEEP.pattern})")
+_BUILTINS = frozenset(
+    ["cd", "command", "true", "if", "then", "else", "fi", "for", "do", "while", ".", "source", "set", "export"]
+)
 _SHELL = re.compile(r"[;&|`\n()]|<<")
 
 
@@ -133,12 +141,17 @@ def _unredirected(text: str) -> str:
 
 
 def name_of(command: str) -> str:
-    """Return a name for the job after the first program that does the work."""
-    text = re.sub(r"^\s*(\[\s[^]]*\]|test\s[^&|;]*)\s*(&&|\|\||;)\s*", "", command)
-    text = re.sub(r"^(if|\{|\(|!)\s+", "", text.lstrip())
+    """Return a name for the job after the first program that does the work; `job` when none can be told."""
+    text = _GUARD.sub("", _RANDOM_SLEEP_ANYWHERE.sub("", command).lstrip())
+    while (rest := _GUARD.sub("", text.lstrip())) != text.lstrip():
+        text = rest
     for word in re.split(r"[\s;|&<>()'\"]+", text):
         base = word.rstrip("/").rpartition("/")[2]
-        if not word or "=" in word or word.startswith(("-", "$")) or base in _INTERPRETERS or base in ("cd", "true"):
+        if not word or word.startswith(("-", "$", "[", "{", "!")) or base in _INTERPRETERS or base in _BUILTINS:
+            continue
+        if re.match(r"\w+=", word):
+            if word.endswith(("=", "=$")):
+                return "job"
             continue
         if name := re.sub(r"\.(sh|py|pl|rb|php|js)$", "", base):
             return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.").lower() or "job"

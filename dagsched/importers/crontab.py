@@ -19,9 +19,18 @@ DEFAULTS: dict[str, Any] = {"catchup": "none", "overlap": "allow", "on_crash": "
 PATH = "/usr/bin:/bin"
 LINE_MAX = 10_000
 
+SURROUNDINGS = (
+    "cron gives a command HOME, LOGNAME, SHELL, PATH and what the crontab sets; a job has the daemon's variables "
+    "besides, with the same PATH and `cwd`. What it prints cron mails to the account; here it is the run's log"
+)
+"""What is not the same for any line, and stands in none."""
+
 _ASSIGNMENT = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^\s=#"'][^\s=]*))\s*=\s*(.*?)\s*""")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OFF = re.compile(r"#\s*(@[a-z]+|[\d*][\d*,/-]*(\s+[\w*,/-]+){4})\s+\S")
+_OFF = re.compile(r"#\s*(@[a-z]+|[\d*][\d*,/-]*(\s+[\d*][\w*,/-]*){3}\s+(\*|[0-7]|\w{3}\b)[\w*,/-]*)\s+\S")
+
+_HEADINGS = re.compile(r"\bm(in(ute)?)?\s+h(our)?\s+(dom|day)", re.IGNORECASE)
+"""The row of column names that crontabs begin with, which describes no line."""
 
 Homes = Callable[[str], str | None]
 
@@ -86,6 +95,10 @@ class _Reading:
             self._say(number, line, "same", "a line that was switched off; kept as a comment")
             self._loosen()
             self.loose.append(line.lstrip("# "))
+        elif _HEADINGS.search(line):
+            self._loosen()
+            self._say(number, line, "same", "kept as a comment")
+            self.loose.append(line.strip("# \t"))
         else:
             self.above.append((number, line.strip("# \t")))
 
@@ -134,9 +147,7 @@ class _Reading:
             return self._say(number, line, "same", "no mail; output is kept as the run's log")
         why = "output is kept as the run's log and not mailed"
         if name == "MAILTO":
-            why += (
-                f"; to be told of failures, add `notifiers: {{mail: {{kind: email, to: [{value}], …}}}}` and `notify`"
-            )
+            why += f"; to be told of failures, add a notifier with `type: email` and `to: [{value}]`, and `notify`"
         return self._say(number, line, "dropped", why)
 
     def _zone(self, number: int, line: str, value: str) -> None:
@@ -229,7 +240,9 @@ class _Reading:
         command, given = with_input(text)
         understood = read_command(command, given is not None, self.locks)
         notes += understood.notes
-        wish = f"{self.prefix}-{understood.name}" if self.prefix and self.prefix != understood.name else understood.name
+        name = understood.name
+        wish = name if not self.prefix or name.startswith(self.prefix) else f"{self.prefix}-{name}"
+        wish = self.prefix if self.prefix and name == "job" else wish
         draft.id = self.out.names.free(wish)
         if given is not None:
             notes.append(("same", "what follows % is its input"))

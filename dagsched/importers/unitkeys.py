@@ -36,8 +36,8 @@ _DROPPED = {
     r"BlockIO\w+ Slice Delegate Limit\w+ Device\w+ Nice UMask": _LIMITS,
     r"Private\w+ Protect\w+ Restrict\w+ SystemCall\w+ NoNew\w+ ReadWrite\w+ ReadOnly\w+": _ISOLATION,
     r"Inaccessible\w+ \w*ExecPaths Lock\w+ MemoryDeny\w+ Capability\w+ Ambient\w+ Dynamic\w+ Root\w+": _ISOLATION,
-    r"Bind(?!sTo)\w+ Temporary\w+ SecureBits Keyring\w+ RemoveIPC": _ISOLATION,
-    r"SELinux\w+ AppArmor\w+ Smack\w+ Personality Proc\w+ Mount\w+": _ISOLATION,
+    r"Bind(?!sTo)\w+ Temporary\w+ SecureBits Keyring\w+ RemoveIPC SELinux\w+ AppArmor\w+": _ISOLATION,
+    r"Smack\w+ Personality Proc\w+ Mount\w+": _ISOLATION,
     r"Restart\w*": "it goes with a Restart= that is not carried over",
     r"GuessMainPID PIDFile BusName NotifyAccess Watchdog\w+ Sockets FileDescriptor\w+ NonBlocking": "a job just ends",
 }

@@ -60,7 +60,7 @@ def _calendar(draft: Draft, timer: list[Setting], timezone: str, say: Say) -> No
             continue
         specs.append(spec)
         try:
-            keys, wants_both = schedule_of(spec)
+            keys, wants_both = schedule_of(spec, spec.timezone or timezone)
             said.append((len(specs) - 1, {**keys, "timezone": spec.timezone or timezone}, wants_both, setting))
         except Unreadable as error:
             left[len(specs) - 1] = f"OnCalendar={setting.value} is not carried over"

@@ -28,13 +28,18 @@ MARGIN_S = 5.0
 
 def attempts_s() -> float:
     """Return how long attempts go on without a word from their scheduler, in seconds; raises UsageError."""
-    text = os.environ.get(ATTEMPTS, "")
+    return length_s_of(ATTEMPTS, ATTEMPTS_S, ATTEMPTS_MIN_S, "is too short for a lease that is renewed each second")
+
+
+def length_s_of(variable: str, usual_s: float, least_s: float, too_short: str) -> float:
+    """Return the length in a variable of the environment, in seconds; raises UsageError for one that cannot be."""
+    text = os.environ.get(variable, "")
     try:
-        length_s = parse_length(text).total_seconds() if text else ATTEMPTS_S
+        length_s = parse_length(text).total_seconds() if text else usual_s
     except BadLength as error:
-        raise UsageError(f"${ATTEMPTS}: {error}; write a length such as 60s") from None
-    if length_s < ATTEMPTS_MIN_S:
-        raise UsageError(f"${ATTEMPTS}: {text} is too short for a lease that is renewed each second; at least 5s")
+        raise UsageError(f"${variable}: {error}; write a length such as {usual_s:g}s") from None
+    if length_s < least_s:
+        raise UsageError(f"${variable}: {text} {too_short}; at least {least_s:g}s")
     return length_s
 
 

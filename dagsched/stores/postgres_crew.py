@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import dagsched
 from dagsched.clock import boottime_s
-from dagsched.config.lengths import BadLength, parse_length
 from dagsched.definition import from_json
-from dagsched.errors import StoreError, UsageError
+from dagsched.errors import StoreError
 from dagsched.model import Exit, Job, Run, RunState, parse_run_name
 from dagsched.stores import codec
 from dagsched.stores.address import Address
@@ -29,6 +28,7 @@ from dagsched.stores.fleet import (
     began_text,
     text_of,
 )
+from dagsched.stores.lease import length_s_of
 from dagsched.stores.postgres_listener import Listener
 from dagsched.stores.postgres_prepare import prepare_to_read
 from dagsched.stores.postgres_session import Connection, Session
@@ -37,14 +37,7 @@ from dagsched.stores.procedures import decoded
 
 def lease_s() -> float:
     """Return for how long a worker may act after it was last heard of, in seconds; raises UsageError."""
-    text = os.environ.get(LEASE, "")
-    try:
-        length_s = parse_length(text).total_seconds() if text else LEASE_S
-    except BadLength as error:
-        raise UsageError(f"${LEASE}: {error}; write a length such as 30s") from None
-    if length_s < LEASE_MIN_S:
-        raise UsageError(f"${LEASE}: {text} leaves no time to end attempts; at least {LEASE_MIN_S:g}s")
-    return length_s
+    return length_s_of(LEASE, LEASE_S, LEASE_MIN_S, "leaves no time to end attempts")
 
 
 @dataclass(slots=True)
@@ -104,7 +97,7 @@ class Crew:
 
         `refused` is why it gets no more of them, if it does not: it may finish what it has.
         """
-        asked_s = boottime_s()
+        began_s = boottime_s()
         card = self.card
         said = {
             "place": card.place, "name": card.name, "pid": os.getpid(), "queues": json.dumps(list(card.queues)),
@@ -126,13 +119,15 @@ class Crew:
                 "install the same release on both"
             )
         # Counted from before the server was asked, so that all has ended here before anybody there thinks so.
-        until_s = asked_s + self.lease_s - ENDING_S
+        until_s = began_s + self.lease_s - ENDING_S
         return Term(until_s, until_s), held
 
     async def take(self, at_most: int) -> list[Taken]:
         """Return up to so many attempts that are this worker's from now on."""
-        wanted = (self.card.place, self._channels, at_most)
-        return await self._work.call(lambda connection: decoded(_taken, connection.ask("take", wanted)))
+        return await self._work.call(lambda connection: self._take(connection, at_most))
+
+    def _take(self, connection: Connection, at_most: int) -> list[Taken]:
+        return decoded(_taken, connection.ask("take", (self.card.place, self._channels, at_most)))
 
     async def began(self, begun: Sequence[tuple[int, Began]]) -> None:
         """Report by fence that attempts have processes."""
@@ -145,17 +140,20 @@ class Crew:
 
         await self._work.write(work)
 
-    async def ended(self, exits: Sequence[tuple[int, Exit]]) -> set[int]:
-        """Report by fence how attempts ended; return the fences that still counted."""
+    async def ended(self, exits: Sequence[tuple[int, Exit]], at_most: int = 0) -> tuple[set[int], list[Taken]]:
+        """Report by fence how attempts ended, and take up to so many others in the same transaction.
+
+        Returns the fences that still counted, and what was taken.
+        """
         rows = [(*_key(exit.run, exit.attempt), fence, text_of(exit)) for fence, exit in exits]
         text = codec.json_of_rows(("job", "tick", "number", "fence", "ended"), rows)
 
-        def work(connection: Connection) -> list[Any]:
-            found = connection.ask("end_dispatches", (text,))
+        def work(connection: Connection) -> tuple[set[int], list[Taken]]:
+            found = {fence for (fence,) in connection.ask("end_dispatches", (text,))}
             connection.ask("tell_scheduler")
-            return found
+            return found, self._take(connection, at_most) if at_most else []
 
-        return {fence for (fence,) in await self._work.write(work)}
+        return await self._work.write(work)
 
     async def wrote(self, run: str, attempt: int, fence: int, first: int, data: bytes, *, anew: bool = False) -> bool:
         """Keep what an attempt wrote from an offset on (`anew`: in place of what was kept); False: it is not ours."""

@@ -66,7 +66,8 @@ class Worker:
         self._shipper = Shipper(self._crew, self.state_dir)
         self._systemd = Notifier()
         self._term: Term | None = None
-        self._is_taking = self._has_deadline = False
+        self._has_deadline = False
+        self._taking = asyncio.Lock()
         self._interrupts = 0
 
     # ------------------------------------------------------------ life
@@ -152,7 +153,7 @@ class Worker:
         while True:
             await _either(self._renew, pause_s)
             self._renew.clear()
-            known, was_taking = set(self._desk.mine), self._is_taking
+            known, was_taking = set(self._desk.mine), self._taking.locked()
             try:
                 term, held = await self._crew.renew()
             except StoreError as error:
@@ -160,7 +161,7 @@ class Worker:
                 pause_s = AGAIN_S
             else:
                 pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
-                self._renewed(term, held, known, is_taking=was_taking or self._is_taking)
+                self._renewed(term, held, known, is_taking=was_taking or self._taking.locked())
                 if self._crew.refused is not None and not self._card.is_draining:
                     log.warning("%s: what runs here is finished, and nothing more is taken", self._crew.refused)
                     self._drain()
@@ -181,23 +182,27 @@ class Worker:
     async def _fetch(self) -> None:
         while True:
             self._more.clear()
-            free = self._card.slots - len(self._desk.running())
             pause_s = LOOK_S
-            if free > 0 and not self._card.is_draining and self._may_start():
-                try:
-                    await self._take(free)
-                except StoreError as error:
-                    log.warning("no work can be fetched: %s", error)
-                    pause_s = AGAIN_S
+            try:
+                async with self._taking:
+                    if free := self._free():
+                        self._begin(await self._crew.take(free), free)
+            except StoreError as error:
+                log.warning("no work can be fetched: %s", error)
+                pause_s = AGAIN_S
             await _either(self._more, pause_s)
 
-    async def _take(self, free: int) -> None:
-        self._is_taking = True
-        try:
-            for taken in await self._crew.take(free):
-                self._desk.begin(taken)
-        finally:
-            self._is_taking = False
+    def _free(self) -> int:
+        """Return how many attempts may be taken now."""
+        if self._card.is_draining or not self._may_start():
+            return 0
+        return max(0, self._card.slots - len(self._desk.running()))
+
+    def _begin(self, found: Sequence[Taken], free: int) -> None:
+        for taken in found:
+            self._desk.begin(taken)
+        if found and len(found) == free and self._free():
+            self._more.set()
 
     # ------------------------------------------------------------ reporting
 
@@ -211,7 +216,7 @@ class Worker:
                 log.warning("what became of attempts cannot be reported yet: %s", error)
                 await asyncio.sleep(AGAIN_S)
                 continue
-            if self._card.is_draining and not self._desk.mine and not self._is_taking:
+            if self._card.is_draining and not self._desk.mine and not self._taking.locked():
                 self._drained.set()
             await self._due.wait()
 
@@ -221,7 +226,11 @@ class Worker:
         for each in over:
             await self._shipper.ship(each)
         said = [(each.taken.fence, each.exit) for each in over if each.exit is not None]
-        accepted = await self._crew.ended(said)
+        # Whoever has just got a slot free has the next attempt by the same commit.
+        async with self._taking:
+            free = self._free()
+            accepted, found = await self._crew.ended(said, free)
+            self._begin(found, free)
         for each in over:
             if each.taken.fence not in accepted:
                 log.warning("%s attempt %d had been given up: what became of it does not count", *each.taken.attempt)
@@ -250,7 +259,6 @@ class Worker:
     def _take_report(self, report: Report) -> None:
         if isinstance(report, Exited):
             self._desk.end(report.exit)
-            self._more.set()
         elif isinstance(report, Started):
             self._desk.began(report.run, report.attempt, report.pid, report.time)
         elif isinstance(report, SpawnerGone):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagsched.importers import Imported, checked, compare
+from dagsched.importers.commands import name_of
 from dagsched.importers.cronfields import read_fields
 from dagsched.importers.crontab import read_crontab
 from dagsched.importers.crontab_kinds import kind_of, read_any
@@ -153,6 +154,41 @@ def test_anacron_says_that_times_are_its_own():
 )
 def test_the_kind_of_a_crontab(path, text, kind):
     assert kind_of(path.split("/"), text, lambda name: name == "root") == kind
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("test -e /usr/sbin/thing && /usr/sbin/thing sync", "thing"),
+        ("[ -x /opt/a.sh ] && if [ ! -d /run/x ]; then /usr/lib/clean >/dev/null; fi", "clean"),
+        ("if [ -x /usr/bin/list ]; then /usr/bin/list digests; fi", "list"),
+        ("test -x /usr/bin/bot -a \\! -d /run/x && perl -e 'sleep int(rand(4000))' && bot -q renew", "bot"),
+        ("command -v sa > /dev/null 2>&1 && sa 1 1", "sa"),
+        ("test -e /run/x || MODE=1 /sbin/scrub -A", "scrub"),
+        ("dir=$(cat /etc/x | tail -1); if [ -d $dir ]; then find $dir; fi", "job"),
+        ("test -x /usr/sbin/tig && { [ -r $D ] && . $D ; nice -n5 /usr/sbin/tig ; }", "tig"),
+        ("command -v " + " " * 9000, "job"),
+    ],
+)
+def test_the_work_names_the_job(command, name):
+    assert name_of(command) == name
+
+
+def test_a_row_of_column_names_describes_no_line():
+    read = imported("# Mail\n# m h dom mon dow command\n0 1 * * * mail\n# 5 tests, and 2 more of them\n0 2 * * * two\n")
+    mail, two = jobs_of(read).jobs.values()
+    assert (mail.description, two.description) == ("", "5 tests, and 2 more of them")
+
+
+def test_mail_is_told_in_words_that_a_job_file_knows():
+    why = imported("MAILTO=ops@example.com\n").verdicts[0].why
+    assert "`type: email`" in why
+
+
+def test_ids_of_many_like_lines_are_found_at_once():
+    read = imported("".join(f"{n % 60} {n // 60 % 24} * * * /opt/run {n}\n" for n in range(9000)))
+    assert len({draft.id for draft in read.drafts}) == 9000
+    assert read.drafts[-1].id == "run-9000"
 
 
 # Times that packages of public distributions use, as facts.

@@ -132,6 +132,12 @@ def test_variables_are_filled_in_where_their_values_are_known():
     assert [verdict(read, key)[0] for key in ("env", "params")] == ["differs", "differs"]
 
 
+def test_a_bare_dollar_stays_one():
+    found = jobs("name: My (prod)\nenv: [{A: 5$ a$}, {B: 'x$$NO'}]\nsteps: [x]")["My-prod"]
+    assert found.env == {"A": "5$ a$"}
+    assert found.run == 'export B="x\\$$NO"\nx'
+
+
 def test_parameters_in_every_form():
     assert jobs("params: \"one A=2 'th ree'\"\nsteps: [echo $2 $A]")["a"].run == 'set -- "one" "th ree"\necho $2 $A'
     read = imported("params: [{name: A, default: 1, type: integer}, {name: B, required: true}]\nsteps: [x]")
@@ -260,9 +266,10 @@ def test_a_call_for_each_of_several_items():
     [
         ("call: nowhere", "not in PATH"),
         ("call: a", "calls it again"),
-        ("type: docker, command: x", "type docker"),
+        ("type: docker, command: x, with: {image: ''}", "there already"),
+        ("container: {image: x}, script: x", "a script in a container"),
+        ("container: app, command: x", "there already"),
         ("executor: {type: jq2}, command: x", "type jq2"),
-        ("container: {image: x}, command: x", "container"),
         ("type: http, command: GET https://$HOST/x", "nothing is filled into"),
         ("type: http, command: GET", "without an address"),
         ("description: empty", "runs nothing"),
@@ -276,6 +283,29 @@ def test_a_step_that_nothing_is_known_to_run_fails_so_that_nothing_starts_below(
     assert why in found["a.s"].run
     assert waits(found)["a.2-after"] == ["a.s"]
     assert "description" in step or "dropped" in {each.kind for each in read.verdicts}
+
+
+@pytest.mark.parametrize(
+    ("step", "run"),
+    [
+        ("container: {image: 'py:3', volumes: [/a:/b], env: [K=$V], pullPolicy: always}, command: x -y",
+         'docker run --rm --pull=always -v /a:/b -e "K=$V" py:3 x -y'),
+        ("executor: {type: docker, config: {image: a, container: {workingDir: /w}, host: {binds: [c:/d]}}}, command: x",
+         "docker run --rm -w /w -v c:/d a x"),
+        ("container: {image: a}, command: [x, y]", "set -e\ndocker run --rm a x\ndocker run --rm a y"),
+        ("container: {image: a}, exec: {command: x, args: ['b c']}", 'docker run --rm a x "b c"'),
+    ],
+)  # fmt: skip
+def test_containers(step, run):
+    read = imported(f"steps: [{{name: s, {step}}}]")
+    assert jobs_of(read)["a"].run == run
+    assert "differs" in {each.kind for each in read.verdicts}
+
+
+def test_a_container_of_the_whole_dag():
+    read = imported("container: {image: a}\nsteps: [x, {command: y, container: {image: b}}, {type: noop}]")
+    assert [job.run for job in jobs_of(read).values()] == ["docker run --rm a x", "docker run --rm b y", "true"]
+    assert verdict(read, "container")[0] == "differs"
 
 
 def test_requests():
@@ -435,7 +465,7 @@ def test_any_dag_gets_verdicts_and_a_file_that_loads(top, steps):
 
 def test_the_example_of_the_docs_is_what_comes_out():
     page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text()
-    (dag,) = re.findall(r"^```yaml dagu\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (dag,) = re.findall(r"^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     (shown,) = [
         each for each in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "etl.tidy" in each
     ]

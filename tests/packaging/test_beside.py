@@ -39,12 +39,13 @@ def sh(text: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path):
-    unit = tmp_path / "dagsched.service"
+@pytest.mark.parametrize("name", ["dagsched.service", "dagsched-worker.service"])
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path, name: str):
+    unit = tmp_path / name
     here = str(Path(sys.executable).parent / "dagsched")
     unit.write_text((ROOT / "examples" / unit.name).read_text().replace("/opt/dagsched/bin/dagsched", here))
     done = sh(f"systemd-analyze verify --man=no {shlex.quote(str(unit))}", tmp_path)
-    assert (done.returncode, [line for line in done.stderr.splitlines() if "dagsched.service" in line]) == (0, [])
+    assert (done.returncode, [line for line in done.stderr.splitlines() if name in line]) == (0, [])
 
 
 # ---------------------------------------------------------------- container
@@ -64,6 +65,28 @@ def test_the_container_starts_what_the_program_knows_as_an_ordinary_user():
     assert args.bind
     assert instruction("USER") == "dagsched"
     assert "useradd --system --uid 10001" in CONTAINERFILE
+
+
+@pytest.mark.parametrize("name", ["dagsched.service", "dagsched-worker.service"])
+def test_units_start_what_the_program_knows(name: str):
+    text = (ROOT / "examples" / name).read_text()
+    _, command, *words = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)[0].split()
+    parse(command, words)
+
+
+def test_the_containers_of_a_fleet_start_what_the_program_knows():
+    services = yaml.safe_load((ROOT / "examples" / "fleet" / "compose.yaml").read_text())["services"]
+    ours = {name: each for name, each in services.items() if name != "db"}
+    for each in ours.values():
+        command, *words = each["command"]
+        parse(command, words)
+        _, program, command, *words = each["healthcheck"]["test"]
+        assert program == "dagsched"
+        parse(command, words)
+        assert f"ARG {next(iter(each['build']['args']))}=" in CONTAINERFILE
+    # Whoever shares a state directory shares a lock.
+    states = [volume for each in ours.values() for volume in each["volumes"] if volume.endswith(":/var/lib/dagsched")]
+    assert len(set(states)) == len(states) == len(ours)
 
 
 def test_the_container_is_given_every_file_that_it_copies():

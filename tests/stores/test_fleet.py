@@ -173,17 +173,27 @@ async def test_an_end_is_reported_by_its_fence_and_is_gone_once_it_is_committed(
     (taken,) = await crew.take(1)
     await crew.began([(taken.fence, Began(*taken.attempt, 77, at(0.5)))])
     exit = ended("a", outputs={"rows": "5"}, exit_code=0, pid=77)
-    assert await crew.ended([(taken.fence + 1, exit)]) == set()
-    assert await crew.ended([(taken.fence, exit)]) == {taken.fence}
-    assert await crew.ended([(taken.fence, exit)]) == {taken.fence}  # as after an answer that got lost
-    assert await crew.ended([(taken.fence, exit._replace(outcome=Outcome.FAILED))]) == set()
+    assert await crew.ended([(taken.fence + 1, exit)]) == (set(), [])
+    assert await crew.ended([(taken.fence, exit)]) == ({taken.fence}, [])
+    assert await crew.ended([(taken.fence, exit)]) == ({taken.fence}, [])  # as after an answer that got lost
+    assert await crew.ended([(taken.fence, exit._replace(outcome=Outcome.FAILED))]) == (set(), [])
     reports = await space.fleet.reports()
     assert reports.began == [Began(*taken.attempt, 77, at(0.5))]
     assert reports.ended == [exit]
     await space.settle("a", exit)
     assert (await space.fleet.reports()).ended == []
-    assert await crew.ended([(taken.fence, exit)]) == set()
+    assert await crew.ended([(taken.fence, exit)]) == (set(), [])
     assert space.run("SELECT place FROM attempts") == [("w",)]
+
+
+@on_a_server
+async def test_with_an_end_the_next_attempt_is_taken(space):
+    await space.hand_out("a")
+    await space.hand_out("b")
+    crew = await space.crew()
+    (first,) = await crew.take(1)
+    accepted, (second,) = await crew.ended([(first.fence, ended("a"))], 1)
+    assert (accepted, second.job.id, second.fence > first.fence) == ({first.fence}, "b", True)
 
 
 @on_a_server
@@ -240,7 +250,7 @@ async def test_attempts_of_a_worker_that_is_gone_are_lost_and_what_it_says_then_
     assert await space.fleet.mend(at(2)) == [("a", at(), 1)]
     (exit,) = (await space.fleet.reports()).ended
     assert exit.outcome is Outcome.LOST
-    assert await gone.ended([(taken.fence, ended("a"))]) == set()
+    assert await gone.ended([(taken.fence, ended("a"))]) == (set(), [])
     _, held = await gone.renew()
     assert held == []
     await space.settle("a", exit)

@@ -14,8 +14,8 @@ from dagsched import stores
 from dagsched.stores.queries import migrations, queries
 
 SQL = queries("sqlite")
-# These are meant to see everything: figures, health, and retention's walk of the oldest rows.
-WHOLE = re.compile(r"check_|integrity$")
+# These are meant to see everything: figures, health, and a move of the whole state.
+WHOLE = re.compile(r"check_|integrity$|weeks_needed$")
 # What is not over, range rows and open attempts have small indexes of their own, read from end to end.
 SMALL = re.compile(r"USING INDEX (runs_live|attempts_open)\b")
 IN_ORDER = re.compile(r"rows_|events$|live_runs|range_over|prunable|newest_of_jobs")

@@ -68,12 +68,12 @@ BUILDS: Sequence[Build] = (
     ),
     _build(
         "exits-forgotten-early", "P2", "daemon/loop.py",
-        "            await self._commit(turn.outbox.sealed())\n",
+        "            await self._commit(batch)\n",
         "            for seq in turn.acknowledged:\n"
         "                self._hand.acknowledge(seq)\n"
         "            if turn.acknowledged:\n"
         "                await asyncio.sleep(0.3)\n"
-        "            await self._commit(turn.outbox.sealed())\n",
+        "            await self._commit(batch)\n",
         "kill",
     ),
     _build(
@@ -110,11 +110,11 @@ BUILDS: Sequence[Build] = (
     ),
     _build(
         "started-before-the-commit", "P6", "daemon/loop.py",
-        "            await self._commit(turn.outbox.sealed())\n",
+        "            await self._commit(batch)\n",
         "            await self._carry_out(turn.outbox.acts)\n"
         "            turn.outbox.acts = []\n"
         "            await asyncio.sleep(0.3)\n"
-        "            await self._commit(turn.outbox.sealed())\n",
+        "            await self._commit(batch)\n",
         "kill",
     ),
     _build(

@@ -14,33 +14,26 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from itertools import product
-from math import prod
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.torture import edits, processes
+from tests.torture.commands import FAVOUR, words_of_a_command
 from tests.torture.daemon import Broken, Daemon, Verb
 from tests.torture.evidence import read_journal
+from tests.torture.versions import Sheets, candidates_of
 from tests.torture.world import EVENTS, SENTINEL, Maker, Sheet
 
 STOP_S = 30.0
 PATIENCE_S = 30.0
 REST_FACTOR = 10
 CALM_S = 4.0
-FAVOUR = 8
 RELOAD_S = 3.0
 VERBS_MAX = 3
-VERBS = (
-    "trigger", "trigger", "pause", "resume", "cancel", "cancel", "rerun", "rerun", "ack", "emit", "emit", "backfill",
-)  # fmt: skip
-CANDIDATES_MAX = 64
-
-Sheets = Mapping[str, Sheet | None]
 
 
 @dataclass(slots=True)
@@ -341,42 +334,11 @@ class Round:
         self._gather(wait=len(self._pending) >= VERBS_MAX)
         jobs = [id for sheet in self.sheets.values() for id in sheet["jobs"] if not id.startswith(SENTINEL)]
         runs = self.daemon.runs[-30:]
-        verb = self.dice.choice((*VERBS, *FAVOUR * [each for each in self.favours if each in VERBS]))
-        if verb in ("trigger", "pause", "resume", "backfill"):
-            words = [verb, self.dice.choice(jobs)] if jobs else []
-        elif verb == "emit":
-            words = self._emission()
-        else:
-            words = [verb, self.dice.choice(runs)] if runs else []
+        words = words_of_a_command(self.dice, jobs, runs, self.favours)
         if not words:
             return
-        if verb == "trigger":
-            words += self.dice.choice(([], [], ["--with-upstream"], ["--only"]))
-        elif verb == "rerun":
-            words += self.dice.choice(([], ["--downstream"]))
-        elif verb == "backfill" and words[1:] and self.dice.random() < 0.2:
-            words = [verb, "--cancel", str(self.dice.randint(1, 4))]
-        elif verb == "backfill":
-            words += self._stretch()
         self._tell(f"  {' '.join(words)}")
         self._pending.append(self.daemon.give(*words))
-
-    def _emission(self) -> list[str]:
-        """Return an emission; of the few ids some are said again, also to the next daemon."""
-        names, ids = (EVENTS[:1], 1) if "emit" in self.favours else (EVENTS, 3)
-        more = self.dice.choice(([], ["--data", "n=1"], *2 * [["--id", f"id-{self.dice.randint(1, ids)}"]]))
-        return ["emit", self.dice.choice(names), *more]
-
-    def _stretch(self) -> list[str]:
-        """Return the rest of a backfill: of few ticks, for a round has to come to its end."""
-        now = datetime.now(UTC)
-        first, last = now - timedelta(seconds=self.dice.randint(4, 40)), now
-        if self.dice.random() < 0.7:
-            last = min(now, first + timedelta(seconds=8))
-        words = ["--from", _instant(first), "--to", _instant(last), "--yes", "--no-wait"]
-        words += ["--max-active", str(self.dice.randint(1, 3)), "--order", self.dice.choice(("oldest", "newest"))]
-        words += self.dice.choice(([], ["--rerun-failed"], ["--rerun-all"]))
-        return words + self.dice.choice(([], ["--downstream"]))
 
     def _gather(self, *, wait: bool) -> None:
         for verb in list(self._pending):
@@ -531,49 +493,13 @@ class Round:
         for event in events:
             if event["type"] == "config.applied":
                 number = int(event["reason"].split()[1].rstrip(":"))
-                candidates = [[s for s in sheets.values() if s is not None] for sheets in self._candidates(number)]
+                made_of = candidates_of(number, self.known, self.written, list(self.paths))
+                candidates = [[s for s in sheets.values() if s is not None] for sheets in made_of]
                 found.append({"number": number, "applied": event["time"], "candidates": candidates})
         return found
 
-    def _candidates(self, number: int) -> list[Sheets]:
-        """Return what version `number` may have been made of: known, or any mixture written between its neighbours."""
-        if number in self.known:
-            return [self.known[number]]
-        before = max((n for n in self.known if n < number), default=None)
-        after = min((n for n in self.known if n > number), default=None)
-        options: list[list[Sheet | None]] = []
-        for name in self.paths:
-            first = self._place(name, self.known[before], first=True) if before is not None else 0
-            last = self._place(name, self.known[after], first=False) if after is not None else len(self.written) - 1
-            options.append(_distinct([sheets[name] for sheets in self.written[first : last + 1]]))
-        if prod(len(each) for each in options) <= CANDIDATES_MAX:
-            return [dict(zip(self.paths, mixture, strict=True)) for mixture in product(*options)]
-        # Too many to mix: each version of each file at least once, for most questions are about one job.
-        most = max(len(each) for each in options)
-        return [
-            {name: each[place % len(each)] for name, each in zip(self.paths, options, strict=True)}
-            for place in range(most)
-        ]
-
-    def _place(self, name: str, sheets: Sheets, *, first: bool) -> int:
-        places = [place for place, each in enumerate(self.written) if each[name] == sheets[name]]
-        return (places[0] if first else places[-1]) if places else (0 if first else len(self.written) - 1)
-
-
-def _instant(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _name(deed: Callable[[], None]) -> str:
     return deed.__name__.strip("_")
-
-
-def _distinct(sheets: list[Sheet | None]) -> list[Sheet | None]:
-    found: list[Sheet | None] = []
-    for sheet in sheets:
-        if sheet not in found:
-            found.append(sheet)
-    return found
 
 
 _ACTIVE = ("queued", "running", "retrying")

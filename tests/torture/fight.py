@@ -1,10 +1,10 @@
-"""Several schedulers on one PostgreSQL server, killed, frozen and thawed while they fight over the same ticks.
+"""Several schedulers, and workers, on one PostgreSQL server, killed, frozen and thawed while they share the same ticks.
 
 Every scheduler has a state directory of its own, as on a machine of its own; the job file and the journal are shared.
 What is gathered is what one daemon's round gathers, so the same auditor judges it. A scheduler that dies or freezes is
 written down as the death of a spawner: it is why an attempt may be lost.
 
-`python -m tests.torture.fight [--seconds S] [--seed N] [--keep DIR]` plays a round on a server of its own.
+`python -m tests.torture.fight [--seconds S] [--seed N] [--workers N]` plays a round on a server of its own.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ from dagsched.stores import Address
 from tests.postgres import Server, own_server
 from tests.torture import processes
 from tests.torture.auditor import audit, summary
-from tests.torture.daemon import Daemon
+from tests.torture.daemon import COMMAND, Daemon
 from tests.torture.edits import rename_over, text_of
 from tests.torture.evidence import read_folder, read_journal
 from tests.torture.world import QUICK, SENTINEL, WORKER, Sheet
 
 SCHEDULERS = 4
-LEASE = "5s"
-# An attempt that was left alone is lost at most so long after that: the lease, TERM, KILL, and a margin.
-BURIED_S = 15.0
+WORKERS = 2
+LEASE, WORKER_LEASE = "5s", "12s"
+# An attempt that was left alone is lost at most so long after that: the longer lease, TERM, KILL, and a margin.
+BURIED_S = 20.0
 REST_S = 90.0
 STOP_S = 30.0
 
@@ -56,10 +57,25 @@ class Member(Daemon):
         return self.is_ready
 
 
+@dataclass(slots=True)
+class Hand(Member):
+    """One worker after another on a machine of its own."""
+
+    def launch(self) -> None:
+        """Start a worker and do not wait for it."""
+        self.starts += 1
+        words = ["worker", "--queues", "far", "--slots", "4", "--grace", "1s", "--state-dir", str(self.state_dir)]
+        with open(self._paths()[1], "wb") as stderr:
+            self.process = subprocess.Popen(
+                [*COMMAND, *words], stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, cwd=self.folder,
+                env={**self.env, processes.MARK: self.mark}, start_new_session=True,
+            )  # fmt: skip
+
+
 class Fight:
     """A round in `folder`, which must be empty; most of `beats` jobs are due each second.
 
-    `server`: crashed too, if given.
+    `server`: crashed too, if given. With `workers`, a third of the jobs is theirs.
     `script`: deeds that are done first, in this order, to whoever is active then; what follows is as the seed says, for
     as long as it takes until `runs_min` runs have started.
     """
@@ -75,6 +91,7 @@ class Fight:
         beats: int = 20,
         script: Sequence[str] = (),
         runs_min: int = 0,
+        workers: int = 0,
     ) -> None:
         self.seed, self.seconds, self.folder, self.server = seed, seconds, folder, server
         self.script, self.runs_min = list(script), runs_min
@@ -84,9 +101,12 @@ class Fight:
         self.mark = f"fight-{seed}-{uuid.uuid4()}"
         self.beats = beats
         store = {"DAGSCHED_STORE": address.url, "DAGSCHED_NAMESPACE": address.namespace}
-        self.env = {**store, "DAGSCHED_ATTEMPT_LEASE": LEASE}
+        self.env = {**store, "DAGSCHED_ATTEMPT_LEASE": LEASE, "DAGSCHED_WORKER_LEASE": WORKER_LEASE}
         self.members = [
             Member(folder, self.path, self.mark, place=f"-{number}", more=self.env) for number in range(SCHEDULERS)
+        ]
+        self.hands = [
+            Hand(folder, self.path, self.mark, place=f"-w{number}", more=self.env) for number in range(workers)
         ]
         self.sheets = [self._sheet(is_over=False), self._sheet(is_over=True)]
         self.kills: list[float] = []
@@ -99,7 +119,7 @@ class Fight:
         """Play the round and write the evidence; what breaks it is a remark in there."""
         self.path.write_text(text_of(self.sheets[0]))
         try:
-            for member in self.members:
+            for member in self._all():
                 member.launch()
             self._until_ticking()
             self._fight()
@@ -107,8 +127,11 @@ class Fight:
             self._collect()
         finally:
             self._clear_away()
-            for member in self.members:
+            for member in self._all():
                 member.close()
+
+    def _all(self) -> list[Member]:
+        return [*self.members, *self.hands]
 
     # ------------------------------------------------------------ what is done to them
 
@@ -128,6 +151,8 @@ class Fight:
         deeds: list[tuple[Callable[[], None], int]] = [
             (self._kill, 4), (self._freeze, 4), (self._terminate, 1), (self._command, 1),
         ]  # fmt: skip
+        if self.hands:
+            deeds += [(self._kill_worker, 3), (self._freeze_worker, 2)]
         return [*deeds, (self._crash_server, 2)] if self.server is not None else deeds
 
     def _victim(self) -> Member | None:
@@ -137,17 +162,26 @@ class Fight:
         is_sure = bool(self.script) or self.dice.random() < 0.7
         return self.dice.choice(active if active and is_sure else up) if up else None
 
-    def _kill(self) -> None:
-        if (victim := self._victim()) is not None:
+    def _kill(self, victim: Member | None = None) -> None:
+        if (victim := victim or self._victim()) is not None:
             self._tell(f"kill {victim.place}")
             self.kills.append(time.time())
             victim.signal(signal.SIGKILL)
             assert victim.process is not None
             victim.process.wait()
 
-    def _freeze(self) -> None:
-        if (victim := self._victim()) is not None:
-            length_s = 8.0 if self.script else self.dice.choice((0.5, 2.0, 4.0, 8.0))
+    def _kill_worker(self) -> None:
+        self._kill(self.dice.choice([each for each in self.hands if each.is_up()] or [None]))
+
+    def _freeze_worker(self) -> None:
+        up = [each for each in self.hands if each.is_up() and not each.frozen_until]
+        if up:
+            # Beyond its lease, or not.
+            self._freeze(self.dice.choice(up), self.dice.choice((2.0, 16.0)))
+
+    def _freeze(self, victim: Member | None = None, length_s: float = 0.0) -> None:
+        if (victim := victim or self._victim()) is not None:
+            length_s = length_s or (8.0 if self.script else self.dice.choice((0.5, 2.0, 4.0, 8.0)))
             self._tell(f"freeze {victim.place} for {length_s} s")
             self.kills.append(time.time())
             victim.signal(signal.SIGSTOP)
@@ -175,7 +209,7 @@ class Fight:
             beside.give(verb, "j00").finished(STOP_S)
 
     def _revive(self) -> None:
-        for member in self.members:
+        for member in self._all():
             if member.frozen_until and time.monotonic() > member.frozen_until:
                 self._tell(f"thaw {member.place}")
                 member.frozen_until = 0.0
@@ -194,7 +228,7 @@ class Fight:
         self._wait(lambda: self.journal.exists(), "no job ever started")
 
     def _quieten(self) -> None:
-        for member in self.members:
+        for member in self._all():
             member.frozen_until = member.frozen_until and 1e-9
         self._revive()
         self._wait(self._is_led, "nobody became active")
@@ -202,10 +236,10 @@ class Fight:
         rename_over(self.path, text_of(self.sheets[1]), self.dice)
         self._wait(self._is_idle, "not everything came to an end")
         self._tell("stop")
-        for member in self.members:
+        for member in self._all():
             if member.is_up():
                 member.signal(signal.SIGTERM)
-        for member in self.members:
+        for member in self._all():
             assert member.process is not None
             code = member.process.wait(STOP_S)
             if code not in (0, 4):
@@ -248,12 +282,12 @@ class Fight:
         deadline = time.monotonic() + patience_s
         while not is_so():
             if time.monotonic() > deadline:
-                told = "\n".join(f"{each.place}: {each.complaint()}" for each in self.members)
+                told = "\n".join(f"{each.place}: {each.complaint()}" for each in self._all())
                 raise AssertionError(f"{what}; {self.deeds[-5:]}\n{told}")
             time.sleep(0.1)
 
     def _clear_away(self) -> None:
-        for member in self.members:
+        for member in self._all():
             if member.is_up():
                 member.signal(signal.SIGKILL)
                 assert member.process is not None
@@ -278,6 +312,8 @@ class Fight:
                 job |= {"run": work, "schedule": {"every": "5s"}, "pool": "narrow", "overlap": "queue"}
             else:
                 job["run"] = f"sh {QUICK} {self.journal} {'flaky' if number % 5 == 3 else 'steady'}"
+            if self.hands and number % 3 == 0:
+                job["queue"] = "far"
             jobs[f"j{number:02}"] = job
         below = {"depends_on": [{"job": "j01", "match": "latest"}], "run": f"sh {QUICK} {self.journal} steady"}
         jobs[f"j{self.beats:02}"] = {**plain, **below}
@@ -344,13 +380,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.torture.fight")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--keep", type=Path)
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = own_server()
     folder = args.keep or Path(tempfile.mkdtemp(prefix="fight-"))
     folder.mkdir(parents=True, exist_ok=True)
-    fight = Fight(args.seed, args.seconds, folder, Address(server.url), server)
+    fight = Fight(args.seed, args.seconds, folder, Address(server.url), server, workers=args.workers)
     broken = play(fight)
     print(summary(read_folder(folder)), f"{takeovers(folder)} times somebody became active", *fight.deeds, sep="\n")
     print(*broken, sep="\n")

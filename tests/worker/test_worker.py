@@ -110,7 +110,7 @@ def test_a_cancelled_attempt_is_ended_where_it_runs_and_its_output_can_be_follow
 
 
 def test_a_worker_that_was_killed_and_comes_back_goes_on_with_what_lives(home, tmp_path, address):
-    script = "echo $$ >> \"$PIDS\"; while [ ! -e \"$GO\" ]; do sleep 0.1; done; echo done"
+    script = 'echo $$ >> "$PIDS"; while [ ! -e "$GO" ]; do sleep 0.1; done; echo done'
     write(home, f"jobs: {{long: {{queue: etl, retry: 3, run: '{script}'}}}}\n")
     env = {"PIDS": str(home / "pids"), "GO": str(home / "go")}
     working = Working(tmp_path / "w", *on(address), "--queues", "etl", env=env)
@@ -175,7 +175,7 @@ def test_what_a_lost_worker_did_is_ended_before_another_one_does_it(home, tmp_pa
 
 
 def test_a_scheduler_that_takes_over_takes_the_reports_of_workers(home, tmp_path, address):
-    script = "echo $$ >> \"$PIDS\"; while [ ! -e \"$GO\" ]; do sleep 0.1; done"
+    script = 'echo $$ >> "$PIDS"; while [ ! -e "$GO" ]; do sleep 0.1; done'
     after = "after: {depends_on: [long], run: 'true'}"
     write(home, f"jobs: {{long: {{queue: etl, retry: 3, run: '{script}'}}, {after}}}\n")
     env = {"PIDS": str(home / "pids"), "GO": str(home / "go")}
@@ -235,7 +235,7 @@ jobs:
 def test_a_server_that_comes_back_in_time_costs_no_attempt(home, tmp_path):
     server = own_server()
     address = Address(server.url, "outage")
-    script = "echo $$ >> \"$PIDS\"; while [ ! -e \"$GO\" ]; do sleep 0.1; done; echo done"
+    script = 'echo $$ >> "$PIDS"; while [ ! -e "$GO" ]; do sleep 0.1; done; echo done'
     write(home, f"jobs: {{one: {{queue: etl, retry: 3, run: '{script}'}}, two: {{queue: etl, run: 'true'}}}}\n")
     env = {"PIDS": str(home / "pids"), "GO": str(home / "go")}
     working = Working(tmp_path / "w", *on(address), "--queues", "etl", env=env)
@@ -255,7 +255,7 @@ def test_a_server_that_comes_back_in_time_costs_no_attempt(home, tmp_path):
 
 
 def test_a_worker_of_another_release_finishes_what_it_has_and_ends(home, tmp_path, address):
-    script = "echo $$ >> \"$PIDS\"; while [ ! -e \"$GO\" ]; do sleep 0.1; done"
+    script = 'echo $$ >> "$PIDS"; while [ ! -e "$GO" ]; do sleep 0.1; done'
     write(home, f"jobs: {{long: {{queue: etl, run: '{script}'}}}}\n")
     env = {"PIDS": str(home / "pids"), "GO": str(home / "go"), **SHORT}
     old = Working(tmp_path / "old", *on(address), "--queues", "etl", "--grace", "0s", env=env)

@@ -26,7 +26,8 @@ class DagReader:
     """
 
     def __init__(self, out: Imported, library: Library, sheet: Sheet, name: str, folder: str, is_main: bool) -> None:
-        self._out, self._name, self._is_main = out, name, is_main
+        self._out, self._is_main = out, is_main
+        self._name = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "dag"
         self._part = Part(sheet, (), sheet.data)
         self._around: Surroundings = head.read_surroundings(self._part, name, folder)
         self._steps = StepsReader(library)
@@ -224,7 +225,7 @@ class DagReader:
             drafts[0].comments = [f"{self._name}: {lines[0]}", *lines[1:]]
         limit = part.get("max_active_steps")
         if isinstance(limit, int) and 0 < limit < len(drafts):
-            pool = re.sub(r"[^\w.-]+", "-", self._name)
+            pool = self._name
             self._out.top.setdefault("pools", {})[pool] = limit
             for draft in drafts:
                 draft.keys["pool"] = pool

@@ -10,6 +10,7 @@ from typing import Any
 
 from dagsched.importers.cronfields import Unreadable
 from dagsched.importers.dagu import robfig
+from dagsched.importers.dagu.containers import docker_run
 from dagsched.importers.dagu.documents import Part, canonical
 from dagsched.importers.dagu.script import filled, names_in
 from dagsched.importers.dagu.steps import Surroundings, shell_of, take_env
@@ -183,12 +184,17 @@ def read_surroundings(part: Part, name: str, folder: str) -> Surroundings:
         part.say("working_dir", "same", "`cwd`")
     if "timeout_sec" in part:
         around.timeout = part.get("timeout_sec")
-    for key, word in (("container", "container"), ("ssh", "ssh")):
-        if key in part:
-            around.unwritten = (
-                f"the DAG's steps run by {word}; say `{'docker run' if key == 'container' else 'ssh HOST'} …`"
-            )
-            part.say(key, "dropped", f"nothing here runs steps by {word}")
+    if "ssh" in part:
+        around.unwritten = "the DAG's steps run by ssh; say `ssh HOST …`"
+        part.say("ssh", "dropped", "nothing here runs steps by ssh")
+    if "container" in part:
+        around.container = part.get("container")
+        kind = "dropped" if docker_run(around.container) is None else "differs"
+        part.say(
+            "container",
+            kind,
+            "each command gets a container of its own by `docker run`; files in one are gone after it",
+        )
     _keys(part, around)
     return around
 

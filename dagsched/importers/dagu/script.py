@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 _SHELLS = frozenset(["sh", "bash", "dash", "ash", "zsh", "ksh"])
 _NAME = re.compile(r"\$(?:\{([A-Za-z_]\w*)[^}]*\}|([A-Za-z_]\w*))")
+_BARE_DOLLAR = re.compile(r"\$(?![\w{(@*#?])")
+_SPECIAL = re.compile(r"\$[\d{(@*#?]")
 _DOTTED = re.compile(r"\$\{[A-Za-z_][\w-]*\.[^}]*\}")
 
 
@@ -85,7 +87,8 @@ def dotted_in(text: str) -> list[str]:
 
 def double_quoted(text: str) -> str:
     """Return a text in double quotes, its `$X` and backticks for the shell to fill in."""
-    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+    escaped = re.sub(r'(["\\])', r"\\\1", text)
+    return '"' + _BARE_DOLLAR.sub(r"\\$", escaped) + '"'
 
 
 def filled(text: str, known: dict[str, str]) -> str | None:
@@ -102,4 +105,4 @@ def filled(text: str, known: dict[str, str]) -> str | None:
 
     found = _NAME.sub(value, text)
     # What came out of a value is not filled in again.
-    return None if missing or ("$" in _NAME.sub("", text)) else found
+    return None if missing or _SPECIAL.search(_NAME.sub("", text)) else found

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagsched.importers.dagu.conditions import Condition, Odd, conditions_of
+from dagsched.importers.dagu.containers import docker_run
 from dagsched.importers.dagu.documents import Part
 from dagsched.importers.dagu.script import (
     Script,
@@ -29,6 +30,7 @@ from dagsched.importers.draft import Draft, Verdict
 
 CALLS = ("dag", "subworkflow", "parallel")
 PLAIN_TYPES = ("command", "shell", "noop", "log", "http")
+_CONTAINER = "each command gets a container of its own by `docker run`, which fills in variables before it starts"
 OTHERS = {
     "shell_packages": "packages of nix-shell have no place here",
     "log_output": "a run has one log, with both streams in it",
@@ -67,11 +69,12 @@ class Surroundings:
     shell: str = ""
     timeout: Any = None
     unwritten: str = ""
+    container: Any = None
 
     def copy(self) -> Surroundings:
         return Surroundings(
             self.name, self.file, self.cwd, dict(self.env), list(self.lines), list(self.places), self.defaults,
-            self.keys, self.shell, self.timeout, self.unwritten,
+            self.keys, self.shell, self.timeout, self.unwritten, self.container,
         )  # fmt: skip
 
 
@@ -195,18 +198,37 @@ class StepReader:
             self._script.body = f"echo {double_quoted(message)}"
             part.say("command", "same")
             return ""
+        if kind in ("docker", "container") or (not kind and ("container" in part or self._around.container)):
+            return self._contained(part.get("container") or config or self._around.container)
         if kind not in ("", "command", "shell"):
             why = f"it is a step of type {kind}, which there is not here"
             for name in ("command", "script", "exec"):
                 part.say(name, "dropped", why)
             return why
-        if "container" in part:
-            why = "it runs in a container; say `docker run …` or `podman run …`"
-            part.say("container", "dropped", why)
+        return self._command()
+
+    def _contained(self, config: Any) -> str:
+        """Put `docker run` before the step's commands."""
+        part, script, found = self._part, self._script, docker_run(config)
+        command = part.get("command")
+        is_script = bool(text_of(part.get("script"))) or (isinstance(command, str) and "\n" in command.strip())
+        why = "it runs a script in a container" if is_script else self._command()
+        if found is None:
+            why = "it runs in a container that is there already"
+        for name in ("container", "executor", "type", "with"):
+            part.say(name, "dropped", why) if why else part.say(name, "differs", _CONTAINER)
+        if why or found is None:
             part.say("command", "dropped", why)
             part.say("script", "dropped", why)
             return why
-        return self._command()
+        prefix, left = found
+        if left:
+            part.say(
+                "container" if "container" in part else "executor", "dropped", f"{', '.join(left)}: not in `docker run`"
+            )
+        lines = script.body.split("\n") if not script.argv else [" ".join(_word(each) for each in script.argv)]
+        script.argv, script.body, script.shell = [], "\n".join(f"{prefix} {line}" for line in lines), ""
+        return ""
 
     def _type(self) -> tuple[str, dict[str, Any]]:
         part = self._part
@@ -218,7 +240,7 @@ class StepReader:
             kind = executor
         kind = text_of(kind)
         for name in ("type", "executor", "with"):
-            fits = not kind or kind in (*PLAIN_TYPES, *CALLS)
+            fits = not kind or kind in (*PLAIN_TYPES, *CALLS, "docker", "container")
             part.say(name, "same" if fits else "dropped", "" if fits else f"there are no steps of type {kind} here")
         return kind, config if isinstance(config, dict) else {}
 

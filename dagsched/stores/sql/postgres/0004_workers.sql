@@ -107,24 +107,24 @@ RETURNS TABLE (
 ) LANGUAGE plpgsql AS $$
 DECLARE
     delivered record;
-    taken bigint := 0;
+    fences bigint[] := '{}';
 BEGIN
     PERFORM FROM workers JOIN guidance USING (version)
     WHERE place = its_place AND lease_until > clock_timestamp() AND NOT draining;
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    WHILE taken < at_most LOOP
+    WHILE cardinality(fences) < at_most LOOP
         SELECT * INTO delivered FROM procrastinate_fetch_job_v2(channels, NULL);
         EXIT WHEN delivered.id IS NULL;
         PERFORM procrastinate_finish_job_v1(delivered.id, 'succeeded', true);
         UPDATE dispatches SET worker = its_place, fence = nextval('fences')
         WHERE delivery = delivered.id AND fence = 0 AND ended = '';
         IF FOUND THEN
-            taken := taken + 1;
-            RETURN QUERY SELECT * FROM held(its_place) WHERE held.its_fence = currval('fences');
+            fences := fences || currval('fences');
         END IF;
     END LOOP;
+    RETURN QUERY SELECT * FROM held(its_place) AS mine WHERE mine.its_fence = ANY(fences) ORDER BY mine.its_fence;
 END $$;
 
 -- The open attempts that a worker has taken, with what it must know to start them.

@@ -90,7 +90,10 @@ STAGES = {
     ),
     "commands.md": Stage("export DAGSCHED_OUTPUT=output; echo all went well > summary.txt"),
     "continuous-integration.md": Stage(
-        'cp "$ROOT"/examples/testing/* .; mkdir main; cp jobs.yaml main',
+        'cp "$ROOT"/examples/testing/*.* .; mkdir main; cp jobs.yaml main\n'
+        "sed -i 's/0 2 /0 4 /' jobs.yaml; git init -q -b main .; git add jobs.yaml\n"
+        "git -c user.name=you -c user.email=you@example.com commit -q -m jobs\n"
+        "cp main/jobs.yaml .",
         {
             # The example has a job at two in the morning, so it gets a warning.
             "dagsched validate jobs.yaml --strict": (

@@ -59,7 +59,8 @@ class PostgresEngine:
         return shared_store(self.address)
 
     def lose_lock(self) -> None:
-        self._run("UPDATE ledger SET lease_until = '-infinity'")
+        # With an epoch to itself: else the first may renew its lease before the second asks for one.
+        self._run("UPDATE ledger SET lease_until = '-infinity', epoch = epoch + 1")
 
     def spoil(self, run_job: str) -> None:
         self._run("DELETE FROM runs WHERE job = %s", (run_job,))

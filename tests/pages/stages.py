@@ -45,6 +45,10 @@ NOT_RUN = {
     "-v dagsched-state:/var/lib/dagsched \\\n    -p 127.0.0.1:8420:8420 dagsched": _ENGINE,
     "docker logs dagsched": _ENGINE,
     "docker exec dagsched dagsched status": _ENGINE,
+    "cd examples/fleet && mkdir jobs && cp ../../jobs.example.yaml jobs/": _ENGINE,
+    "DAGSCHED_DB_PASSWORD=… docker compose up --build": _ENGINE,
+    "docker compose exec scheduler-a dagsched status": _ENGINE,
+    "docker compose kill scheduler-a": _ENGINE,
     "dagsched why weekly-report": "of a Monday at nine in New York; tests/test_newcomer.py lives through it",
     "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 dagsched run": "needs a collector; tests/tracing has one",
 }
@@ -86,7 +90,10 @@ STAGES = {
     ),
     "commands.md": Stage("export DAGSCHED_OUTPUT=output; echo all went well > summary.txt"),
     "continuous-integration.md": Stage(
-        'cp "$ROOT"/examples/testing/* .; mkdir main; cp jobs.yaml main',
+        'cp "$ROOT"/examples/testing/*.* .; mkdir main; cp jobs.yaml main\n'
+        "sed -i 's/0 2 /0 4 /' jobs.yaml; git init -q -b main .; git add jobs.yaml\n"
+        "git -c user.name=you -c user.email=you@example.com commit -q -m jobs\n"
+        "cp main/jobs.yaml .",
         {
             # The example has a job at two in the morning, so it gets a warning.
             "dagsched validate jobs.yaml --strict": (

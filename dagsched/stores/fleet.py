@@ -15,11 +15,12 @@ from typing import Any, NamedTuple, Protocol
 
 from dagsched.model import Exit, Outcome, format_instant, parse_instant, run_name
 
-# A worker may take and start attempts for that long after it was last heard of; it asks for more each RENEW_S.
+# A worker may take and start attempts for that long after it was last heard of.
 LEASE, LEASE_S, LEASE_MIN_S = "DAGSCHED_WORKER_LEASE", 30.0, 12.0
-RENEWALS_PER_LEASE = 3
 # What of the lease is left to end its attempts: the spawner's grace until KILL, and a margin.
 ENDING_S = 8.0
+# How many renewals there are until then; so one may fail.
+RENEWALS = 2.2
 # Two machines do not count seconds alike to the last.
 MARGIN_S = 3.0
 # So much of what an attempt writes is kept.

@@ -1,8 +1,9 @@
 """A worker's life: it shows itself, takes what it has slots for, reports, and in the end drains.
 
-It may act while its lease lasts, which it puts off three times before that would end. When it cannot, the spawner ends
-its attempts before anybody else may start them anew, also when this process is frozen or was killed: the spawner needs
-no word from here for that. A worker that comes back on the same state directory goes on with what it finds alive.
+It may act while its lease lasts, which it puts off twice before its attempts would have to end. When it cannot, the
+spawner ends its attempts before anybody else may start them anew, also when this process is frozen or was killed: the
+spawner needs no word from here for that. A worker that comes back on the same state directory goes on with what it
+finds alive.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dagsched.errors import StoreError, StoreNewer
 from dagsched.executor import Executor, Exited, Remark, Report, SpawnerGone, Started
 from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Term
-from dagsched.stores.fleet import OUTPUT_BYTES_MAX, RENEWALS_PER_LEASE
+from dagsched.stores.fleet import ENDING_S, OUTPUT_BYTES_MAX, RENEWALS
 from dagsched.stores.lock import DaemonLock
 from dagsched.stores.postgres_crew import Card, Crew, Taken
 from dagsched.worker.desk import Desk, Key, Mine
@@ -150,7 +151,8 @@ class Worker:
 
     async def _keep(self) -> None:
         """Put the lease off in time, and go by what the state says we have."""
-        pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
+        usual_s = (self._crew.lease_s - ENDING_S) / RENEWALS
+        pause_s = usual_s
         while True:
             await _either(self._renew, pause_s)
             self._renew.clear()
@@ -160,7 +162,7 @@ class Worker:
                 log.warning("the lease could not be put off: %s", error)
                 pause_s = AGAIN_S
             else:
-                pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
+                pause_s = usual_s
                 if self._crew.refused is not None and not self._card.is_draining:
                     log.warning("%s: what runs here is finished, and nothing more is taken", self._crew.refused)
                     self._drain()

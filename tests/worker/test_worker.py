@@ -147,7 +147,7 @@ def test_a_worker_that_drains_lets_what_runs_finish_or_hands_it_on(home, tmp_pat
             scheduler.until_type("run.cancelled", "long")
 
 
-SHORT = {"DAGSCHED_WORKER_LEASE": "12s"}
+SHORT = {"DAGSCHED_WORKER_LEASE": "18s"}
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
@@ -162,7 +162,8 @@ def test_what_a_lost_worker_did_is_ended_before_another_one_does_it(home, tmp_pa
         pid = begun(home)
         lost.signal(how)
         with Working(tmp_path / "other", *on(address), "--queues", "etl", env=env):
-            assert scheduler.until_type("run.retrying", "long")["reason"].startswith("its worker was not heard of")
+            until(lambda: scheduler.has(lambda event: event["type"] == "run.retrying"))
+            assert scheduler.seen[-1]["reason"].startswith("its worker was not heard of")
             assert not is_alive(pid)
             until(lambda: len(pids(home)) >= 4)
             assert pids(home)[:3] == [pid, pid, "ended"]

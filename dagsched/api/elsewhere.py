@@ -32,7 +32,8 @@ from dagsched.model import (
     run_name,
 )
 from dagsched.stores.fleet import Waiting, WorkerRow
-from dagsched.views.values import attempt_of, backfill_of, event_of, instant_of, run_of
+from dagsched.stores.notices import Told
+from dagsched.views.values import attempt_of, backfill_of, event_of, instant_of, notice_of, run_of
 
 PATIENCE_S = 60.0
 PAGE = 1000
@@ -191,6 +192,11 @@ class Elsewhere:
             {key: instant_of(value) if key == by or key.startswith("last_") else value for key, value in row.items()}
             for row in page["items"]
         ]
+
+    async def notifications(self, *, failed: bool, limit: int) -> Sequence[Told]:
+        """Return messages to people and programs, newest first; `limit` at most 1,000."""
+        page = await self.get("/notifications", failed=failed, limit=min(limit, PAGE))
+        return [notice_of(row) for row in page["items"]]
 
     async def backfills(self) -> Sequence[Backfill]:
         """As a store does."""

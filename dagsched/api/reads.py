@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import Response
@@ -18,17 +21,18 @@ from dagsched.api.table import Visit
 from dagsched.config import load_texts, rows
 from dagsched.definition import to_json
 from dagsched.engine.why import Answer
-from dagsched.errors import Unknown
+from dagsched.errors import StoreMissing, Unknown
 from dagsched.explaining import why
 from dagsched.graph import Graph
 from dagsched.model import Config, Run, format_instant, parse_run_name
 from dagsched.registered import is_registered
 from dagsched.stores.contract import Store
+from dagsched.stores.notices import Notices, Told
 from dagsched.views.coming import coming_row
 from dagsched.views.coming import event_row as event_row_of
 from dagsched.views.graphs import graph_doc
 from dagsched.views.names import known_job
-from dagsched.views.rows import attempt_row, backfill_row, event_row, run_row, statistics_row
+from dagsched.views.rows import attempt_row, backfill_row, event_row, notice_row, run_row, statistics_row
 from dagsched.views.status import JobLine, config_row, job_lines, job_row, read_status, status_doc, with_blocked
 from dagsched.views.times import parse_moment
 from dagsched.views.whole import read_whole, whole_doc
@@ -208,6 +212,35 @@ async def run_of(store: Store, name: str) -> Run:
     return found
 
 
+def _files_in(body: bytes) -> Mapping[str, str] | None:
+    """Return the texts of `{"text": …}` or `{"files": {…}}`, which no job file looks like; None of anything else."""
+    if body.lstrip()[:1] != b"{":
+        return None
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    files = said.get("files")
+    if said.keys() == {"text"} and isinstance(said["text"], str):
+        return {"jobs.yaml": said["text"]}
+    is_files = said.keys() == {"files"} and isinstance(files, dict) and len(files) > 0
+    return files if is_files and all(isinstance(text, str) for text in files.values()) else None
+
+
+async def notifications(visit: Visit) -> Response:
+    """As `dagsched notifications --json`."""
+    found = await asyncio.to_thread(_told, visit.desk.home, visit.query["failed"], visit.query["limit"])
+    return answer({"items": [notice_row(each) for each in found]})
+
+
+def _told(home: Path, failed: bool, limit: int) -> Sequence[Told]:
+    try:
+        with closing(Notices(home, write=False)) as notices:
+            return notices.messages(failed=failed, limit=limit)
+    except StoreMissing:
+        return []
+
+
 async def backfills(visit: Visit) -> Response:
     """As `dagsched backfill --list --json`."""
     return answer({"items": [backfill_row(each) for each in await visit.desk.store.backfills()]})
@@ -284,9 +317,10 @@ async def problems(visit: Visit) -> Response:
 
 
 async def validate(visit: Visit) -> Response:
-    """Check the text of a job file, as `dagsched validate --format json`."""
+    """Check the text of a job file, or files as `POST /plan` takes them, as `dagsched validate --format json`."""
+    files = _files_in(visit.body) or {"jobs.yaml": visit.body}
     async with VALIDATIONS:
-        loaded = await asyncio.to_thread(load_texts, {"jobs.yaml": visit.body}, visit.desk.clock.now())
+        loaded = await asyncio.to_thread(load_texts, files, visit.desk.clock.now())
     told = zip(rows(loaded.problems), loaded.problems, strict=True)
     items: Sequence[Mapping[str, Any]] = [{**row, "excerpt": problem.excerpt} for row, problem in told]
     return answer({"valid": loaded.config is not None, "items": items})

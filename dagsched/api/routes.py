@@ -248,6 +248,15 @@ READS = (
         "Backfills, newest first, as `dagsched backfill --list --json`.",
         answers=_json("All of them.", PAGE),
     ),
+    Route(
+        "GET",
+        f"{API}/notifications",
+        VIEWER,
+        reads.notifications,
+        "What people and programs were told, newest first, as `dagsched notifications --json`.",
+        (Query("failed", "flag", "Only messages that nobody got.", False), _limit(20)),
+        answers=_json("The newest of them.", PAGE),
+    ),
 )
 
 CHANGES = (

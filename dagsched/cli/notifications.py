@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
 
+from dagsched.cli.far import far, url_of
 from dagsched.cli.output import note, print_rows, print_table
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, count
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, count
 from dagsched.cli.places import state_dir
-from dagsched.cli.times import instant_or_none
 from dagsched.errors import StoreMissing
 from dagsched.model import format_instant
 from dagsched.stores.notices import Notices, Told
+from dagsched.views.rows import notice_row
 
 LIMIT = 20
 ALL = 1_000_000
@@ -27,37 +28,28 @@ def arguments(parser: Parser) -> None:
     add_json(parser, "one JSON object per line")
     add_file(parser)
     add_state_dir(parser)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    home = state_dir(args)
-    try:
-        with closing(Notices(home, write=False)) as notices:
-            found = notices.messages(failed=args.failed, limit=args.limit or ALL)
-    except StoreMissing:
-        note("nobody has been told anything yet")
-        found = []
+    found = asyncio.run(_told(args, args.limit or ALL))
     if args.json:
-        print_rows(map(row_of, found))
+        print_rows(map(notice_row, found))
     else:
         print_table(("created", "notifier", "state", "tries", "message", "error"), map(_cells, found), right=("tries",))
     return 0
 
 
-def row_of(told: Told) -> Mapping[str, Any]:
-    """Return a message as programs see it."""
-    return {
-        "id": told.id,
-        "notifier": told.notifier,
-        "kind": told.kind,
-        "title": told.title,
-        "state": told.state,
-        "created": format_instant(told.created),
-        "tries": told.tries,
-        "next_try": instant_or_none(told.next_try),
-        "ended": instant_or_none(told.ended),
-        "error": told.error,
-    }
+async def _told(args: argparse.Namespace, limit: int) -> Sequence[Told]:
+    if (url := url_of(args)) is not None:
+        async with far(args, url) as there:
+            return await there.notifications(failed=args.failed, limit=limit)
+    try:
+        with closing(Notices(state_dir(args), write=False)) as notices:
+            return notices.messages(failed=args.failed, limit=limit)
+    except StoreMissing:
+        note("nobody has been told anything yet")
+        return []
 
 
 def _cells(told: Told) -> list[str]:

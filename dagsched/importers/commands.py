@@ -129,7 +129,7 @@ def _take_timeout(found: Command) -> None:
 
 def _suggest(found: Command) -> None:
     parts = re.split(r"\s*&&\s*", _unredirected(found.run))
-    guards = re.match(r"(test|\[|command|cd|which|export|\.|source)\s", parts[0])
+    guards = re.match(r"(sleep|test|\[|command|cd|which|export|\.|source)\s", parts[0])
     if len(parts) > 1 and not guards and not re.search(r"\|\||;|['\"`(]", found.run):
         found.notes.append(
             ("same", f"a && b stays one job; {len(parts)} jobs with depends_on would be retried one by one")
@@ -142,12 +142,14 @@ def _unredirected(text: str) -> str:
 
 def name_of(command: str) -> str:
     """Return a name for the job after the first program that does the work; `job` when none can be told."""
-    text = _GUARD.sub("", _RANDOM_SLEEP_ANYWHERE.sub("", command).lstrip())
+    text = re.sub(r"<<-?\s*\S+|^\s*sleep\s+\d+[smh]?\s*(?:&&|;)", "", _RANDOM_SLEEP_ANYWHERE.sub("", command))
+    text, spare = _GUARD.sub("", text.lstrip()), ""
     while (rest := _GUARD.sub("", text.lstrip())) != text.lstrip():
         text = rest
     for word in re.split(r"[\s;|&<>()'\"]+", text):
         base = word.rstrip("/").rpartition("/")[2]
         if not word or word.startswith(("-", "$", "[", "{", "!")) or base in _INTERPRETERS or base in _BUILTINS:
+            spare = spare or (base if base in _SHELLS else "")
             continue
         if re.match(r"\w+=", word):
             if word.endswith(("=", "=$")):
@@ -155,7 +157,7 @@ def name_of(command: str) -> str:
             continue
         if name := re.sub(r"\.(sh|py|pl|rb|php|js)$", "", base):
             return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.").lower() or "job"
-    return "job"
+    return spare or "job"
 
 
 def length_text(seconds: int) -> str:

@@ -201,6 +201,10 @@ class _Reading:
         parts = line.split(None, 5)
         if len(parts) < 6:
             raise Unreadable("five fields of time and a command belong there")
+        if re.match(r"[*?][*/,\d]*\s", parts[5]):
+            notes.append(
+                ("same", "the command begins with a star: cron knows five fields, and no sixth for seconds or years")
+            )
         return read_fields(parts[:5], f"{self.file} {line}"), parts[5], ""
 
     def _account(self, rest: str) -> tuple[str | None, str]:

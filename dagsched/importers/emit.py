@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from dagsched.config import Loaded, load_texts
-from dagsched.importers.draft import Draft, Imported, Verdict
+from dagsched.importers.draft import Draft, Imported
 
 SHARED = ("cwd", "shell", "user", "tags", "keep", "timeout", "pool")
 """Keys that move to `defaults` when all jobs agree."""
@@ -33,25 +33,39 @@ def checked(imported: Imported, name: str, now: datetime) -> tuple[str, Loaded]:
 
 
 def _take_out_refused(imported: Imported, name: str, now: datetime) -> None:
+    """Take out each job that is refused by itself; one that others wait for stays, as a job that fails and says why."""
+    waited = {each for draft in imported.drafts for each in draft.keys.get("depends_on", ())}
     for draft in list(imported.drafts):
-        alone = Imported(imported.timezone, imported.defaults, [_without_upstreams(draft)], top=imported.top)
-        loaded = load_texts({name: emit(alone)}, now)
-        if loaded.config is not None:
+        refusal = _refusal(imported, draft, name, now)
+        if refusal is None:
             continue
-        imported.drafts.remove(draft)
-        refusal = next(problem for problem in loaded.problems if problem.severity == "error")
+        why = f"dagsched refuses it: {refusal}"
+        if draft.id in waited:
+            _stand_in(imported, draft, refusal, name, now)
+            why += "; a job that fails stands in its place"
+        else:
+            imported.drafts.remove(draft)
         for place, verdict in enumerate(imported.verdicts):
             if verdict.job == draft.id:
-                imported.verdicts[place] = verdict._replace(
-                    kind="dropped", why=f"dagsched refuses it: {refusal.message}"
-                )
-    left = {draft.id for draft in imported.drafts}
-    for draft in imported.drafts:
-        if kept := [each for each in draft.keys.get("depends_on", ()) if each in left]:
-            draft.keys["depends_on"] = kept
-        elif draft.keys.pop("depends_on", None):
-            why = "what it waited for could not be carried over"
-            imported.verdicts.append(Verdict(draft.file, draft.line, draft.id, "dropped", why, draft.id))
+                imported.verdicts[place] = verdict._replace(kind="dropped", why=why)
+
+
+def _refusal(imported: Imported, draft: Draft, name: str, now: datetime) -> str | None:
+    """Return why a job cannot be loaded, leaving aside whom it waits for; None if it can."""
+    alone = Imported(imported.timezone, imported.defaults, [_without_upstreams(draft)], top=imported.top)
+    loaded = load_texts({name: emit(alone)}, now)
+    if loaded.config is not None:
+        return None
+    return next(problem.message for problem in loaded.problems if problem.severity == "error")
+
+
+def _stand_in(imported: Imported, draft: Draft, why: str, name: str, now: datetime) -> None:
+    kept = ("schedule", "depends_on", "trigger_rule", "when")
+    joins: dict[str, Any] = {key: draft.keys[key] for key in kept if key in draft.keys}
+    said = f"{draft.id} could not be imported: {why}".replace("'", "’")
+    draft.keys = {**joins, "run": f"echo '{printable(said)}' >&2; exit 1"}
+    if _refusal(imported, draft, name, now) is not None:
+        draft.keys.pop("schedule", None)
 
 
 def _without_upstreams(draft: Draft) -> Draft:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from dagsched.model import Attempt, Backfill, EventRow, Run, format_instant, run_name
+from dagsched.stores.notices import Told
 from dagsched.views.times import instant_or_none
 
 
@@ -76,6 +77,15 @@ def event_row(event: EventRow) -> dict[str, Any]:
 def statistics_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job's figures as `stats` prints them."""
     return {key: format_instant(value) if isinstance(value, datetime) else value for key, value in row.items()}
+
+
+def notice_row(told: Told) -> dict[str, Any]:
+    """Return a message to people or programs as JSON."""
+    return {
+        "id": told.id, "notifier": told.notifier, "kind": told.kind, "title": told.title, "state": told.state,
+        "created": format_instant(told.created), "tries": told.tries, "next_try": instant_or_none(told.next_try),
+        "ended": instant_or_none(told.ended), "error": told.error,
+    }  # fmt: skip
 
 
 def backfill_row(each: Backfill) -> dict[str, Any]:

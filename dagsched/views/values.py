@@ -24,6 +24,7 @@ from dagsched.model import (
     parse_instant,
     parse_run_name,
 )
+from dagsched.stores.notices import Told
 
 
 def run_of(row: Mapping[str, Any]) -> Run:
@@ -102,6 +103,11 @@ def survey_of(row: Mapping[str, Any]) -> Survey:
     """Return what would become of a job's ticks as its row tells it."""
     samples = [parse_instant(tick) for tick in row["first_ticks"]]
     return Survey(row["job"], row["new"], Counter(row["again"]), Counter(row["left_alone"]), samples)
+
+
+def notice_of(row: Mapping[str, Any]) -> Told:
+    """Return a message as its row tells it."""
+    return Told(**{**row, **{key: instant_of(row[key]) for key in ("created", "next_try", "ended")}})
 
 
 def backfill_of(row: Mapping[str, Any]) -> Backfill:

@@ -133,10 +133,11 @@ class Desk:
 
     # ------------------------------------------------------------ comparing
 
-    def compare(self, held: Sequence[Taken], known: Iterable[Key], *, is_taking: bool) -> None:
+    def compare(self, held: Sequence[Taken], known: Iterable[Key], *, adopts: bool) -> None:
         """Go by what the state says we have, of which it was asked when we knew of `known`.
 
-        `is_taking`: an answer to our last wish for more may still be under way.
+        `adopts`: nothing was taken or reported meanwhile, so that what we do not know was taken by a wish of ours whose
+        answer got lost. Otherwise it may as well be over and reported since.
         """
         by_key = {taken.attempt: taken for taken in held}
         for key in known:
@@ -148,7 +149,7 @@ class Desk:
                 self.stop(mine, "lease")
             elif taken.stopping:
                 self.stop(mine, taken.stopping)
-        if not is_taking:
+        if adopts:
             for taken in held:
                 self.begin(taken)
 
@@ -162,6 +163,8 @@ class Desk:
                 continue
             if key in inventory.recorded or inventory.rebooted:
                 self._end_unstarted(mine.taken, Outcome.LOST, "")
+            elif mine.is_stopping:
+                self._end_unstarted(mine.taken, Outcome.LOST, "it was given up before it could start")
             else:
                 self._start(mine.taken)
         for key in living.keys() - self.mine.keys():

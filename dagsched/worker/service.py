@@ -67,7 +67,8 @@ class Worker:
         self._systemd = Notifier()
         self._term: Term | None = None
         self._has_deadline = False
-        self._taking = asyncio.Lock()
+        # Held while something is taken or reported; and whether the answer to such a wish got lost.
+        self._taking, self._is_unsure = asyncio.Lock(), False
         self._interrupts = 0
 
     # ------------------------------------------------------------ life
@@ -153,25 +154,32 @@ class Worker:
         while True:
             await _either(self._renew, pause_s)
             self._renew.clear()
-            known, was_taking = set(self._desk.mine), self._taking.locked()
             try:
-                term, held = await self._crew.renew()
+                await self._put_off()
             except StoreError as error:
                 log.warning("the lease could not be put off: %s", error)
                 pause_s = AGAIN_S
             else:
                 pause_s = self._crew.lease_s / RENEWALS_PER_LEASE
-                self._renewed(term, held, known, is_taking=was_taking or self._taking.locked())
                 if self._crew.refused is not None and not self._card.is_draining:
                     log.warning("%s: what runs here is finished, and nothing more is taken", self._crew.refused)
                     self._drain()
 
-    def _renewed(self, term: Term, held: Sequence[Taken], known: set[Key], *, is_taking: bool) -> None:
+    async def _put_off(self) -> None:
+        if self._is_unsure and not self._taking.locked():
+            async with self._taking:
+                self._renewed(*await self._crew.renew(), set(self._desk.mine), adopts=True)
+                self._is_unsure = False
+        else:
+            known = set(self._desk.mine)
+            self._renewed(*await self._crew.renew(), known, adopts=False)
+
+    def _renewed(self, term: Term, held: Sequence[Taken], known: set[Key], *, adopts: bool) -> None:
         if not self._may_start():
             self._desk.lose_unstarted()
         self._term = term
         self._executor.renew(term)
-        self._desk.compare(held, known, is_taking=is_taking)
+        self._desk.compare(held, known, adopts=adopts)
         self._more.set()
 
     def _may_start(self) -> bool:
@@ -188,6 +196,7 @@ class Worker:
                     if free := self._free():
                         self._begin(await self._crew.take(free), free)
             except StoreError as error:
+                self._is_unsure = True
                 log.warning("no work can be fetched: %s", error)
                 pause_s = AGAIN_S
             await _either(self._more, pause_s)
@@ -213,7 +222,11 @@ class Worker:
                 await self._report_ends()
                 await self._report_beginnings()
             except StoreError as error:
+                self._is_unsure = True
                 log.warning("what became of attempts cannot be reported yet: %s", error)
+                if self._interrupts > 1 and not self._desk.running():
+                    # Somebody insists. The spawner keeps the ends for the next worker here.
+                    self._drained.set()
                 await asyncio.sleep(AGAIN_S)
                 continue
             if self._card.is_draining and not self._desk.mine and not self._taking.locked():

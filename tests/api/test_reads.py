@@ -116,6 +116,19 @@ def test_a_text_is_validated_with_places(caller: Caller) -> None:
     assert caller.root.post("/api/v1/validate", content="jobs: {}\n").json() == {"valid": True, "items": []}
 
 
+def test_texts_are_validated_as_a_plan_takes_them(caller: Caller) -> None:
+    def checked(body: object) -> list[str]:
+        found = caller.root.post("/api/v1/validate", json=body).json()
+        return [f"{row['file']}:{row['line']} {row['code']}" for row in found["items"]]
+
+    assert checked({"text": "jobs: {}\n"}) == []
+    assert checked({"text": "jobs:\n  x: {runn: 'true'}\n"})[0] == "jobs.yaml:2 E101"
+    files = {"a.yaml": "jobs: {x: {run: 'true'}}\n", "b.yaml": "jobs: {y: {run: x, depends_on: [z]}}\n"}
+    assert checked({"files": files}) == ["b.yaml:1 E201"]
+    assert checked({"jobs": {"x": {"run": "true"}}}) == [], "a job file may be JSON"
+    assert checked({"text": 1})[0].endswith("E102"), "anything else is looked at as a job file"
+
+
 @pytest.mark.parametrize(
     ("path", "status", "kind"),
     [

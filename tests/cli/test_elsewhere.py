@@ -6,13 +6,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from dagsched.cli import COMMANDS
+from dagsched.model import utc
+from dagsched.stores.notices import Notices
 from tests.api.caller import Caller, called
 from tests.daemon.served import environment
+
+NOW = utc(2026, 11, 23, 14)
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +159,21 @@ def test_the_jobs_in_effect_are_read_elsewhere(caller: Caller, tmp_path: Path) -
     assert run("config", "--url", caller.url, "--token", viewer, cwd=tmp_path)[0] != 0
 
 
+def test_what_people_were_told_is_read_elsewhere(caller: Caller, tmp_path: Path) -> None:
+    here, there = here_and_there(caller, tmp_path, "notifications", "--json")
+    assert there == here == (0, "")
+    with closing(Notices(caller.daemon.folder / ".dagsched", write=True)) as notices:
+        for number, kind in enumerate(("failure", "recovered")):
+            notices.queue(f"m{number}", "ops", kind, f"{kind} of extract", {}, NOW + number * timedelta(seconds=1))
+        notices.failed(notices.waiting()[0], NOW, "status 404")
+    for words in ((), ("--json",), ("--failed", "--json"), ("--limit", "1"), ("--limit", "0", "--json")):
+        here, there = here_and_there(caller, tmp_path, "notifications", *words)
+        assert there == here, words
+        assert "ops" in there[1], words
+    (told,) = caller.get("/notifications?failed=true")["items"]
+    assert (told["id"], told["error"], told["next_try"]) == ("m0", "status 404", None)
+
+
 def test_figures_come_from_elsewhere(caller: Caller, tmp_path: Path) -> None:
     code, out, _ = run("metrics", "--url", caller.url, "--token", caller.token, cwd=tmp_path)
     assert (code, "dagsched_build_info" in out) == (0, True)
@@ -202,7 +223,6 @@ HERE_ONLY = {
     "schema": "it is that of the version at hand",
     "run": "it is the daemon",
     "worker": "it works here",
-    "notifications": "who was told what is read from the state, and the API does not serve it",
     "notify": "it tries the channels with the environment of this machine",
     "token": "who may write the state makes tokens; nobody else should",
     "open": "it logs in whoever may read the state",

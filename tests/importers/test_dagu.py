@@ -308,6 +308,17 @@ def test_a_container_of_the_whole_dag():
     assert verdict(read, "container")[0] == "differs"
 
 
+def test_a_refused_job_that_others_wait_for_keeps_its_place():
+    read = imported(
+        "schedule: '0 1 * * *'\nsteps:\n- {name: a, command: x, timeoutSec: 999999999, output: V, continueOn: failed}\n"
+        "- {name: b, command: echo $V}\n- {name: c, command: x, timeoutSec: 999999999}\n"
+    )
+    found = jobs_of(read)
+    assert waits(found) == {"a.a": [], "a.b": ["a.a"]}
+    assert (found["a.a"].schedule.cron, "exit 1" in found["a.a"].run) == (("0 1 * * *",), True)
+    assert sum("stands in its place" in each.why for each in read.verdicts) == 5
+
+
 def test_requests():
     job = jobs(
         "steps: [{type: http, command: post https://x.example/y, with: {headers: {A: b}, body: '{}', timeout: 9}}]"

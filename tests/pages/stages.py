@@ -45,6 +45,10 @@ NOT_RUN = {
     "-v dagsched-state:/var/lib/dagsched \\\n    -p 127.0.0.1:8420:8420 dagsched": _ENGINE,
     "docker logs dagsched": _ENGINE,
     "docker exec dagsched dagsched status": _ENGINE,
+    "cd examples/fleet && mkdir jobs && cp ../../jobs.example.yaml jobs/": _ENGINE,
+    "DAGSCHED_DB_PASSWORD=… docker compose up --build": _ENGINE,
+    "docker compose exec scheduler-a dagsched status": _ENGINE,
+    "docker compose kill scheduler-a": _ENGINE,
     "dagsched why weekly-report": "of a Monday at nine in New York; tests/test_newcomer.py lives through it",
     "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 dagsched run": "needs a collector; tests/tracing has one",
 }

@@ -7,17 +7,24 @@ clock of its own, a failure, something under way.
 from __future__ import annotations
 
 import argparse
+import asyncio
+import math
 import tempfile
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from dagsched.model import Run, RunState
+from dagsched.stores import Batch, SqliteStore
 from tests.api.caller import Caller, called
 from tests.web.chromium import launched, logged_in
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-SIZE = {"width": 1200, "height": 720}
+SIZE = {"width": 1100, "height": 660}
+LOWER = {"events": 450, "job": 610}
+"""Pictures that would be too large."""
 JOBS = """\
 version: 1
 timezone: Europe/Berlin
@@ -59,7 +66,22 @@ jobs:
     tags: [model]
   import-rates: {schedule: "0 * * * *", run: 'echo "connect to rates.example: timed out" >&2; exit 28', tags: [finance]}
   clean-up: {schedule: "@daily", enabled: false, run: ./clean.sh, tags: [housekeeping]}
+  collect-logs: {schedule: "*/10 * * * *", catchup: none, run: sleep 170, tags: [search]}
+  build-index: {depends_on: [collect-logs], run: sleep 200, tags: [search]}
+  check-index: {depends_on: [build-index], run: sleep 40, tags: [search]}
+  publish-index: {depends_on: [check-index], run: sleep 60, tags: [search]}
+  warm-caches: {depends_on: [publish-index], run: sleep 90, tags: [search]}
+  rank-pages: {schedule: "*/30 * * * *", catchup: none, depends_on: [build-index], run: sleep 900, tags: [search]}
 """
+# Of the last two hours, for the pages that show more than a minute: job → (every so many minutes, waited, took, in s).
+PAST = {
+    "collect-logs": (10, 1, 170),
+    "build-index": (10, 175, 200),
+    "check-index": (10, 380, 40),
+    "publish-index": (10, 425, 60),
+    "warm-caches": (10, 490, 90),
+    "rank-pages": (30, 376, 900),
+}
 HISTORY_S = 45.0
 
 
@@ -69,12 +91,52 @@ def main() -> None:
     parser.add_argument("--history", type=float, default=HISTORY_S, metavar="S", help="seconds of runs to show")
     args = parser.parse_args()
     args.to.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, called(Path(folder), jobs=JOBS) as caller, launched() as browser:
-        pages = lived_in(caller, args.history)
-        for name, (path, scheme) in pages.items():
-            page = logged_in(browser, caller, color_scheme=scheme, viewport=SIZE)
-            take(page, f"{caller.url}/{path}", args.to / f"{name}.png")
-            page.context.close()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        state = folder / ".dagsched"
+        state.mkdir(mode=0o700)
+        asyncio.run(remember(state, datetime.now(UTC)))
+        with called(folder, jobs=JOBS) as caller, launched() as browser:
+            for picture, (path, scheme) in lived_in(caller, args.history).items():
+                page = logged_in(
+                    browser,
+                    caller,
+                    color_scheme=scheme,
+                    viewport={**SIZE, "height": LOWER.get(picture, SIZE["height"])},
+                )
+                if picture == "config":  # an edit that is not right yet
+                    (folder / "jobs.yaml").write_text(JOBS.replace("pool: warehouse", "pool: warehaus"))
+                    caller.daemon.until_type("config.rejected")
+                page.goto(f"{caller.url}/{path}")
+                if picture == "plan":
+                    fill_in(page)
+                take(page, args.to / f"{picture}.png")
+                page.context.close()
+
+
+async def remember(state: Path, now: datetime) -> None:
+    """Write down runs of the last two hours, every fifth of which went wrong in the middle."""
+    runs = []
+    for job, (minutes, waited_s, took_s) in PAST.items():
+        ticks = [now - timedelta(minutes=now.minute % minutes + minutes * back) for back in range(1, 120 // minutes)]
+        for number, tick in enumerate(tick.replace(second=0, microsecond=0) for tick in ticks):
+            uneven = 1 + 0.3 * math.sin(number * 2.1 + minutes)
+            started = tick + timedelta(seconds=waited_s)
+            ended = started + timedelta(seconds=took_s * uneven)
+            known: Any = {"created": tick, "ready": tick, "attempts": 1, "attempt_limit": 2}
+            if number % 5 == 3 and job in ("check-index", "publish-index", "warm-caches"):
+                is_first = job == "check-index"
+                end = ended if is_first else tick + timedelta(seconds=430)
+                more: Any = {"started": started, "exit_code": 1} if is_first else {"attempts": 0}
+                state_of = RunState.FAILED if is_first else RunState.UPSTREAM_FAILED
+                runs.append(Run(job, tick, state_of, **{**known, "ended": end, **more}))
+            else:
+                runs.append(Run(job, tick, RunState.SUCCESS, **known, started=started, ended=ended, exit_code=0))
+    store = SqliteStore(state / "dagsched.db")
+    await store.open(write=True)
+    await store.acquire("a picture")
+    await store.commit(Batch(runs=sorted(runs, key=lambda run: run.tick)))
+    await store.close()
 
 
 def lived_in(caller: Caller, history_s: float) -> Mapping[str, tuple[str, str]]:
@@ -91,12 +153,26 @@ def lived_in(caller: Caller, history_s: float) -> Mapping[str, tuple[str, str]]:
         "jobs": ("jobs", "light"),
         "job": ("jobs/check-quality", "light"),
         "run": (f"runs/{run}", "dark"),
+        "grid": ("grid?tag=search", "light"),
+        "timeline": ("timeline?span=1h&tag=search", "dark"),
+        "graph": ("graph", "light"),
+        "upcoming": ("upcoming", "light"),
+        "plan": ("plan", "light"),
+        "config": ("config", "light"),
+        "events": ("events", "dark"),
+        "letters": ("letters", "light"),
     }
 
 
-def take(page: Any, url: str, file: Path) -> None:
+def fill_in(page: Any) -> None:
+    """Have an edit planned."""
+    page.locator("textarea").fill(JOBS.replace('"30 6 * * mon-fri"', '"0 7 * * *"').replace("import-rates", "rates"))
+    page.get_by_role("button", name="Plan").click()
+    page.locator(".verdict").scroll_into_view_if_needed()
+
+
+def take(page: Any, file: Path) -> None:
     """Take a picture of a page, without what moves."""
-    page.goto(url)
     page.wait_for_timeout(250)
     page.screenshot(path=file, animations="disabled")
     print(file, f"{file.stat().st_size // 1000} kB")

@@ -36,7 +36,7 @@ def on(address):
 
 def until(is_so):
     """Wait for what nobody tells by an event."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + PATIENCE_S * 3
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -120,7 +120,8 @@ def test_a_worker_that_was_killed_and_comes_back_goes_on_with_what_lives(home, t
         pid = begun(home)
         working.process.kill()
         working.process.wait()
-        with Working(working.folder, *on(address), "--queues", "etl", env=env):
+        with Working(working.folder, *on(address), "--queues", "etl", env=env) as again:
+            again.ready()
             (home / "go").touch()
             scheduler.until_type("run.succeeded", "long")
         assert pids(home) == [pid]

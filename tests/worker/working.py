@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,8 @@ class Working:
         return (self.folder / "stderr").read_text()
 
     def __enter__(self) -> Self:
+        path = self.folder / "stderr"
+        self._starts = path.read_text().count(" serves queues ") if path.exists() else 0
         with (self.folder / "stderr").open("a") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dagsched", "worker", *self._arguments],
@@ -52,4 +55,12 @@ class Working:
 
     def ended(self) -> int:
         """Return its exit code, once it has one."""
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(PATIENCE_S * 3)
+
+    def ready(self) -> None:
+        """Wait until it says that it serves, once more than it had before this start."""
+        deadline = time.monotonic() + PATIENCE_S * 3
+        while self.stderr.count(" serves queues ") <= self._starts:
+            assert self.process.poll() is None, self.stderr
+            assert time.monotonic() < deadline, self.stderr
+            time.sleep(0.02)

@@ -19,7 +19,8 @@ from dagsched.web.table import Look, Page
 from dagsched.web.words import count, length, moment, state_words
 
 SPANS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
-LANES = 25
+LANES = {"1h": 25, "24h": 25, "7d": 10}
+"""A week has so many bars in a lane that fewer lanes are a page."""
 BARS = 300
 BARS_ALONE = 1500
 AHEAD = 0.14
@@ -55,7 +56,7 @@ async def data(look: Look) -> Mapping[str, Any]:
     live = await _live(look)
     ids = fitting(config.jobs, query)
     busy = await _busy(look, ids, live, frame)
-    flows, following = page_of_flows(graph, busy, query["after"], LANES)
+    flows, following = page_of_flows(graph, busy, query["after"], LANES[query["span"]])
     page = [id for flow in flows for id in flow]
     each = BARS_ALONE if len(page) == 1 else BARS
     found = await look.desk.store.newest(page, each, after=frame.begin - BEFORE, until=until)

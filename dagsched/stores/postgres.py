@@ -24,7 +24,7 @@ from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreMoved, StoreU
 from dagsched.model import Attempt, run_name
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
 from dagsched.stores.address import Address, place_of
-from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
+from dagsched.stores.contract import Batch, Bound, Gone, Request, Scheduler, Term
 from dagsched.stores.fleet import Handed, Waiting, WorkerRow
 from dagsched.stores.lease import LEASE_S, Lease, attempts_s, safe_after_s
 from dagsched.stores.lock import DaemonLock
@@ -230,6 +230,10 @@ class PostgresStore(SqlStore):
     async def schedulers(self) -> Sequence[Scheduler]:
         found = await self._opened_reader().read(lambda connection: connection.ask("schedulers", (HEARD_S,)))
         return [Scheduler(*row) for row in found]
+
+    async def inbox(self) -> Sequence[Request]:
+        found = await self._opened_reader().read(lambda connection: connection.ask("requests"))
+        return decoded(codec.request_of, found)
 
     # ------------------------------------------------------------ writing
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dagsched.model import Attempt
-from dagsched.stores.contract import Request, Scheduler, Term
+from dagsched.model import Attempt, Request
+from dagsched.stores.contract import Scheduler, Term
 from dagsched.stores.fleet import Fleet, Handed, Waiting, WorkerRow
 
 

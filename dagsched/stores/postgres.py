@@ -21,10 +21,10 @@ from typing import Any, TypeVar
 import dagsched
 from dagsched.clock import boottime_s
 from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreMoved, StoreUnavailable
-from dagsched.model import Attempt, run_name
+from dagsched.model import Attempt, Request, run_name
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
 from dagsched.stores.address import Address, place_of
-from dagsched.stores.contract import Batch, Bound, Gone, Request, Scheduler, Term
+from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
 from dagsched.stores.fleet import Handed, Waiting, WorkerRow
 from dagsched.stores.lease import LEASE_S, Lease, attempts_s, safe_after_s
 from dagsched.stores.lock import DaemonLock

@@ -172,6 +172,7 @@ class Worker:
             async with self._taking:
                 self._renewed(*await self._crew.renew(), set(self._desk.mine), adopts=True)
                 self._is_unsure = False
+            self._let_drain()
         else:
             known = set(self._desk.mine)
             self._renewed(*await self._crew.renew(), known, adopts=False)
@@ -201,6 +202,7 @@ class Worker:
                 self._is_unsure = True
                 log.warning("no work can be fetched: %s", error)
                 pause_s = AGAIN_S
+            self._let_drain()
             await _either(self._more, pause_s)
 
     def _free(self) -> int:
@@ -300,6 +302,11 @@ class Worker:
             self._card.is_draining = True
             self._systemd.stopping()
             self._renew.set()
+            self._due.set()
+
+    def _let_drain(self) -> None:
+        """Have it seen that nothing is being taken any more, for which the end may have been waiting."""
+        if self._card.is_draining:
             self._due.set()
 
     def _hear_signals(self) -> None:

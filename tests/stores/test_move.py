@@ -310,6 +310,28 @@ def test_a_move_killed_at_its_end_leaves_one_side_fit_and_is_finished_by_the_sam
     asyncio.run(main())
 
 
+def test_whether_a_move_was_made_is_judged_once_the_server_is_through_with_it(places):
+    """A connection that breaks leaves the server at work on the last step; until then neither side is fit."""
+    import psycopg
+
+    from dagsched.stores.move_postgres import PostgresSide
+
+    async def main():
+        await fill(places.server())
+        side = PostgresSide(places.address)
+        with psycopg.connect(places.address.url, options=f"-csearch_path={places.address.schema}") as at_work:
+            at_work.execute("INSERT INTO moves VALUES ('m', 0, 1, 'elsewhere', 1)")
+            at_work.execute("UPDATE ledger SET epoch = epoch + 1")
+            judging = asyncio.ensure_future(asyncio.to_thread(side.has, "m"))
+            waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR SHARE%'"
+            while not judging.done() and not places.run(waits):
+                await asyncio.sleep(0.01)
+            at_work.commit()
+        assert await judging
+
+    asyncio.run(main())
+
+
 def test_an_interrupted_move_goes_to_no_third_place(places, monkeypatch):
     class Killed(BaseException):
         pass

@@ -34,6 +34,7 @@ from dagsched.worker.shipping import Shipper
 log = logging.getLogger("dagsched.worker")
 
 LOOK_S = 5.0
+RENEW_S = 10.0
 AGAIN_S = 1.0
 SHIP_S = 0.5
 
@@ -151,7 +152,7 @@ class Worker:
 
     async def _keep(self) -> None:
         """Put the lease off in time, and go by what the state says we have."""
-        usual_s = (self._crew.lease_s - ENDING_S) / RENEWALS
+        usual_s = usual_pause_s(self._crew.lease_s)
         pause_s = usual_s
         while True:
             await _either(self._renew, pause_s)
@@ -319,6 +320,11 @@ class Worker:
         self.drain()
         if self._interrupts > 1:
             self._desk.stop_all("stop")
+
+
+def usual_pause_s(lease_s: float) -> float:
+    """Return how long to wait between two renewals; they also tell what a lost notification would have told."""
+    return min(RENEW_S, (lease_s - ENDING_S) / RENEWALS)
 
 
 async def _either(event: asyncio.Event, at_most_s: float) -> None:

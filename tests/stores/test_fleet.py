@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -79,6 +80,14 @@ class Namespace:
             connection.execute(f"SET search_path TO {self.address.schema}")
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
+
+
+def until(is_so):
+    """Wait for what nobody tells by an event."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @asynccontextmanager
@@ -274,8 +283,7 @@ async def test_a_worker_that_comes_back_just_then_is_not_given_up(space):
         assert len(back.execute("SELECT 1 FROM held('place of w')").fetchall()) == 1
         mending = asyncio.ensure_future(space.fleet.mend(at(2)))
         waits = f"SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%{LOST_WORDS}%'"
-        while not mending.done() and not space.run(waits):
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, lambda: mending.done() or space.run(waits))
         back.commit()
     assert await mending == []
     assert (await space.fleet.reports()).ended == []

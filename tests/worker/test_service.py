@@ -10,7 +10,7 @@ import pytest
 from dagsched.errors import StoreError
 from dagsched.stores.address import Address
 from dagsched.stores.contract import Term
-from dagsched.worker.service import Worker
+from dagsched.worker.service import Worker, usual_pause_s
 
 PATIENCE_S = 30
 
@@ -59,3 +59,6 @@ def test_a_worker_that_is_to_drain_while_it_asks_for_work_ends_all_the_same(tmp_
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(("lease_s", "pause_s"), [(30, 10), (300, 10), (13, 5 / 2.2)])
+def test_what_a_lost_notification_would_have_told_is_seen_within_ten_seconds(lease_s, pause_s):
+    assert usual_pause_s(lease_s) == pytest.approx(pause_s)

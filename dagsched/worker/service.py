@@ -34,6 +34,7 @@ from dagsched.worker.shipping import Shipper
 log = logging.getLogger("dagsched.worker")
 
 LOOK_S = 5.0
+RENEW_S = 10.0
 AGAIN_S = 1.0
 SHIP_S = 0.5
 
@@ -151,7 +152,7 @@ class Worker:
 
     async def _keep(self) -> None:
         """Put the lease off in time, and go by what the state says we have."""
-        usual_s = (self._crew.lease_s - ENDING_S) / RENEWALS
+        usual_s = usual_pause_s(self._crew.lease_s)
         pause_s = usual_s
         while True:
             await _either(self._renew, pause_s)
@@ -172,6 +173,7 @@ class Worker:
             async with self._taking:
                 self._renewed(*await self._crew.renew(), set(self._desk.mine), adopts=True)
                 self._is_unsure = False
+            self._let_drain()
         else:
             known = set(self._desk.mine)
             self._renewed(*await self._crew.renew(), known, adopts=False)
@@ -201,6 +203,7 @@ class Worker:
                 self._is_unsure = True
                 log.warning("no work can be fetched: %s", error)
                 pause_s = AGAIN_S
+            self._let_drain()
             await _either(self._more, pause_s)
 
     def _free(self) -> int:
@@ -302,6 +305,11 @@ class Worker:
             self._renew.set()
             self._due.set()
 
+    def _let_drain(self) -> None:
+        """Have it seen that nothing is being taken any more, for which the end may have been waiting."""
+        if self._card.is_draining:
+            self._due.set()
+
     def _hear_signals(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.drain)
@@ -312,6 +320,11 @@ class Worker:
         self.drain()
         if self._interrupts > 1:
             self._desk.stop_all("stop")
+
+
+def usual_pause_s(lease_s: float) -> float:
+    """Return how long to wait between two renewals; they also tell what a lost notification would have told."""
+    return min(RENEW_S, (lease_s - ENDING_S) / RENEWALS)
 
 
 async def _either(event: asyncio.Event, at_most_s: float) -> None:

@@ -46,9 +46,13 @@ SELECT pg_notify(current_schema() || '_ends', '')
 
 -- name: lose_dispatches
 -- End the attempts of workers that were not heard of until nothing of them can be alive.
+-- Their rows are locked, so that one which is just coming back either finds its attempts ended or keeps them.
+WITH gone AS MATERIALIZED (
+    SELECT place FROM workers WHERE safe_after <= clock_timestamp() ORDER BY place FOR UPDATE
+)
 UPDATE dispatches SET ended = %s
-WHERE fence > 0 AND ended = '' AND NOT EXISTS (
-    SELECT FROM workers WHERE place = dispatches.worker AND safe_after > clock_timestamp()
+WHERE fence > 0 AND ended = '' AND (
+    worker IN (SELECT place FROM gone) OR NOT EXISTS (SELECT FROM workers WHERE place = dispatches.worker)
 )
 RETURNING job, tick, number
 

@@ -1,0 +1,64 @@
+"""What a worker waits for, with a state that answers when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+
+import pytest
+
+from dagsched.errors import StoreError
+from dagsched.stores.address import Address
+from dagsched.stores.contract import Term
+from dagsched.worker.service import Worker, usual_pause_s
+
+PATIENCE_S = 30
+
+
+class Slow:
+    """A state whose answer to a wish for work comes once `answered` is set, as `found` or as an error."""
+
+    lease_s, refused = 30.0, None
+
+    def __init__(self, error=None):
+        self.asked, self.answered, self.error = asyncio.Event(), asyncio.Event(), error
+
+    async def renew(self):
+        return Term(inf, inf), []
+
+    async def take(self, at_most):
+        self.asked.set()
+        await self.answered.wait()
+        if self.error is not None:
+            raise self.error
+        return []
+
+
+class Idle:
+    """An executor with nothing to do."""
+
+    def renew(self, term):
+        pass
+
+
+@pytest.mark.parametrize("error", [None, StoreError("the server is gone")], ids=["nothing there", "no answer"])
+def test_a_worker_that_is_to_drain_while_it_asks_for_work_ends_all_the_same(tmp_path, error):
+    async def main():
+        worker = Worker(Address("postgresql://127.0.0.1:1/none"), tmp_path, ["etl"])
+        state = Slow(error)
+        worker._crew, worker._executor, worker._term = state, Idle(), Term(inf, inf)
+        serving = asyncio.ensure_future(worker._serve())
+        await state.asked.wait()
+        worker._drain()
+        for _ in range(20):  # whoever reports sees it while the answer is under way
+            await asyncio.sleep(0)
+        assert not serving.done()
+        state.answered.set()
+        await asyncio.wait_for(serving, PATIENCE_S)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("lease_s", "pause_s"), [(30, 10), (300, 10), (13, 5 / 2.2)])
+def test_what_a_lost_notification_would_have_told_is_seen_within_ten_seconds(lease_s, pause_s):
+    assert usual_pause_s(lease_s) == pytest.approx(pause_s)

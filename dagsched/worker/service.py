@@ -337,5 +337,7 @@ def usual_pause_s(lease_s: float) -> float:
 
 async def _either(event: asyncio.Event, at_most_s: float) -> None:
     """Wait for an event, but not for ever."""
+    # Not wait_for(): in Python 3.11 that swallows a cancellation which comes just then.
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), at_most_s)
+        async with asyncio.timeout(at_most_s):
+            await event.wait()

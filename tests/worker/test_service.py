@@ -10,7 +10,7 @@ import pytest
 from dagsched.errors import StoreError
 from dagsched.stores.address import Address
 from dagsched.stores.contract import Term
-from dagsched.worker.service import Worker, usual_pause_s
+from dagsched.worker.service import Worker, _either, usual_pause_s
 from tests.worker.test_desk import Hand, taken
 
 PATIENCE_S = 30
@@ -87,3 +87,22 @@ def test_what_was_taken_under_a_lease_that_has_run_out_starts_only_if_it_is_stil
 @pytest.mark.parametrize(("lease_s", "pause_s"), [(30, 10), (300, 10), (13, 5 / 2.2)])
 def test_what_a_lost_notification_would_have_told_is_seen_within_ten_seconds(lease_s, pause_s):
     assert usual_pause_s(lease_s) == pytest.approx(pause_s)
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_wait_that_is_cancelled_just_when_it_is_over_is_cancelled(turns):
+    """asyncio.wait_for() of Python 3.11 swallows it, and whoever waits for the end of such a task waits for ever."""
+
+    async def main():
+        event = asyncio.Event()
+        waiting = asyncio.ensure_future(_either(event, PATIENCE_S))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        event.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if waiting.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+    asyncio.run(main())

@@ -33,7 +33,8 @@ class Slow:
         await self.answered.wait()
         if self.error is not None:
             raise self.error
-        return self.found
+        found, self.found = self.found, []
+        return found
 
 
 class Idle(Hand):
@@ -73,8 +74,8 @@ def test_what_was_taken_under_a_lease_that_has_run_out_starts_only_if_it_is_stil
         worker._term = Term(0, 0)
         await worker._put_off()
         state.answered.set()
-        while worker._taking.locked():
-            await asyncio.sleep(0)
+        async with worker._taking:  # until the answer has been taken
+            pass
         assert hand.started == []
         state.held = [taken()] if is_ours else []
         await worker._put_off()

@@ -71,6 +71,7 @@ class Worker:
         self._has_deadline = False
         # Held while something is taken or reported; and whether the answer to such a wish got lost.
         self._taking, self._is_unsure = asyncio.Lock(), False
+        self._lapses = 0
         self._interrupts = 0
 
     # ------------------------------------------------------------ life
@@ -180,6 +181,7 @@ class Worker:
 
     def _renewed(self, term: Term, held: Sequence[Taken], known: set[Key], *, adopts: bool) -> None:
         if not self._may_start():
+            self._lapses += 1
             self._desk.lose_unstarted()
         self._term = term
         self._executor.renew(term)
@@ -198,7 +200,8 @@ class Worker:
             try:
                 async with self._taking:
                     if free := self._free():
-                        self._begin(await self._crew.take(free), free)
+                        lapses = self._lapses
+                        self._begin(await self._crew.take(free), free, lapses)
             except StoreError as error:
                 self._is_unsure = True
                 log.warning("no work can be fetched: %s", error)
@@ -212,7 +215,12 @@ class Worker:
             return 0
         return max(0, self._card.slots - len(self._desk.running()))
 
-    def _begin(self, found: Sequence[Taken], free: int) -> None:
+    def _begin(self, found: Sequence[Taken], free: int, lapses: int) -> None:
+        if found and lapses != self._lapses:
+            # The lease ran out before the answer came. Who has these by now is told with the next renewal.
+            self._is_unsure = True
+            self._renew.set()
+            return
         for taken in found:
             self._desk.begin(taken)
         if found and len(found) == free and self._free():
@@ -246,9 +254,9 @@ class Worker:
         said = [(each.taken.fence, each.exit) for each in over if each.exit is not None]
         # Whoever has just got a slot free has the next attempt by the same commit.
         async with self._taking:
-            free = self._free()
+            free, lapses = self._free(), self._lapses
             accepted, found = await self._crew.ended(said, free)
-            self._begin(found, free)
+            self._begin(found, free, lapses)
         for each in over:
             if each.taken.fence not in accepted:
                 log.warning("%s attempt %d had been given up: what became of it does not count", *each.taken.attempt)
@@ -329,5 +337,7 @@ def usual_pause_s(lease_s: float) -> float:
 
 async def _either(event: asyncio.Event, at_most_s: float) -> None:
     """Wait for an event, but not for ever."""
+    # Not wait_for(): in Python 3.11 that swallows a cancellation which comes just then.
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), at_most_s)
+        async with asyncio.timeout(at_most_s):
+            await event.wait()

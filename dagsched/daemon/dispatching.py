@@ -135,8 +135,10 @@ class Dispatcher:
             unlisten()
 
     async def _rest(self, at_most_s: float) -> None:
+        # Not wait_for(): in Python 3.11 that swallows a cancellation which comes just then.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), at_most_s)
+            async with asyncio.timeout(at_most_s):
+                await self._wake.wait()
 
     async def _pass_stops_on(self, fleet: Fleet, clock: Clock) -> None:
         for (run, attempt), cause in list(self._stops.items()):

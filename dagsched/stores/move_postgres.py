@@ -126,6 +126,9 @@ class PostgresSide:
                 prepare_to_read(connection, self.address)
             except StoreMissing:
                 return False
+            # The server may still be at the last step of a move whose connection broke.
+            connection.ask("settled_soon")
+            connection.ask("settled")
             return bool(connection.ask("came", (move,)))
 
         return self._with_another(look)

@@ -34,6 +34,7 @@ from dagsched.worker.shipping import Shipper
 log = logging.getLogger("dagsched.worker")
 
 LOOK_S = 5.0
+RENEW_S = 10.0
 AGAIN_S = 1.0
 SHIP_S = 0.5
 
@@ -70,6 +71,7 @@ class Worker:
         self._has_deadline = False
         # Held while something is taken or reported; and whether the answer to such a wish got lost.
         self._taking, self._is_unsure = asyncio.Lock(), False
+        self._lapses = 0
         self._interrupts = 0
 
     # ------------------------------------------------------------ life
@@ -151,7 +153,7 @@ class Worker:
 
     async def _keep(self) -> None:
         """Put the lease off in time, and go by what the state says we have."""
-        usual_s = (self._crew.lease_s - ENDING_S) / RENEWALS
+        usual_s = usual_pause_s(self._crew.lease_s)
         pause_s = usual_s
         while True:
             await _either(self._renew, pause_s)
@@ -172,12 +174,14 @@ class Worker:
             async with self._taking:
                 self._renewed(*await self._crew.renew(), set(self._desk.mine), adopts=True)
                 self._is_unsure = False
+            self._let_drain()
         else:
             known = set(self._desk.mine)
             self._renewed(*await self._crew.renew(), known, adopts=False)
 
     def _renewed(self, term: Term, held: Sequence[Taken], known: set[Key], *, adopts: bool) -> None:
         if not self._may_start():
+            self._lapses += 1
             self._desk.lose_unstarted()
         self._term = term
         self._executor.renew(term)
@@ -196,11 +200,13 @@ class Worker:
             try:
                 async with self._taking:
                     if free := self._free():
-                        self._begin(await self._crew.take(free), free)
+                        lapses = self._lapses
+                        self._begin(await self._crew.take(free), free, lapses)
             except StoreError as error:
                 self._is_unsure = True
                 log.warning("no work can be fetched: %s", error)
                 pause_s = AGAIN_S
+            self._let_drain()
             await _either(self._more, pause_s)
 
     def _free(self) -> int:
@@ -209,7 +215,12 @@ class Worker:
             return 0
         return max(0, self._card.slots - len(self._desk.running()))
 
-    def _begin(self, found: Sequence[Taken], free: int) -> None:
+    def _begin(self, found: Sequence[Taken], free: int, lapses: int) -> None:
+        if found and lapses != self._lapses:
+            # The lease ran out before the answer came. Who has these by now is told with the next renewal.
+            self._is_unsure = True
+            self._renew.set()
+            return
         for taken in found:
             self._desk.begin(taken)
         if found and len(found) == free and self._free():
@@ -243,9 +254,9 @@ class Worker:
         said = [(each.taken.fence, each.exit) for each in over if each.exit is not None]
         # Whoever has just got a slot free has the next attempt by the same commit.
         async with self._taking:
-            free = self._free()
+            free, lapses = self._free(), self._lapses
             accepted, found = await self._crew.ended(said, free)
-            self._begin(found, free)
+            self._begin(found, free, lapses)
         for each in over:
             if each.taken.fence not in accepted:
                 log.warning("%s attempt %d had been given up: what became of it does not count", *each.taken.attempt)
@@ -302,6 +313,11 @@ class Worker:
             self._renew.set()
             self._due.set()
 
+    def _let_drain(self) -> None:
+        """Have it seen that nothing is being taken any more, for which the end may have been waiting."""
+        if self._card.is_draining:
+            self._due.set()
+
     def _hear_signals(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.drain)
@@ -314,7 +330,14 @@ class Worker:
             self._desk.stop_all("stop")
 
 
+def usual_pause_s(lease_s: float) -> float:
+    """Return how long to wait between two renewals; they also tell what a lost notification would have told."""
+    return min(RENEW_S, (lease_s - ENDING_S) / RENEWALS)
+
+
 async def _either(event: asyncio.Event, at_most_s: float) -> None:
     """Wait for an event, but not for ever."""
+    # Not wait_for(): in Python 3.11 that swallows a cancellation which comes just then.
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), at_most_s)
+        async with asyncio.timeout(at_most_s):
+            await event.wait()

@@ -43,7 +43,9 @@ class Shipper:
             if not data:
                 return
             run, attempt = each.taken.attempt
-            if not await self._crew.wrote(run, attempt, each.taken.fence, each.sent, data):
+            # A worker that has started anew begins at the front, and cuts up what it sends elsewhere.
+            is_anew = each.sent == 0
+            if not await self._crew.wrote(run, attempt, each.taken.fence, each.sent, data, anew=is_anew):
                 return
             each.sent += len(data)
 

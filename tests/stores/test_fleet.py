@@ -14,12 +14,15 @@ import dagsched
 from dagsched.declaration import Job
 from dagsched.definition import digest, to_json
 from dagsched.errors import FencedOut, IntegrityBroken, StoreError, UsageError
+from dagsched.handlers import log_path
 from dagsched.model import Attempt, Exit, Outcome, Run, RunState, run_name
 from dagsched.stores.contract import Batch, Dispatch
 from dagsched.stores.delivery import channel_of, channels_of, release, scripts
 from dagsched.stores.fleet import Began, exit_of, text_of
 from dagsched.stores.postgres import PostgresStore
 from dagsched.stores.postgres_crew import Card, Crew, WrongRelease
+from dagsched.worker.desk import Mine
+from dagsched.worker.shipping import Shipper
 from tests.postgres import new_address
 from tests.stores.make import at
 
@@ -259,6 +262,20 @@ async def test_attempts_of_a_worker_that_is_gone_are_lost_and_what_it_says_then_
 
 
 @on_a_server
+async def test_a_worker_that_comes_back_just_then_is_not_given_up(space):
+    """Or what it finds to be its own, and starts, would be done by another one as well."""
+    await space.hand_out("a")
+    await (await space.crew()).take(1)
+    space.run("UPDATE workers SET lease_until = '-infinity', safe_after = clock_timestamp()")
+    with psycopg.connect(space.address.url) as back:
+        back.execute(f"SET search_path TO {space.address.schema}")
+        back.execute("UPDATE workers SET safe_after = clock_timestamp() + interval '33 s'")
+        assert len(back.execute("SELECT 1 FROM held('place of w')").fetchall()) == 1
+        assert await space.fleet.mend(at(2)) == []
+    assert (await space.fleet.reports()).ended == []
+
+
+@on_a_server
 async def test_deliveries_that_got_lost_are_made_again_and_those_left_over_are_removed(space):
     await space.hand_out("lost")
     await space.hand_out("stuck")
@@ -326,6 +343,26 @@ async def test_what_was_written_is_kept_in_order_as_long_as_the_fence_counts(spa
     assert not await crew.wrote(run, attempt, taken.fence, 8, b"late")
     await space.store.prune(before=at(9000), keep=frozenset())
     assert await space.store.output(tried, 0, 100) == b"one\ntwo\n"  # a job's newest run stays
+
+
+def test_a_worker_that_starts_anew_repeats_nothing_of_what_was_written(tmp_path):
+    @on_a_server
+    async def body(space):
+        await space.hand_out("a")
+        crew = await space.crew()
+        (taken,) = await crew.take(1)
+        path = tmp_path / log_path(taken.run, 1)
+        path.parent.mkdir(parents=True)
+        each, shipper = Mine(taken), Shipper(crew, tmp_path)
+        for line in ("one\n", "two\n"):
+            with path.open("a") as file:
+                file.write(line)
+            await shipper.ship(each)
+        await shipper.ship(Mine(taken))
+        (tried,) = await space.store.attempts("a", at())
+        assert await space.store.output(tried, 0, 100) == b"one\ntwo\n"
+
+    body()
 
 
 @on_a_server

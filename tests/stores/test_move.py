@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from datetime import timedelta
 
@@ -43,6 +44,14 @@ STATE = Batch(
     answers=[Kept("key", at(1), "asked", {"run": "job:a"})],
     emissions=[Emission("arrived", "1", at(1)), Emission("arrived", "2", at(2))],
 )
+
+
+def until(is_so):
+    """Wait for what nobody tells by an event."""
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class Places:
@@ -306,6 +315,27 @@ def test_a_move_killed_at_its_end_leaves_one_side_fit_and_is_finished_by_the_sam
         with pytest.raises(StoreMoved, match="moved to"):
             async with daemon(old()):
                 pass
+
+    asyncio.run(main())
+
+
+def test_whether_a_move_was_made_is_judged_once_the_server_is_through_with_it(places):
+    """A connection that breaks leaves the server at work on the last step; until then neither side is fit."""
+    import psycopg
+
+    from dagsched.stores.move_postgres import PostgresSide
+
+    async def main():
+        await fill(places.server())
+        side = PostgresSide(places.address)
+        with psycopg.connect(places.address.url, options=f"-csearch_path={places.address.schema}") as at_work:
+            at_work.execute("INSERT INTO moves VALUES ('m', 0, 1, 'elsewhere', 1)")
+            at_work.execute("UPDATE ledger SET epoch = epoch + 1")
+            judging = asyncio.ensure_future(asyncio.to_thread(side.has, "m"))
+            waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR SHARE%'"
+            await asyncio.to_thread(until, lambda: judging.done() or places.run(waits))
+            at_work.commit()
+        assert await judging
 
     asyncio.run(main())
 

@@ -706,6 +706,14 @@ SELECT move, other, is_over FROM moves WHERE is_from = 0
 -- Whether the state came by this move.
 SELECT 1 FROM moves WHERE move = %s AND is_from = 1
 
+-- name: settled
+-- Wait until whoever is changing the ledger is through with that, so that whether it was made can be told.
+SELECT FROM ledger WHERE id = 1 FOR SHARE
+
+-- name: settled_soon
+-- Wait that long at most.
+SET lock_timeout TO '30s'
+
 -- name: leave
 -- Say that the state is going; from here on nobody leaves a command in it.
 INSERT INTO moves (move, time, is_from, other, is_over) VALUES (%s, %s, 0, %s, 0)

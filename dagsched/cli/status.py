@@ -70,7 +70,10 @@ def _print_for_people(status: Status) -> None:
 
 def _headlines(status: Status) -> Iterable[str]:
     daemon = status.daemon
-    if daemon is None:
+    if daemon is None and any(each.is_active for each in status.schedulers):
+        # Also while one of this state directory stands by: it answers nobody yet.
+        yield f"daemon    not active here ({status.home})"
+    elif daemon is None:
         yield f"daemon    not running ({status.home})"
     else:
         yield f"daemon    running, process {daemon['pid']} ({status.home})"

@@ -84,10 +84,8 @@ class _Backend(httpcore.AsyncNetworkBackend):
         addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
         allowed = [each for each in addresses if self._allow_private or is_open(each)]
         if addresses and not allowed:
-            raise AddressDenied(
-                f"{host} is {', '.join(addresses[:3])}, which is no public address; "
-                "allow_private: true lets this notifier connect to it"
-            )
+            named = host if addresses == [host] else f"{host} is {', '.join(addresses[:3])}, which"
+            raise AddressDenied(f"{named} is no public address; allow_private: true lets this notifier connect to it")
         return allowed
 
     async def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:

@@ -103,6 +103,7 @@ def test_a_command_given_where_one_stands_by_is_carried_out_by_the_active_one(ma
         active.until_type("daemon.started")
         with Served(second, *on(address)):
             stands_by(second)
+            assert ask(second, "status").startswith("daemon    not active here (")
             assert "left for the active scheduler, process " in ask(second, "pause", "beat")
             assert active.until_type("job.paused", "beat")
             ask(second, "trigger", "long")

@@ -76,7 +76,7 @@ def test_a_redirect_is_not_followed(server: Web):
 
 
 def test_this_machine_is_not_connected_to_unless_the_file_allows_it(server: Web):
-    with pytest.raises(NotifierError, match=r"127\.0\.0\.1, which is no public address; allow_private: true") as caught:
+    with pytest.raises(NotifierError, match=r"127\.0\.0\.1 is no public address; allow_private: true") as caught:
         deliver(spec_of(server, allow_private=False))
     assert caught.value.is_final
     assert server.requests == []

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 def control_door(daemon: Daemon) -> ControlServer:
     """Return the door that people at this machine use: the control socket in the state directory."""
+    from dagsched.api.inbox import Inbox
     from dagsched.api.socket import ControlServer
     from dagsched.control import Control
 
     control = Control(daemon)
-    return ControlServer(daemon.state_dir, control.do, control.take_requests, watch=daemon.watch)
+    inbox = Inbox(daemon.store, control.take_requests)
+    return ControlServer(daemon.state_dir, control.do, inbox.start, watch=daemon.watch, closing=inbox.close)
 
 
 def http_door(serving: Serving, tcp: socket.socket | None, say: Callable[[str], None]) -> Callable[[Daemon], Listening]:

@@ -52,7 +52,8 @@ class ControlServer:
     """Listens on a state directory's socket and hands each request to `handle`.
 
     `opened` is awaited once the socket listens: from then on nobody leaves commands in the inbox instead. `name` is
-    that of the socket's file. `watch` serves those who want to know of new events.
+    that of the socket's file. `watch` serves those who want to know of new events. `closing` is awaited first when it
+    closes.
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class ControlServer:
         opened: Callable[[], Awaitable[None]],
         name: str = NAME,
         watch: Watch | None = None,
+        closing: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._state_dir, self._handle, self._opened, self._name = state_dir, handle, opened, name
-        self._watch = watch
+        self._watch, self._closing = watch, closing
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._watchers: set[asyncio.Task[None]] = set()
@@ -82,6 +84,8 @@ class ControlServer:
 
     async def close(self) -> None:
         """Stop listening, and end the conversations that are under way once they are answered."""
+        if self._closing is not None:
+            await self._closing()
         if self._server is None:
             return
         self._server.close()

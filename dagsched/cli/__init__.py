@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": "write a small jobs.yaml that runs",
-    "import": "make a job file of crontabs or systemd timers",
+    "import": "make a job file of crontabs, systemd timers or DAGs of Dagu",
     "validate": "check job files and report every problem",
     "config": "print jobs as they are in effect, with who says what",
     "schema": "print the JSON Schema of job files",

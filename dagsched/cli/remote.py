@@ -36,7 +36,7 @@ async def act(args: argparse.Namespace, verb: str, body: Mapping[str, Any]) -> d
     home = state_dir(args)
     answer = await ask(home, verb, body)
     if answer is None:
-        await _remember(home, verb, body)
+        args.left_for = await _remember(home, verb, body)
     return answer
 
 
@@ -52,7 +52,8 @@ async def demand(args: argparse.Namespace, verb: str, body: Mapping[str, Any]) -
     return answer
 
 
-async def _remember(home: Path, verb: str, body: Mapping[str, Any]) -> None:
+async def _remember(home: Path, verb: str, body: Mapping[str, Any]) -> str:
+    """Leave it in the store and return who is active on another machine and will find it there, or ""."""
     from dagsched.stores import open_store
 
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,6 +61,7 @@ async def _remember(home: Path, verb: str, body: Mapping[str, Any]) -> None:
     await store.open(write=True)
     try:
         await store.post(verb, body, SystemClock().now())
+        return next((each.holder for each in await store.schedulers() if each.is_active), "")
     finally:
         await store.close()
 
@@ -90,6 +92,8 @@ def report(args: argparse.Namespace, answer: Mapping[str, Any] | None, done: str
     """Say that it was done (`paused nightly`), or that it is remembered, or print the answer for `--json`."""
     if args.json:
         print_json({"remembered": True} if answer is None else {"remembered": False, **answer})
+    elif answer is None and (other := getattr(args, "left_for", "")):
+        print(f"{subject}: left for the active scheduler, {other}")
     elif answer is None:
         print(f"{subject}: no daemon is running, {REMEMBERED}")
     else:

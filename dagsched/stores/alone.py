@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dagsched.model import Attempt
+from dagsched.model import Attempt, Request
 from dagsched.stores.contract import Scheduler, Term
 from dagsched.stores.fleet import Fleet, Handed, Waiting, WorkerRow
 
@@ -22,6 +22,9 @@ class Alone:
         return {}
 
     async def schedulers(self) -> Sequence[Scheduler]:
+        return ()
+
+    async def inbox(self) -> Sequence[Request]:
         return ()
 
     @property

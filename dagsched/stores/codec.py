@@ -45,7 +45,7 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@lru_cache(maxsize=1024)  # the rows of one commit share their instants
+@lru_cache(maxsize=64)  # the rows of one commit share their instants
 def ms_of(moment: datetime) -> int:
     """Return milliseconds since the epoch; what is below a millisecond is cut off."""
     length = moment - EPOCH

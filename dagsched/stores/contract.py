@@ -180,6 +180,13 @@ class Store(Protocol):
         """Return who was heard of in the last seconds, the active one first; empty where there can be one only."""
         ...
 
+    async def inbox(self) -> Sequence[Request]:
+        """Return the commands that other machines left while somebody is active, oldest first.
+
+        Empty where there can be one machine only: whoever leaves a command there has found nobody active.
+        """
+        ...
+
     @property
     def fleet(self) -> Fleet | None:
         """What the active scheduler does with workers; None where there can be none."""

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import dagsched
 from dagsched.clock import boottime_s
 from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreMoved, StoreUnavailable
-from dagsched.model import Attempt, run_name
+from dagsched.model import Attempt, Request, run_name
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
 from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
@@ -230,6 +230,10 @@ class PostgresStore(SqlStore):
     async def schedulers(self) -> Sequence[Scheduler]:
         found = await self._opened_reader().read(lambda connection: connection.ask("schedulers", (HEARD_S,)))
         return [Scheduler(*row) for row in found]
+
+    async def inbox(self) -> Sequence[Request]:
+        found = await self._opened_reader().read(lambda connection: connection.ask("requests"))
+        return decoded(codec.request_of, found)
 
     # ------------------------------------------------------------ writing
 

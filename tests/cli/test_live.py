@@ -121,3 +121,12 @@ def test_what_was_left_without_a_daemon_is_done_at_its_start(call, here, jobs_fi
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(30) == 0
     running.end()
+
+
+def test_stop_that_waits_returns_when_nothing_holds_the_state_any_more(call, daemon):
+    call("trigger", "long")
+    daemon.until("run.started", "long")
+    result = call("stop", "--wait")
+    assert (result.code, result.out) == (0, "stopped the daemon\n")
+    assert daemon.process.poll() is not None
+    assert call("run", "--until-idle").code == 0

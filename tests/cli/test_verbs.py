@@ -76,6 +76,12 @@ def test_what_only_a_daemon_can_do_exits_4_without_one(call, home, words):
     assert requests_in(home) == []
 
 
+def test_waiting_for_the_end_of_a_daemon_elsewhere_is_refused(call, home):
+    result = call("stop", "--wait", "--url", "http://127.0.0.1:1")
+    assert result.code == 2
+    assert "--url" in result.err
+
+
 def test_stop_says_whether_attempts_go_on(call, home, monkeypatch):
     asked = answer_with(monkeypatch, {})
     assert call("stop").out == "stopping the daemon\n"

@@ -97,6 +97,21 @@ def test_one_that_stands_by_ends_at_once_when_told_to(machines, address):
         until(lambda: "standby" not in ask(first, "status"))
 
 
+def test_a_command_given_where_one_stands_by_is_carried_out_by_the_active_one(machines, address):
+    first, second = machines
+    with Served(first, *on(address)) as active:
+        active.until_type("daemon.started")
+        with Served(second, *on(address)):
+            stands_by(second)
+            assert "left for the active scheduler, process " in ask(second, "pause", "beat")
+            assert active.until_type("job.paused", "beat")
+            ask(second, "trigger", "long")
+            active.until_type("run.started", "long")
+            ask(second, "cancel", "long")
+            active.until_type("run.cancelled", "long")
+        assert json.loads(ask(first, "status", "--json"))["requests"] == []
+
+
 def test_one_that_runs_until_idle_does_not_stand_by(machines, address):
     first, second = machines
     with Served(first, *on(address)) as active:
@@ -120,7 +135,8 @@ def test_an_attempt_of_a_killed_machine_is_ended_there_before_it_is_tried_elsewh
             other.until_type("daemon.started")
             [run] = rows(ask(second, "history", "long", "--json"))
             assert (run["state"], run["attempts"]) == ("running", 1)
-            until(lambda: (second / "pids").exists())
+            # The stored configuration's folder is the first one's, whichever machine starts the job.
+            until(lambda: len((first / "pids").read_text().split()) == 2)
             assert not is_alive(pid)
             [run] = rows(ask(second, "history", "long", "--json"))
             assert (run["state"], run["attempts"]) == ("running", 2)

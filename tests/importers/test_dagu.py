@@ -140,6 +140,8 @@ def test_a_bare_dollar_stays_one():
 
 def test_parameters_in_every_form():
     assert jobs("params: \"one A=2 'th ree'\"\nsteps: [echo $2 $A]")["a"].run == 'set -- "one" "th ree"\necho $2 $A'
+    run = jobs("params: 'DAY=`date +%F` AT=$(date -d \"1 day\" +%H) X=1'\nsteps: [x]")["a"].run
+    assert run == 'export DAY="`date +%F`"\nexport AT="$(date -d "1 day" +%H)"\nx'
     read = imported("params: [{name: A, default: 1, type: integer}, {name: B, required: true}]\nsteps: [x]")
     assert jobs_of(read)["a"].env == {"A": "1"}
     assert "B has no default" in verdict(read, "params")[1]

@@ -17,7 +17,7 @@ from dagsched.importers.dagu.steps import Surroundings, shell_of, take_env
 from dagsched.importers.dagu.values import VARIABLE, pairs_of, params_of, seconds_text, text_of
 from dagsched.importers.draft import Fire, Fires
 
-_MAIL = "say `notify` and a notifier of type email"
+_MAIL = "who is told is said once for all jobs: `notify` and a notifier of type email"
 OTHERS = {
     "skip_if_successful": "a tick runs whether or not somebody ran the job before it",
     "log_dir": "logs are kept in the state directory",
@@ -40,7 +40,7 @@ OTHERS = {
     "otel": "the daemon is told about tracing, not a job",
     "run_config": "`trigger` asks no such thing",
     "webhook": "say `schedule: {event: NAME}`, which is emitted over HTTP",
-    "worker_selector": "where a step runs is no key of a job; see handler agent",
+    "worker_selector": "labels pick no machine here by themselves; start workers, and say `queue` and `labels`",
     "functions": "there are no functions; say what the steps run",
     **dict.fromkeys(("s3", "llm", "redis", "harness", "harnesses", "kubernetes"), "there are no steps of that type"),
 }  # fmt: skip

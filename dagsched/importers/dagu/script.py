@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 _SHELLS = frozenset(["sh", "bash", "dash", "ash", "zsh", "ksh"])
 _NAME = re.compile(r"\$(?:\{([A-Za-z_]\w*)[^}]*\}|([A-Za-z_]\w*))")
+_COMMAND = re.compile(r"(\$\([^()]*\))")
 _BARE_DOLLAR = re.compile(r"\$(?![\w{(@*#?])")
 _SPECIAL = re.compile(r"\$[\d{(@*#?]")
 _DOTTED = re.compile(r"\$\{[A-Za-z_][\w-]*\.[^}]*\}")
@@ -86,9 +87,11 @@ def dotted_in(text: str) -> list[str]:
 
 
 def double_quoted(text: str) -> str:
-    """Return a text in double quotes, its `$X` and backticks for the shell to fill in."""
-    escaped = re.sub(r'(["\\])', r"\\\1", text)
-    return '"' + _BARE_DOLLAR.sub(r"\\$", escaped) + '"'
+    """Return a text in double quotes, its `$X`, backticks and `$( )` for the shell to fill in."""
+    parts = _COMMAND.split(text)
+    # What is in `$( )` is quoted on its own: a quote there does not end those around it.
+    parts[::2] = [_BARE_DOLLAR.sub(r"\\$", re.sub(r'(["\\])', r"\\\1", part)) for part in parts[::2]]
+    return '"' + "".join(parts) + '"'
 
 
 def filled(text: str, known: dict[str, str]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 from dagsched.importers.commands import length_text
 from dagsched.importers.dagu.documents import canonical
 
+_COMMAND = re.compile(r"`[^`]*`|\$\([^()]*\)")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -56,16 +57,28 @@ def params_of(value: Any) -> Iterator[tuple[str, str | None]]:
 
 
 def _params_of_text(text: str) -> Iterator[tuple[str, str | None]]:
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = text.split()
-    for word in words:
+    for word in _words(text):
         name, equals, value = word.partition("=")
         if equals and VARIABLE.fullmatch(name):
             yield name, value
         else:
             yield "", word
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a line; what is in backticks or `$( )` is a command, and its blanks part nothing."""
+    commands: list[str] = []
+
+    def aside(match: re.Match[str]) -> str:
+        commands.append(match[0])
+        return f"\0{len(commands) - 1}\0"
+
+    kept = _COMMAND.sub(aside, text.replace("\0", ""))
+    try:
+        words = shlex.split(kept)
+    except ValueError:
+        words = kept.split()
+    return [re.sub("\0(\\d+)\0", lambda match: commands[int(match[1])], word) for word in words]
 
 
 def seconds_text(value: Any) -> str | None:

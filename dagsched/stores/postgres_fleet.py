@@ -64,6 +64,7 @@ class PostgresFleet:
         untaken = Exit(run, attempt, Outcome.CANCELLED, now, cause="cancel", reason="cancelled")
 
         def work(connection: Connection) -> None:
+            connection.ask("impatient")
             sql_retention.fenced(connection, self._store._epoch)
             found = connection.ask("stop_dispatch", {**key, "cause": cause, "ended": text_of(untaken)})
             for (worker,) in found:
@@ -75,6 +76,7 @@ class PostgresFleet:
         lost = Exit("", 0, Outcome.LOST, now, reason="its worker was not heard of any more")
 
         def work(connection: Connection) -> list[Any]:
+            connection.ask("impatient")
             sql_retention.fenced(connection, self._store._epoch)
             found = connection.ask("lose_dispatches", (text_of(lost),))
             connection.ask("mend_deliveries")

@@ -13,7 +13,7 @@ import pytest
 import dagsched
 from dagsched.declaration import Job
 from dagsched.definition import digest, to_json
-from dagsched.errors import FencedOut, IntegrityBroken, StoreError, UsageError
+from dagsched.errors import FencedOut, IntegrityBroken, StoreError, StoreUnavailable, UsageError
 from dagsched.handlers import log_path
 from dagsched.model import Attempt, Exit, Outcome, Run, RunState, run_name
 from dagsched.stores.contract import Batch, Dispatch
@@ -208,6 +208,18 @@ async def test_one_that_nobody_has_taken_has_ended_once_it_is_stopped(space):
     assert await (await space.crew()).take(5) == []
     await space.settle("a", exit)
     assert space.run("SELECT count(*) FROM procrastinate_jobs") == [(0,)]
+
+
+@on_a_server
+async def test_a_worker_that_froze_while_it_reported_keeps_the_scheduler_from_nothing_else(space):
+    """The ledger is locked while a stop is passed on, and so no lease can be renewed then."""
+    await space.hand_out("a")
+    (taken,) = await (await space.crew()).take(1)
+    with psycopg.connect(space.address.url) as frozen:
+        frozen.execute(f"SELECT FROM {space.address.schema}.dispatches FOR SHARE")
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            await asyncio.wait_for(space.fleet.stop(*taken.attempt, "cancel", at(2)), PATIENCE_S / 3)
+    await space.fleet.stop(*taken.attempt, "cancel", at(2))
 
 
 @on_a_server

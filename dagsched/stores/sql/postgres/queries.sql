@@ -638,7 +638,7 @@ WHERE runs.tick >= %(start)s AND runs.tick < %(end)s AND (runs.job, runs.tick) >
 ORDER BY runs.job, runs.tick LIMIT %(limit)s
 
 -- name: impatient
--- Wait this briefly for readers that a partition's end has to wait for.
+-- Wait this briefly for what others have locked: readers for a partition's end, a frozen worker while the ledger is.
 SET LOCAL lock_timeout = '500ms'
 
 -- name: drop_runs

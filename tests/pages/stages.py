@@ -152,6 +152,9 @@ STAGES = {
     "tutorial.md": Stage(
         instead={
             "dagsched run": f"{_BACKGROUND}\ntouch go",
+            # A person sees the daemon's line before the next edit.
+            "sed -i 's/\"30 1 /\"15 23 /' jobs.yaml": "sed -i 's/\"30 1 /\"15 23 /' jobs.yaml\n"
+            "until grep -q 'configuration 2' daemon.log; do sleep 0.1; done",
             # The page sleeps for as long as a person needs to find the process; here it waits for the next daemon.
             "sed -i 's/set -e$/set -e; sleep 20/' jobs.yaml": "rm go\n"
             "sed -i 's/set -e$/set -e; until [ -e go ]; do sleep 0.1; done/' jobs.yaml",

@@ -136,7 +136,7 @@ STAGES = {
                 "--store", "$SERVER", "--namespace", "walk$$"
             ),
             # One that is in its SQLite file still.
-            "dagsched stop": "dagsched stop; mv .dagsched of-the-server; dagsched run --once >/dev/null",
+            "dagsched stop --wait": "dagsched stop --wait; mv .dagsched of-the-server; dagsched run --once >/dev/null",
             "dagsched db move sqlite: postgresql://dagsched@db.example.com/dagsched": (
                 'dagsched db move sqlite: "$SERVER" --namespace moved$$'
             ),

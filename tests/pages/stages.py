@@ -31,6 +31,7 @@ NOT_RUN = {
     "/opt/dagsched/bin/pip install -c constraints.txt .": _INSTALLS,
     "/opt/dagsched/bin/pip install --require-hashes -r requirements.lock": _INSTALLS,
     "/opt/dagsched/bin/pip install --no-deps .": _INSTALLS,
+    "/opt/dagsched/bin/pip install -c constraints.txt '.[postgres]'": _INSTALLS,
     "/opt/dagsched/bin/dagsched --version": _INSTALLS,
     "pip install 'dagsched[postgres]'": _INSTALLS,
     "pip install dagsched pytest": _INSTALLS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ SECONDS = 8
 BEATS = 30
 
 
+@pytest.mark.skipif(os.environ.get("DAGSCHED_FAULTS") != "all", reason="takes minutes on a busy machine")
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what is left of a run is looked for in /proc")
 def test_four_schedulers_fight_over_ticks_and_break_no_promise(tmp_path: Path):
     server = own_server()

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import dagsched
 from dagsched.clock import boottime_s
 from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreMoved, StoreUnavailable
-from dagsched.model import Attempt, Request, run_name
+from dagsched.model import Attempt, Request
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
 from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
@@ -195,10 +195,6 @@ class PostgresStore(SqlStore):
 
     def remark(self, words: str) -> None:
         self._remark = codec.storable(words)
-
-    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        found = await self._opened_reader().read(lambda connection: connection.ask("elsewhere", (self._place,)))
-        return {(run_name(job, codec.instant(tick)), number): is_dead for job, tick, number, is_dead in found}
 
     @property
     def fleet(self) -> PostgresFleet:

@@ -98,7 +98,7 @@ class Daemon(Stopping):
         self._guard = Guard()
         self.dispatcher = Dispatcher(self.store.fleet)
         self._watching: asyncio.Task[None] | None = None
-        self._reloading = asyncio.Lock()
+        self.reloading = asyncio.Lock()  # held while what is in force is being changed
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
         self._waits_for = ""
@@ -186,7 +186,13 @@ class Daemon(Stopping):
             self._systemd.ready(f"{self._waits_for}; {words}" if words else self._waits_for)
 
     def _files_of(self, last: ConfigVersion | None) -> JobFiles:
-        return JobFiles(self._files, last.files if last else {}, self.clock, registered.folder_of(self.state_dir))
+        files = registered.brought_over(last.files, self.state_dir, self.folder) if last else {}
+        return JobFiles(self._files, files, self.clock)
+
+    @property
+    def folder(self) -> Path:
+        """Where its job files are, the first of them if they are apart."""
+        return self._files[0] if self._files[0].is_dir() else self._files[0].parent
 
     async def _start(self) -> None:
         last = next(iter(await self.store.configs(limit=1)), None)
@@ -315,7 +321,7 @@ class Daemon(Stopping):
         noticed is looked for by the files' stamps.
         """
         assert self.job_files is not None, "`run --once` reads its files once"
-        async with self._reloading:
+        async with self.reloading:
             self._systemd.reloading()
             were_bad = bool(self.job_files.errors)
             reading, errors = await self.job_files.read(trust_stamps=trust_stamps)
@@ -326,10 +332,7 @@ class Daemon(Stopping):
             )
             changed = reading.config is not None and reading.config.digest != self.config.digest and not is_ignored
             if changed and reading.config is not None:
-                self._guard.use(self.executor, reading.config)
-                self.dispatcher.use(reading.config)
-                await self._apply_config(reading.config, self.number + 1)
-                self.config, self.number = reading.config, self.number + 1
+                await self._put_in_force(reading.config)
             elif were_bad and not self.job_files.errors:
                 # Nothing comes into force, so without this line who was told of the errors would never hear the end.
                 words = f"the job files can be used again; configuration {self.number} is in force, as before"
@@ -338,6 +341,22 @@ class Daemon(Stopping):
         if reading.pending_removal:
             self._soon(self._reload_when_settled())
         return changed
+
+    async def put_text(self, config: Config, file: str, text: str | None) -> None:
+        """Put `config` in force, which is the one that is with this text of a registered job, or (None) without one.
+
+        Whoever asks holds `reloading` since `config` was made.
+        """
+        assert self.job_files is not None, "`run --once` answers no verbs"
+        await self._put_in_force(config)
+        self.job_files.keep(file, text)
+        await self._differing.go_on_ignoring(self.job_files)
+
+    async def _put_in_force(self, config: Config) -> None:
+        self._guard.use(self.executor, config)
+        self.dispatcher.use(config)
+        await self._apply_config(config, self.number + 1)
+        self.config, self.number = config, self.number + 1
 
     def _hear_hangup(self) -> None:
         if self.job_files is not None:

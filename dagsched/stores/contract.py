@@ -258,7 +258,7 @@ class Store(Protocol):
         ...
 
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
-        """Return the attempts of one run in order of their number."""
+        """Return the attempts of one run in order of their number, each with its place where several could have it."""
         ...
 
     async def started_since(self, since: datetime) -> Sequence[Attempt]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import time
 from contextlib import contextmanager
 
@@ -79,6 +81,8 @@ def ended_once(first, second, other):
     other.until_type("run.succeeded", "below")
     assert row_of(second) == ("success", 1)
     assert (first / "seen").read_text() == "1\n"
+    [attempt] = json.loads(ask(second, "show", "gated", "--json"))["attempt_list"]
+    assert attempt["place"] == socket.gethostname()
     assert len(pids_in(first)) == 1
     sound(second)
 

@@ -38,6 +38,7 @@ async def data(look: Look) -> Mapping[str, Any]:
         "local_tick": local(run.tick, job.timezone) if job else run.tick,
         "reason": reason_of(run),
         "attempts": attempts,
+        "has_places": any(each.place for each in attempts),
         "attempt": attempt,
         "upstream": await linked(store, run.links[:LINKS_SHOWN]),
         "upstream_more": max(0, len(run.links) - LINKS_SHOWN),

@@ -337,7 +337,13 @@ ORDER BY until, tick LIMIT nullif(%(limit)s, -1)
 
 -- name: attempts
 -- The attempts of one run.
-SELECT {attempt_columns} FROM attempts WHERE job = %s AND tick = %s ORDER BY number
+SELECT
+    {attempt_columns},
+    CASE WHEN place NOT LIKE '@%%' THEN place ELSE coalesce((
+        SELECT coalesce(workers.name, worker) FROM dispatches LEFT JOIN workers ON workers.place = dispatches.worker
+        WHERE dispatches.job = attempts.job AND dispatches.tick = attempts.tick AND dispatches.number = attempts.number
+    ), '') END
+FROM attempts WHERE job = %s AND tick = %s ORDER BY number
 
 -- name: open_attempts
 -- Every attempt that has not ended.

@@ -189,6 +189,8 @@ class Daemon(Stopping):
         is_known = last is not None and last.digest == config.digest
         await self._begin(config, number if is_known else number + 1)
         self.loop.tell(events.Noted(self.clock.now(), "daemon.started", f"process {os.getpid()}"))
+        if self._differing.is_edited:
+            self._soon(self._reload_quietly())
         if reading.pending_removal:
             self._soon(self._reload_when_settled())
 

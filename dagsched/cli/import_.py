@@ -183,7 +183,7 @@ def _dagu(args: argparse.Namespace, zone: str) -> Imported:
     problems, is_folder = Imported(), args.path.is_dir()
     paths = files_of(args.path, lambda path: path.suffix in (".yaml", ".yml"))
     texts = {str(path.absolute()): text for path, text in readable(paths, problems, not is_folder)}
-    imported = read_dags(texts, zone)
+    imported = read_dags(texts, zone, os.path.isfile)
     imported.verdicts = problems.verdicts + imported.verdicts
     return imported
 
@@ -278,5 +278,12 @@ def _sentence(row: Difference) -> str:
     for name, ticks in (("only old", row.missing), ("only new", row.extra)):
         if ticks:
             words.append(f"{len(ticks)} {name}, first " + ", ".join(_at(tick) for tick in ticks[:3]))
-    words += [f"{_at(tick)}: {why}" for tick, why in row.explained[:3]]
+    reasons: dict[str, list[datetime]] = {}
+    for tick, why in row.explained:
+        reasons.setdefault(why, []).append(tick)
+    words += [f"{why}: {_times(ticks)}" for why, ticks in list(reasons.items())[:5]]
     return "; ".join(words)
+
+
+def _times(ticks: Sequence[datetime]) -> str:
+    return _at(ticks[0]) if len(ticks) == 1 else f"{len(ticks)} times, first {_at(ticks[0])}"

@@ -10,8 +10,8 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
-_SHELLS = ("sh", "bash", "dash", "zsh", "python", "python3", "perl", "ruby", "node", "php")
-_INTERPRETERS = frozenset((*_SHELLS, "nice", "ionice", "env", "exec", "sudo", "chronic", "time"))
+from dagsched.importers.names import name_of
+
 _RANDOM_SLEEP = re.compile(
     r"""(?:sleep\s+(?:\$\(\(\s*\$?RANDOM\s*%\s*(?P<n>\d{1,6})\s*\)\)|\$\[\s*\$?RANDOM\s*%\s*(?P<b>\d{1,6})\s*\]|(?P<all>\$\{?RANDOM\}?)|"""
     r"""`(?:/usr/bin/)?shuf\s+-i\s+0-(?P<s>\d{1,6})\s+-n\s*1`|\$\((?:/usr/bin/)?shuf\s+-i\s+0-(?P<t>\d{1,6})\s+-n\s*1\))"""
@@ -21,14 +21,6 @@ _TIMEOUT = re.compile(r"(?:/usr/bin/)?timeout\s+(\d{1,7})([smhd]?)\s+(?=[\w./~])
 _CD = re.compile(r"cd\s+(/[\w./@%+=:-]*)\s*&&\s*")
 _FLOCK = re.compile(
     r"(?:/usr/bin/)?flock\s+((?:(?:-n|--nonblock|--nb|-x|-xn|-nx|-e|--exclusive)\s+)+)([\w./-]+)\s+(-c\s+)?"
-)
-# What stands before the work in packages' crontabs: tests whether the program is there, or who else starts it.
-_GUARD = re.compile(
-    r"^(?:if\s+)?(?:!\s+)?(?:\[\[?\s[^]]*\]\]?\s*|(?:test|which|command\s+-v)\s[^&|;]*(?:>&1\s*)?)(?:&&|\|\||;)\s*(?:then\s+|\{\s+)?"
-)
-_RANDOM_SLEEP_ANYWHERE = re.compile(rf"(?:(?<=&&)|^)\s*(?:{_RANDOM_SLEEP.pattern})")
-_BUILTINS = frozenset(
-    ["cd", "command", "true", "if", "then", "else", "fi", "for", "do", "while", ".", "source", "set", "export"]
 )
 _SHELL = re.compile(r"[;&|`\n()]|<<")
 
@@ -138,26 +130,6 @@ def _suggest(found: Command) -> None:
 
 def _unredirected(text: str) -> str:
     return re.sub(r"\d?>&\d|&>>?|<&\d", "", text)
-
-
-def name_of(command: str) -> str:
-    """Return a name for the job after the first program that does the work; `job` when none can be told."""
-    text = re.sub(r"<<-?\s*\S+|^\s*sleep\s+\d+[smh]?\s*(?:&&|;)", "", _RANDOM_SLEEP_ANYWHERE.sub("", command))
-    text, spare = _GUARD.sub("", text.lstrip()), ""
-    while (rest := _GUARD.sub("", text.lstrip())) != text.lstrip():
-        text = rest
-    for word in re.split(r"[\s;|&<>()'\"]+", text):
-        base = word.rstrip("/").rpartition("/")[2]
-        if not word or word.startswith(("-", "$", "[", "{", "!")) or base in _INTERPRETERS or base in _BUILTINS:
-            spare = spare or (base if base in _SHELLS else "")
-            continue
-        if re.match(r"\w+=", word):
-            if word.endswith(("=", "=$")):
-                return "job"
-            continue
-        if name := re.sub(r"\.(sh|py|pl|rb|php|js)$", "", base):
-            return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.").lower() or "job"
-    return spare or "job"
 
 
 def length_text(seconds: int) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagsched.importers import Imported, checked, compare
-from dagsched.importers.commands import name_of
+from dagsched.importers.names import name_of
 from dagsched.importers.cronfields import read_fields
 from dagsched.importers.crontab import read_crontab
 from dagsched.importers.crontab_kinds import kind_of, read_any
@@ -170,6 +170,21 @@ def test_the_kind_of_a_crontab(path, text, kind):
         ("command -v " + " " * 9000, "job"),
         ("/usr/bin/python3 - <<EOF", "python3"),
         ("sleep 60 && /usr/bin/screen -dmS bot", "screen"),
+        ("nice -n 19 ionice -c3 /opt/backup.sh && /opt/offsite.sh", "backup"),
+        ("timeout 2h /usr/bin/rsync -a /srv/ nas:/srv/ || echo failed | logger -t rsync", "rsync"),
+        ("/usr/bin/flock -w 10 /l/reindex.lock -c '/srv/again.sh --all'", "again"),
+        ("su - www -s /bin/bash -c '/srv/go.sh'", "go"),
+        ("sudo -u postgres vacuumdb --all", "vacuumdb"),
+        ("/srv/venv/bin/python manage.py send_mail >> /var/log/mail.log 2>&1", "send_mail"),
+        ("docker exec -t -u www web php artisan schedule:run", "schedule-run"),
+        ("source ~/.bashrc && conda activate x && python train.py", "train"),
+        ("(cd /srv/a; ./x.sh; ./y.sh) > /dev/null", "x"),
+        ("python3 -m app.jobs.clean --all", "clean"),
+        ("bash -lc 'cd /x && ./run.sh'", "run"),
+        ("cd /x && npm run build", "build"),
+        ("A=1 B=2 /usr/bin/java -jar /opt/tool.jar", "tool"),
+        ("echo start; date; ./go.sh", "go"),
+        ("/usr/bin/time -f %e ./slow", "slow"),
     ],
 )
 def test_the_work_names_the_job(command, name):

@@ -9,7 +9,6 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from dagsched.config.reader import Path
-from dagsched.importers.commands import name_of
 from dagsched.importers.dagu import head, modern, steps
 from dagsched.importers.dagu.documents import Part, Sheet, shown
 from dagsched.importers.dagu.joints import Broken, Node, link
@@ -18,6 +17,7 @@ from dagsched.importers.dagu.surroundings import IsThere, Surroundings, take_env
 from dagsched.importers.dagu.values import params_of
 from dagsched.importers.dagu.words import canonical, text_of
 from dagsched.importers.draft import Verdict
+from dagsched.importers.names import name_of
 
 JOBS_MAX = 2_000
 """Of one DAG, with what it calls: calls of calls multiply."""

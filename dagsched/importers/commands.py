@@ -22,6 +22,9 @@ _CD = re.compile(r"cd\s+(/[\w./@%+=:-]*)\s*&&\s*")
 _FLOCK = re.compile(
     r"(?:/usr/bin/)?flock\s+((?:(?:-n|--nonblock|--nb|-x|-xn|-nx|-e|--exclusive)\s+)+)([\w./-]+)\s+(-c\s+)?"
 )
+_DETACHES = re.compile(
+    r"(?:^|[\s/;(])(?:nohup|setsid|disown|daemonize|start-stop-daemon)\s|screen\s+(?:-\w+\s+)*-\w*d|tmux\s+new\S*\s(?:.*\s)?-\w*d"
+)
 _SHELL = re.compile(r"[;&|`\n()]|<<")
 
 
@@ -54,6 +57,9 @@ def read_command(text: str, has_input: bool, locks: dict[str, int]) -> Command:
         _take_lock(found, locks)
         _take_timeout(found)
         _suggest(found)
+    if _leaves_something(found.run):
+        why = "what it leaves running when it ends is stopped: keep it in the foreground, or let systemd start it"
+        found.notes.append(("differs", why))
     found.name = name_of(found.run)
     return found
 
@@ -117,6 +123,12 @@ def _take_timeout(found: Command) -> None:
         found.notes.append(
             ("differs", f"timeout became timeout: {length}; it ends as timed_out, not with exit code 124")
         )
+
+
+def _leaves_something(text: str) -> bool:
+    """Whether a command puts work into the background that outlives it, as far as that can be seen."""
+    plain = re.sub(r"'[^']*'|\"[^\"]*\"", "", _unredirected(text)).replace("&&", "")
+    return ("&" in plain and not re.search(r"\bwait\b", plain)) or _DETACHES.search(plain) is not None
 
 
 def _suggest(found: Command) -> None:

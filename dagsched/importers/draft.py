@@ -70,19 +70,24 @@ class Names:
 
 @dataclass(slots=True)
 class Imported:
-    """Everything that was made of one PATH; `top`: further keys of the job file, such as `pools`."""
+    """Everything that was made of one PATH; `head`: comments on the whole file; `top`: further keys of the job file."""
 
     timezone: str = "UTC"
     defaults: dict[str, Any] = field(default_factory=dict)
     drafts: list[Draft] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
+    head: list[str] = field(default_factory=list)
     top: dict[str, Any] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
 
     def take(self, other: Imported) -> None:
         """Add what another file gave; ids that are taken get a number."""
         renamed: dict[str, str] = {}
+        if self.drafts and other.drafts:
+            other.drafts[0].comments = [*other.head, *other.drafts[0].comments]
+        else:
+            self.head += other.head
         for draft in other.drafts:
             renamed[draft.id] = draft.id = self.names.free(draft.id)
         self.drafts += other.drafts

@@ -451,6 +451,12 @@ TOP = st.sampled_from(
 )
 
 
+def test_a_limit_that_is_no_number_is_none():
+    read = imported("maxActiveSteps: true\nhistRetentionDays: true\nsteps: [{name: a, run: x y}, {name: b, run: x}]")
+    assert [job.pool for job in jobs_of(read).values()] == [None, None]
+    assert verdict(read, "histRetentionDays")[0] == "dropped"
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.dictionaries(TOP, VALUES, max_size=5),

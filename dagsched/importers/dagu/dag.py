@@ -234,7 +234,7 @@ class DagReader:
         elif lines:
             drafts[0].comments = [f"{self._name}: {lines[0]}", *lines[1:]]
         limit = part.get("max_active_steps")
-        if isinstance(limit, int) and 0 < limit < len(drafts):
+        if isinstance(limit, int) and limit is not True and 0 < limit < len(drafts):
             pool = self._name
             self._out.top.setdefault("pools", {})[pool] = limit
             for draft in drafts:

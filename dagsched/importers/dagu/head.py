@@ -281,7 +281,7 @@ def _keys(part: Part, around: Surroundings) -> None:
     part.say("group", "same", "a tag")
     for name, key in (("hist_retention_days", "days"), ("hist_retention_runs", "runs")):
         count = part.get(name)
-        if isinstance(count, int) and 0 < count < 36_500:
+        if isinstance(count, int) and count is not True and 0 < count < 36_500:
             around.keys.setdefault("keep", {})[key] = count
             part.say(name, "same", "`keep`")
         else:

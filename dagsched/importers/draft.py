@@ -15,11 +15,15 @@ RANKS = ("same", "differs", "dropped")
 
 
 class Fire(NamedTuple):
-    """One instant at which the old program starts the work `times` times; `why`: what is odd about it, or ""."""
+    """One instant at which the old program starts the work `times` times; `why`: what is odd about it, or "".
+
+    `is_near`: it stands for one some seconds later, which a schedule here cannot say.
+    """
 
     tick: datetime
     times: int = 1
     why: str = ""
+    is_near: bool = False
 
 
 class Verdict(NamedTuple):

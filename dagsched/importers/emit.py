@@ -17,6 +17,12 @@ SHARED = ("cwd", "shell", "user", "timeout", "pool")
 """Keys that move to `defaults` when most jobs agree and none lacks them."""
 ALIKE = ("tags", "keep")
 """Keys that do so when all agree."""
+ORDER = (
+    *("description", "tags", "schedule", "timezone", "dst", "catchup", "catchup_window", "jitter", "overlap"),
+    *("depends_on", "trigger_rule", "when", "pool", "run", "handler", "with", "shell", "user", "cwd", "env", "secrets"),
+    *("retry", "timeout", "keep"),
+)
+"""Of a job's keys: what it is, when it runs, after what, what it does, and how often."""
 _PLAIN = re.compile(r"(?:\d+(?:ms|[smhd]))+|[A-Za-z_./][A-Za-z0-9_ ./@%+=,;()$\"-]*[A-Za-z0-9_/)\"]|[A-Za-z_/.]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _WORDS = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"])
@@ -142,7 +148,8 @@ def emit(imported: Imported) -> str:
     lines += ["", "jobs:" if imported.drafts else "jobs: {}"]
     for draft in imported.drafts:
         lines += _comment(draft.comments)
-        keys = {key: value for key, value in draft.keys.items() if key not in said or said[key] != value}
+        keys = {key: draft.keys[key] for key in sorted(draft.keys, key=_place)}
+        keys = {key: value for key, value in keys.items() if key not in said or said[key] != value}
         if own := {name: value for name, value in keys.get("env", {}).items() if shared.get(name) != value}:
             keys["env"] = own
         else:
@@ -150,6 +157,10 @@ def emit(imported: Imported) -> str:
         lines += [f"  {scalar(draft.id)}:", *_mapping(keys, "    "), ""]
     lines += _comment(imported.comments)
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _place(key: str) -> int:
+    return ORDER.index(key) if key in ORDER else len(ORDER)
 
 
 def timezone_of(imported: Imported) -> str:

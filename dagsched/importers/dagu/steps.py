@@ -45,7 +45,7 @@ OTHERS = {
     "output_schema": "outputs are text, and nothing checks them against a schema",
     "inputs": "no job is left out because its files have not changed",
     "dependencies": "a job runs where its files are; nothing copies them",
-    "shell_args": "say them with the shell",
+    "shell_args": "arguments stand with the shell: say `shell: bash -x`",
     "parallel": "only a call can be made several times",
 }  # fmt: skip
 

@@ -70,13 +70,21 @@ class _Reading:
             self._line(number, line.strip())
         self._loosen()
         self.out.comments = [line for line in self.loose if line]
-        while self.out.head and not self.out.head[-1]:
-            self.out.head.pop()
+        self._settle_head()
         if lines[-1].strip() and not lines[-1].lstrip().startswith("#"):
             self._say(
                 len(lines), lines[-1], "differs", "the last line has no line feed: cron ignores such a file or line"
             )
         return self.out
+
+    def _settle_head(self) -> None:
+        """Keep what stands above all lines at the top of the file, or with its first job when it is one of several."""
+        text = "\n".join(self.out.head).strip("\n")
+        self.out.head = text.split("\n") if text else []
+        if self.prefix:
+            target = self.out.drafts[0].comments if self.out.drafts else self.out.comments
+            target[:0] = self.out.head
+            self.out.head = []
 
     def _say(self, line: int, text: str, kind: str, why: str = "", job: str = "") -> None:
         self.out.verdicts.append(Verdict(self.file, line, text, kind, why, job))
@@ -269,7 +277,7 @@ class _Reading:
         elif home:
             draft.keys["cwd"] = home
         else:
-            notes.append(("differs", f"starts in the job file's folder: the home of {account} is not known here"))
+            notes.append(("differs", f"it starts in the job file's folder: the home of {account} is not known here"))
         if (shell := self.special.get("SHELL", "/bin/sh")) not in ("/bin/sh", "sh"):
             draft.keys["shell"] = shell
         draft.keys["env"] = dict(self.env)

@@ -88,10 +88,7 @@ class Imported:
     def take(self, other: Imported) -> None:
         """Add what another file gave; ids that are taken get a number."""
         renamed: dict[str, str] = {}
-        if self.drafts and other.drafts:
-            other.drafts[0].comments = [*other.head, *other.drafts[0].comments]
-        else:
-            self.head += other.head
+        self.head += other.head
         for draft in other.drafts:
             renamed[draft.id] = draft.id = self.names.free(draft.id)
         self.drafts += other.drafts

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from dagsched import reasons
 from dagsched.model import Config, Outcome, Run, format_instant
 from dagsched.rehearsal.days import Day, Step, days_of
 from dagsched.rehearsal.habits import ASSUMED, Habit, Source
@@ -20,8 +21,6 @@ SHOWN_MAX = 10
 
 NOTHING = timedelta(0)
 NO_POOL = "(none)"
-# Reasons of the engine that name something are counted under their first words.
-_REASONS = ("overlap", "queue full", "superseded", "replaced", "coalesced", "too old", "down", "upstream", "its rule")
 
 
 def report(
@@ -88,7 +87,8 @@ def _is_left(state: str) -> bool:
 
 
 def _kind(reason: str) -> str:
-    return next((kind for kind in _REASONS if reason.startswith(kind)), reason.partition(":")[0] or "no reason given")
+    known = reasons.read(reason)
+    return known.kind if known is not None else reason or "no reason given"
 
 
 def _attempts(rehearsed: Rehearsed) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _jobs(
     retries: Counter[str] = Counter()
     for (job, state, reason), count in ticks.items():
         states[job][str(state)] += count
-        skips[job] += count if reason.startswith("overlap") else 0
+        skips[job] += count if reasons.read(reason) is reasons.OVERLAP else 0
     for run in rehearsed.rows:
         if run.attempts:
             waited[run.job].append(_waited(rehearsed, run))

@@ -60,7 +60,7 @@ class World:
         self.batch = Batch(config=ConfigVersion(1, NOW, "d", {"/srv/jobs.yaml": JOBS}))
         monkeypatch.setattr("dagsched.courier.deliver.send", self._send)
 
-    async def _send(self, message: Message, spec: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    async def _send(self, message: Message, spec: Mapping[str, Any], environ: Mapping[str, str], hidden: Any) -> None:
         if self.refusals:
             raise self.refusals.pop(0)
         self.sent.append((message.notifier, message))

@@ -354,6 +354,7 @@ class Control:
             "reverted": list(daemon.job_files.reverted) if daemon.job_files else [],
             "health": daemon.loop.health.trouble or "ok",
             "stopping": daemon.is_stopping,
+            "grace_until": format_instant(daemon.grace_until) if daemon.grace_until else None,
             "slots": plan.seats.slots_max,
             "commits": daemon.loop.commits.as_json(),
             "running": [run.name for run in plan.running()],

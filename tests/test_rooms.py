@@ -14,7 +14,8 @@ PACKAGE = Path(dagsched.__file__).parent
 
 # Rooms of one line do not know each other; each may use what stands in the lines above it.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("digests", "errors", "passing", "reasons"),
+    ("counting", "digests"),
+    ("errors", "passing", "reasons"),
     ("declaration",),
     ("model",),
     ("definition", "graph", "triggers", "clock", "conditions", "logs", "references"),

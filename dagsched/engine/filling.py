@@ -21,6 +21,7 @@ from itertools import islice
 from typing import Any
 
 from dagsched import reasons
+from dagsched.counting import counted
 from dagsched.engine.book import Book
 from dagsched.engine.events import BackfillFed, BackfillRequested, Want
 from dagsched.engine.joins import Join, Judgement, Verdict, links_of, resolve, verdict_of
@@ -133,7 +134,7 @@ class Filling:
         self._works[backfill.id] = self._started(backfill)
         self._tell_seats()
         self._book.save_backfill(backfill)
-        self._note("backfill.started", backfill, f"{_span(backfill)}, {backfill.total} ticks")
+        self._note("backfill.started", backfill, f"{_span(backfill)}, {counted(backfill.total, 'tick')}")
 
     def _refuse(self, event: BackfillRequested, job: Job) -> None:
         if not job.enabled:

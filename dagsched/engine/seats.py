@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 
 from dagsched import reasons
+from dagsched.counting import counted
 from dagsched.engine.book import Book
 from dagsched.engine.gates import Gates, Hold, closed_window
 from dagsched.engine.ledger import Key
@@ -462,9 +463,7 @@ class Seats:
             what = "its retry delay" if run.state is RunState.RETRYING else "its jitter"
             return Hold(At.DELAY, f"{what} ends at {format_instant(run.not_before)}", run.not_before)
         gate = self.gates.closed(run, job)
-        if gate is not None:
-            return Hold(gate.at, gate.words, gate.opens)
-        return self._pool_holds(run, job)
+        return self._pool_holds(run, job) if gate is None else Hold(gate.at, gate.words, gate.opens)
 
     def _pool_holds(self, run: Run, job: Job) -> Hold:
         opens = self._pool_opens(job.pool or "")
@@ -474,10 +473,10 @@ class Seats:
             return Hold(At.RATE, words, opens)
         if not self._fits(job.pool or "", job.slots):
             used, capacity = self._pools[job.pool or ""].used, self._book.pools[job.pool or ""]
-            words = f"pool {job.pool} has {capacity - used} of {capacity} slots free and it needs {job.slots}"
-            return Hold(At.POOL, words)
+            free = f"{capacity - used} of {capacity} slots free"
+            return Hold(At.POOL, f"pool {job.pool} has {free} and it needs {job.slots}")
         if self._is_full() and job.queue is None:
-            return Hold(At.DAEMON, f"all {self.slots_max} slots of the daemon are taken")
+            return Hold(At.DAEMON, f"the daemon has {counted(self.slots_max or 0, 'slot')}, all taken")
         return self._whose_turn(run, job)
 
     def _whose_turn(self, run: Run, job: Job) -> Hold:
@@ -486,8 +485,8 @@ class Seats:
         _, _, tick, first = min([*pool.line, *pool.far], default=(None, 0, run.tick, run.job))
         if (first, tick) == run.key:
             return Hold(At.TURN, "it starts next")
-        priority = self._book.jobs[first].priority
-        return Hold(At.POOL, f"pool {job.pool} serves {run_name(first, tick)} first (priority {priority})")
+        before = f"{run_name(first, tick)} first (priority {self._book.jobs[first].priority})"
+        return Hold(At.POOL, f"pool {job.pool} serves {before}")
 
     def _place(self, run: Run) -> Place:
         """Return where the run stands in its job's line."""

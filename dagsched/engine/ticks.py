@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
 from dagsched import reasons
+from dagsched.counting import counted
 from dagsched.engine.book import Book, Edit
 from dagsched.engine.due import Due, dues, is_on_time, newest_tick
 from dagsched.engine.joins import links_of
@@ -354,7 +355,7 @@ class Ticks:
         if mark is not None and mark.paused is not None and not asked_for:
             return reasons.PAUSED()
         if origin is not Origin.BACKFILL and self.is_queue_full(job):
-            return reasons.QUEUE_FULL("1 run is" if job.max_queued == 1 else f"{job.max_queued} runs are")
+            return reasons.QUEUE_FULL(counted(job.max_queued, "run is", "runs are"))
         return None
 
     def is_queue_full(self, job: Job) -> bool:

@@ -23,6 +23,7 @@ from dagsched.cli.remote import act, job_meant, report
 from dagsched.cli.times import parse_moment, parse_since, wall
 from dagsched.cli.trigger import read_params
 from dagsched.clock import SystemClock
+from dagsched.counting import counted
 from dagsched.errors import Refused, Unknown, UsageError
 from dagsched.model import Again, Backfill, BackfillState, Config, Job, cut_to_ms, format_instant
 from dagsched.views.rows import backfill_row
@@ -198,10 +199,10 @@ def _is_confirmed(args: argparse.Namespace, wish: _Wish) -> bool:
     if args.yes:
         return True
     if not is_watched() or args.json:
-        raise UsageError(f"this would run {wish.runs} runs; say --yes, or --dry-run to see which")
+        raise UsageError(f"this would run {counted(wish.runs, 'run')}; say --yes, or --dry-run to see which")
     _show(args, wish, {})
     try:
-        said = input(f"run {wish.runs} run{'s' * (wish.runs != 1)}, {wish.body['max_active']} at a time? [y/N] ")
+        said = input(f"run {counted(wish.runs, 'run')}, {wish.body['max_active']} at a time? [y/N] ")
     except EOFError:
         said = ""
     if said.strip().lower() not in ("y", "yes"):
@@ -219,7 +220,7 @@ def _begin(args: argparse.Namespace, wish: _Wish) -> int:
         if args.json:
             _show(args, wish, {"id": answer["id"]})
         else:
-            print(f"backfill {answer['id']} of {args.job}: {answer['total']} ticks")
+            print(f"backfill {answer['id']} of {args.job}: {counted(answer['total'], 'tick')}")
         return 0
     try:
         done = asyncio.run(_follow(args, answer["id"]))
@@ -238,7 +239,8 @@ def _begin(args: argparse.Namespace, wish: _Wish) -> int:
 
 def _closing_words(done: Backfill) -> str:
     counts = f"{done.succeeded} success, {done.failed} failed, {done.skipped} skipped"
-    return f"backfill {done.id} of {done.job} is {done.state}: {done.handled} of {done.total} ticks, {counts}"
+    ticks = f"{done.handled} of {counted(done.total, 'tick')}"
+    return f"backfill {done.id} of {done.job} is {done.state}: {ticks}, {counts}"
 
 
 # ---------------------------------------------------------------- following

@@ -23,6 +23,7 @@ from dagsched.cli.output import note, print_json, printable
 from dagsched.cli.parser import Parser, add_json
 from dagsched.clock import SystemClock
 from dagsched.config import render
+from dagsched.counting import counted
 from dagsched.errors import UsageError
 
 if TYPE_CHECKING:
@@ -232,10 +233,9 @@ def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequenc
 def _report(imported: Imported, counts: Counter[str]) -> Iterator[str]:
     for _, alike in groupby(imported.verdicts, key=lambda each: (each.file, each.kind, each.why, each.job)):
         yield from _lines(list(alike))
-    yield f"{len(imported.drafts)} jobs in {imported.timezone}: " + ", ".join(
-        f"{counts[kind]} {word}"
-        for kind, word in (("same", "same"), ("differs", "differ"), ("dropped", "not carried over"))
-    )
+    differ = counted(counts["differs"], "differs", "differ")
+    told = f"{counts['same']} same, {differ}, {counts['dropped']} not carried over"
+    yield f"{counted(len(imported.drafts), 'job')} in {imported.timezone}: {told}"
 
 
 def _lines(alike: Sequence[Verdict]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from dagsched.config import load_texts
+from dagsched.counting import counted
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.errors import StoreError
 from dagsched.model import Config, ConfigVersion
@@ -113,7 +114,7 @@ def difference(reading: Reading, last: ConfigVersion) -> str:
     errors = [problem for problem in reading.problems if problem.is_error]
     if errors:
         where = f"{errors[0].file}:{errors[0].line}"
-        return f"{len(errors)} problem(s) in the job files here, the first at {where}: {errors[0].message}"
+        return f"{counted(len(errors), 'problem')} in the job files here, the first at {where}: {errors[0].message}"
     if reading.config is None or reading.config.digest == last.digest:
         return ""
     texts = reading.config.files

@@ -21,6 +21,7 @@ from typing import Any
 from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, rows
+from dagsched.counting import counted
 from dagsched.daemon.audience import Audience
 from dagsched.daemon.differing import Differing
 from dagsched.daemon.dispatching import Dispatcher
@@ -358,7 +359,7 @@ class Daemon(Stopping):
 
     async def _note_rejected(self, errors: Sequence[Problem]) -> None:
         assert self.job_files is not None
-        words = f"{len(errors)} problem(s), the first: {errors[0].file}:{errors[0].line}: {errors[0].message}"
+        words = f"{counted(len(errors), 'problem')}, the first: {errors[0].file}:{errors[0].line}: {errors[0].message}"
         detail = {"problems": rows(errors[:20]), "reverted": list(self.job_files.reverted)}
         await self.loop.ask(lambda now: events.Noted(now, "config.rejected", words, detail))
 
@@ -402,9 +403,8 @@ class Daemon(Stopping):
 
     def _status_line(self) -> str:
         errors = len(self.job_files.errors) if self.job_files else 0
-        trouble = f", {errors} problem(s) in the job files" if errors else ""
-        jobs = "1 job" if len(self.config.jobs) == 1 else f"{len(self.config.jobs)} jobs"
-        return f"configuration {self.number}, {jobs}{trouble}"
+        trouble = f", {counted(errors, 'problem')} in the job files" if errors else ""
+        return f"configuration {self.number}, {counted(len(self.config.jobs), 'job')}{trouble}"
 
     # ------------------------------------------------------------ doors and tasks
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
+from dagsched import reasons
 from dagsched.engine import events
 from dagsched.engine.book import Book, Edit
 from dagsched.engine.calls import Calls
@@ -219,8 +220,7 @@ class Plan:
         for run in self.waiting.unmatched():
             if not self.ticks.can_ever_tick(run.job):
                 name = next(link.job for link in run.links if link.tick is None and link.match is Match.LATEST)
-                reason = f"{name} has never had a tick, and no schedule will make one"
-                self.book.move(run, LeftOut(self.book.now, reason))
+                self.book.move(run, LeftOut(self.book.now, reasons.NEVER_A_TICK(name)))
 
     def _recount(self, run: Run) -> None:
         job = self.book.jobs.get(run.job)

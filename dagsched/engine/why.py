@@ -9,14 +9,14 @@ from typing import Any
 
 from dagsched.engine.joins import resolve
 from dagsched.engine.plan import Plan
-from dagsched.engine.verdicts import Verdict, blocked_since, blocking, gate_of, verdicts
+from dagsched.engine.verdicts import Verdict, blocked_since, gate_of, hold_of, verdicts
 from dagsched.model import LIVE, Attempt, ConfigVersion, Job, Match, Origin, Run, format_instant, run_name
 from dagsched.triggers import dst_note, local, trigger_of
 from dagsched.triggers.calendars import days_off
 from dagsched.triggers.text import schedule_text
 from dagsched.triggers.windows import opening
 
-__all__ = ["Answer", "Then", "blocking", "explain_no_row", "explain_run"]
+__all__ = ["Answer", "Then", "explain_no_row", "explain_run"]
 
 SECOND = timedelta(seconds=1)
 
@@ -91,10 +91,10 @@ def say_gates(plan: Plan, run: Run, job: Job | None, answer: Answer, held: str) 
             answer.lines.append(f"  ended at the gate {verdict.gate}")
         elif verdict.verdict == "blocks":
             _say_what_blocks(verdict, answer)
-    words = blocking(plan, run, held) if run.state in LIVE and run.job in plan.book.jobs else ""
-    if words and gate_of(run, words) is None:
-        # Its turn has come, or something holds it that is no gate of the table: it is told all the same.
-        _say_what_blocks(Verdict("turn", "blocks", blocked_since(plan, run, None), words), answer)
+    hold = hold_of(plan, run, held) if run.state in LIVE and run.job in plan.book.jobs else None
+    if hold is not None and gate_of(run, hold) is None:
+        # Its turn has come: it is told all the same.
+        _say_what_blocks(Verdict(hold.at, "blocks", blocked_since(plan, run, None), hold.words), answer)
 
 
 def _say_what_blocks(verdict: Verdict, answer: Answer) -> None:

@@ -27,7 +27,7 @@ from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
 from dagsched.stores.fleet import Handed, Waiting, WorkerRow
 from dagsched.stores.lease import LEASE_S, Lease, attempts_s, safe_after_s
-from dagsched.stores.lock import DaemonLock
+from dagsched.stores.lock import LOCK, DaemonLock
 from dagsched.stores.postgres_faults import LOCK_TIMEOUT, MADE
 from dagsched.stores.postgres_fleet import PostgresFleet, waiting_of, worker_of
 from dagsched.stores.postgres_prepare import Layout, layout_of, prepare_to_read, prepare_to_write
@@ -107,7 +107,7 @@ class PostgresStore(SqlStore):
         super().__init__()
         self.address = address
         self._home = home
-        self._lock = DaemonLock(home / "daemon.lock") if home is not None else None
+        self._lock = DaemonLock(home / LOCK) if home is not None else None
         self._place = self._remark = ""
         self._heard: Callable[[Term], None] = lambda term: None
         self._reader: Session | None = None

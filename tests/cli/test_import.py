@@ -21,6 +21,7 @@ def test_the_job_file_goes_to_stdout_and_loads(call, here):
     assert config is not None
     assert list(config.jobs) == ["backup"]
     assert "tab:2: 30 4 * * * /opt/backup -> backup\n    same\n" in result.err
+    assert result.err.splitlines()[-1] == "1 job in Europe/Berlin: 2 same, 1 differs, 0 not carried over"
 
 
 def test_a_file_is_written_and_never_replaced_unasked(call, here):

@@ -134,7 +134,7 @@ def test_files_that_become_the_same_are_nothing_to_speak_of(machines, address):
     with On(first, address) as active:
         active.until_type("daemon.started")
         with On(second, address) as other:
-            until(lambda: "problem(s) in the job files here, the first at" in said_by(second))
+            until(lambda: "1 problem in the job files here, the first at" in said_by(second))
             # An edit that reaches the machine that stands by before the active one.
             write(second, SECOND)
             until(lambda: DIFFERS in said_by(second))

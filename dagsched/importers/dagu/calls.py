@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from dagsched.config.reader import Path
+from dagsched.counting import counted
 from dagsched.importers.dagu import head, modern, steps
 from dagsched.importers.dagu.documents import Part, Sheet, shown
 from dagsched.importers.dagu.joints import Broken, Node, link
@@ -259,5 +260,5 @@ def _items(part: Part) -> list[Any] | None:
     if not isinstance(value, list) or not value or any("$" in text_of(each) for each in value):
         part.say("parallel", "dropped", "only a list that stands there can be written out")
         return None
-    part.say("parallel", "same", f"written out {len(value)} times")
+    part.say("parallel", "same", f"written out {counted(len(value), 'time')}")
     return value

@@ -122,6 +122,7 @@ FAULTS: Mapping[str, Callable[[int], AbstractContextManager[None]]] = {
     "ENOSPC at each write": lambda pid: injected(pid, "pwrite64:error=ENOSPC"),
     "EIO at each write": lambda pid: injected(pid, "pwrite64:error=EIO"),
     "EIO at each sync": lambda pid: injected(pid, "fdatasync,fsync:error=EIO"),
+    "a file system that turns read-only": lambda pid: injected(pid, "pwrite64,ftruncate:error=EROFS"),
     "a limit of the size of files": lambda pid: short_files(pid, 4096),
 }
 

@@ -92,6 +92,12 @@ class Differing:
         self.say("")
         return False
 
+    async def go_on_ignoring(self, job_files: JobFiles) -> None:
+        """Ignore as before what the files of this machine say, though they are read with other texts from now on."""
+        if self.ignored:
+            reading, _ = await job_files.read()
+            self.ignored = reading.config.digest if reading.config is not None else self.ignored
+
     async def _watch(self) -> None:
         job_files, number = None, 0
         while True:

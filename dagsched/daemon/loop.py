@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -146,7 +146,6 @@ class Loop:
         self._grace_s = grace.total_seconds()
         self._dispatcher = dispatcher or Dispatcher()
         self._inbox: deque[events.Event | Ask] = deque()
-        self.elsewhere: frozenset[tuple[str, int]] = frozenset()  # attempts that other machines have
         self._begun: dict[tuple[str, int], events.AttemptBegan] = {}
         self._watched: dict[tuple[str, datetime], list[asyncio.Future[None]]] = {}
         self._waker: asyncio.Future[None] | None = None
@@ -165,7 +164,7 @@ class Loop:
 
     def take_over(self, other: Loop) -> None:
         """Take what was told to another loop, whose plan was thrown away, and not applied yet."""
-        self.commits, self.elsewhere = other.commits, other.elsewhere
+        self.commits = other.commits
         self._inbox.extend(other._inbox)
         self._begun |= other._begun
         self._watched.update(other._watched)
@@ -222,7 +221,7 @@ class Loop:
             self._begun[report.run, report.attempt] = events.AttemptBegan(now, report.run, report.attempt, report.pid)
         elif isinstance(report, SpawnerGone):
             log.warning("the spawner ended; a new one has taken over")
-            self.tell(recovered(now, report.inventory, self.elsewhere | self._dispatcher.far))
+            self.tell(recovered(now, report.inventory, self._dispatcher.far))
         elif isinstance(report, Remark):
             log.warning("%s", report.text)
             self.tell(events.Noted(now, "executor.remark", report.text))
@@ -458,17 +457,15 @@ class Loop:
         self.tell(events.AttemptFinished(now, _unstartable(act.run, why, now)))
 
 
-def recovered(
-    now: datetime, inventory: Inventory, elsewhere: frozenset[tuple[str, int]] = frozenset()
-) -> events.Recovered:
-    """Return the event that an inventory stands for; `elsewhere`: attempts that other machines have."""
+def recovered(now: datetime, inventory: Inventory, elsewhere: Collection[tuple[str, int]] = ()) -> events.Recovered:
+    """Return the event that an inventory stands for; `elsewhere`: attempts that other places have."""
     return events.Recovered(
         now,
         frozenset((living.run, living.attempt) for living in inventory.living),
         inventory.exits,
         inventory.recorded,
         inventory.rebooted,
-        elsewhere,
+        frozenset(elsewhere),
     )
 
 

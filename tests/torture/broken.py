@@ -151,10 +151,22 @@ BUILDS: Sequence[Build] = (
         "                self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))\n",
         "kill",
     ),
+    Build(
+        "buried-alive", "P9",
+        (
+            Patch(
+                "stores/sql/postgres/fleet.sql",
+                "FROM schedulers WHERE safe_after <= clock_timestamp() AND",
+                "FROM schedulers WHERE",
+            ),
+            Patch("daemon/dispatching.py", 'mend_at = "", loop.time() + PATIENCE_S', 'mend_at = "", 0.0'),
+        ),
+        ("kill",), POSTGRESQL,
+    ),
     _build(
-        "buried-alive", "P9", "daemon/service.py",
-        "                if is_dead:\n",
-        "                if True:\n",
+        "ends-kept-to-itself", "P5", "daemon/service.py",
+        "            self._remaining.begin()\n",
+        "",
         "kill", store=POSTGRESQL,
     ),
     _build(

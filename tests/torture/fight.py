@@ -1,8 +1,9 @@
 """Several schedulers, and workers, on one PostgreSQL server, killed, frozen and thawed while they share the same ticks.
 
 Every scheduler has a state directory of its own, as on a machine of its own; the job file and the journal are shared.
-What is gathered is what one daemon's round gathers, so the same auditor judges it. A scheduler that dies or freezes is
-written down as the death of a spawner: it is why an attempt may be lost.
+What is gathered is what one daemon's round gathers, so the same auditor judges it. That a scheduler or a worker dies or
+freezes is why an attempt of its machine may be lost; it is no reason to do again what has ended well, unless that
+machine was silent for so long that nobody waits for it any more.
 
 `python -m tests.torture.fight [--seconds S] [--seed N] [--workers N]` plays a round on a server of its own.
 """
@@ -29,7 +30,7 @@ from typing import Any
 from dagsched.stores import Address
 from tests.postgres import Server, own_server
 from tests.torture import processes
-from tests.torture.auditor import audit, summary
+from tests.torture.auditor import audit, repeated_work, summary
 from tests.torture.daemon import COMMAND, Daemon
 from tests.torture.edits import rename_over, text_of
 from tests.torture.evidence import read_folder, read_journal
@@ -38,6 +39,9 @@ from tests.torture.world import QUICK, SENTINEL, WORKER, Sheet
 SCHEDULERS = 4
 WORKERS = 2
 LEASE, WORKER_LEASE = "5s", "12s"
+# After so many seconds of silence an attempt may be called lost before its machine can say how it ended: so much of
+# lease, grace and margin is left for a new program to start and report on a busy machine.
+GIVEN_UP_S, WORKER_GIVEN_UP_S = 11.0, 9.0
 # An attempt that was left alone is lost at most so long after that: the longer lease, TERM, KILL, and a margin.
 BURIED_S = 20.0
 REST_S = 90.0
@@ -50,6 +54,16 @@ class Member(Daemon):
     """One scheduler after another on a machine of its own."""
 
     frozen_until: float = 0.0
+    silent_since: float = 0.0  # wall time, 0 while it can speak
+    given_up_s: float = GIVEN_UP_S
+
+    def fall_silent(self) -> None:
+        self.silent_since = time.time()
+
+    def speak(self) -> float:
+        """Return since when nobody can have waited for it any more, 0 if it was not silent for that long."""
+        since, self.silent_since = self.silent_since, 0.0
+        return since if since and time.time() - since > self.given_up_s else 0.0
 
     @property
     def is_active(self) -> bool:
@@ -107,10 +121,12 @@ class Fight:
             Member(folder, self.path, self.mark, place=f"-{number}", more=self.env) for number in range(SCHEDULERS)
         ]
         self.hands = [
-            Hand(folder, self.path, self.mark, place=f"-w{number}", more=self.env) for number in range(workers)
+            Hand(folder, self.path, self.mark, place=f"-w{number}", more=self.env, given_up_s=WORKER_GIVEN_UP_S)
+            for number in range(workers)
         ]
         self.sheets = [self._sheet(is_over=False), self._sheet(is_over=True)]
-        self.kills: list[float] = []
+        self.unheard: list[tuple[float, float]] = []
+        self.given_up: list[float] = []
         self.left: list[str] = []
         self.remarks: list[tuple[str, str]] = []
         self.deeds: list[str] = []
@@ -167,7 +183,7 @@ class Fight:
     def _kill(self, victim: Member | None = None) -> None:
         if (victim := victim or self._victim()) is not None:
             self._tell(f"kill {victim.place}")
-            self.kills.append(time.time())
+            self._silence(victim)
             victim.signal(signal.SIGKILL)
             assert victim.process is not None
             victim.process.wait()
@@ -185,7 +201,7 @@ class Fight:
         if (victim := victim or self._victim()) is not None:
             length_s = length_s or (8.0 if self.script else self.dice.choice((0.5, 2.0, 4.0, 8.0)))
             self._tell(f"freeze {victim.place} for {length_s} s")
-            self.kills.append(time.time())
+            self._silence(victim)
             victim.signal(signal.SIGSTOP)
             victim.frozen_until = time.monotonic() + length_s
 
@@ -197,7 +213,7 @@ class Fight:
     def _crash_server(self) -> None:
         assert self.server is not None
         self._tell("crash the server")
-        self.kills.append(time.time())
+        self._note()
         self.server.crash()
         time.sleep(self.dice.choice((0.1, 1.0, 2.0)))
         self.server.start()
@@ -216,10 +232,25 @@ class Fight:
                 self._tell(f"thaw {member.place}")
                 member.frozen_until = 0.0
                 # From the thaw on it is known to see again what it has missed.
-                self.kills.append(time.time())
+                self._note()
                 member.signal(signal.SIGCONT)
+                if isinstance(member, Hand):
+                    self._end_silence(member)
             elif not member.is_up():
                 member.launch()
+                self._end_silence(member)
+
+    def _note(self) -> None:
+        self.unheard.append((time.time(), time.time()))
+
+    def _silence(self, member: Member) -> None:
+        self._note()
+        member.fall_silent()
+
+    def _end_silence(self, member: Member) -> None:
+        if since := member.speak():
+            self._tell(f"{member.place} was given up")
+            self.given_up.append(since)
 
     def _tell(self, words: str) -> None:
         self.deeds.append(f"{time.monotonic() - self.began:7.2f} {words}")
@@ -377,7 +408,8 @@ class Fight:
         nothing: dict[str, Any] = {"snapshots": [], "verbs": [], "spawner_freezes": [], "reload_s": []}
         return nothing | {
             "seed": self.seed, "versions": versions, "left": self.left, "remarks": self.remarks,
-            "spawner_kills": self.kills, "stopped": self.stopped.isoformat(), "restart_s": [], "deeds": self.deeds,
+            "spawner_kills": self.given_up, "unheard": self.unheard, "stopped": self.stopped.isoformat(),
+            "restart_s": [], "deeds": self.deeds,
         }  # fmt: skip
 
 
@@ -409,7 +441,9 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     fight = Fight(args.seed, args.seconds, folder, Address(server.url), server, workers=args.workers)
     broken = play(fight)
-    print(summary(read_folder(folder)), f"{takeovers(folder)} times somebody became active", *fight.deeds, sep="\n")
+    evidence = read_folder(folder)
+    print(summary(evidence), f"{takeovers(folder)} times somebody became active", *fight.deeds, sep="\n")
+    print(*(f"repeated after success: {each}" for each in repeated_work(evidence)), sep="\n")
     print(*broken, sep="\n")
     print(f"{len(broken)} violations; {folder}")
     return 1 if broken else 0

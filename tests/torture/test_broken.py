@@ -19,7 +19,8 @@ QUICKEST = ("double-start", "failure-taken-for-success", "gaps-in-the-log")
 @pytest.mark.parametrize("build", broken.BUILDS, ids=lambda build: build.name)
 def test_every_patch_fits_and_leaves_a_program(build: broken.Build):
     for file, text in broken.patched(build).items():
-        compile(text, file, "exec")
+        if file.endswith(".py"):
+            compile(text, file, "exec")
 
 
 def test_every_promise_has_a_build_that_breaks_it():

@@ -390,6 +390,12 @@ class Daemon(Stopping):
 
     # ------------------------------------------------------------ signs of life
 
+    @property
+    def health(self) -> str:
+        """What keeps the daemon from starting anything, "ok" when nothing does."""
+        trouble = "" if self.executor.may_start() else "the lease could not be renewed"
+        return self.loop.health.trouble or trouble or "ok"
+
     async def _beat(self) -> None:
         """Show that this daemon lives: to systemd, and to the next start, which tells how long it was down."""
         pause_s = min(BEAT_S, self._systemd.watchdog_s or BEAT_S)

@@ -37,12 +37,15 @@ class Fragile(Wire):
         self._name = f" {purpose}\0".encode()
         self.messages = 0
         self.breaks = 0
-        self._at, self._is_after, self._then = 0, False, nothing
+        self._at, self._is_after, self._then, self._always = 0, False, nothing, False
         self._deaf: dict[socket.socket, threading.Event] = {}
 
-    def break_at(self, message: int, *, after: bool, then: Callable[[], None] = nothing) -> None:
-        """Break at that message from now on, counted from 1, and do `then`; 0: count only."""
-        self.messages = 0
+    def break_at(self, message: int, *, after: bool, then: Callable[[], None] = nothing, always: bool = False) -> None:
+        """Break at that message from now on (`always`: and at each one after it), counted from 1, and do `then`.
+
+        0: count only.
+        """
+        self.messages, self._always = 0, always
         self._at, self._is_after, self._then = message, after, then
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
@@ -61,7 +64,7 @@ class Fragile(Wire):
             is_chosen = is_chosen or self._name in data
             if is_chosen and (self._parts or is_end(data)):
                 self.messages += 1
-                if self.messages == self._at:
+                if self.messages == self._at or (self._always and self.messages > self._at):
                     self._break(client, server, data)
                     return
             server.sendall(data)

@@ -231,7 +231,7 @@ def test_why_knows_the_slots_of_the_daemon(tmp_path: Path) -> None:
         do(served, "trigger", job="held")
         served.until_type("run.started", "held")
         do(served, "trigger", job="extract")
-        assert "all 1 slots of the daemon are taken" in served.ask("why", "extract")
+        assert "the daemon has 1 slot, all taken" in served.ask("why", "extract")
 
 
 def test_an_event_runs_those_who_listen_with_its_data(daemon: Served) -> None:

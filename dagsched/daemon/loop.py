@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,6 +37,11 @@ SLICE_S = 1.0
 STEP = timedelta(seconds=0.5)
 RETRY_S = 0.25
 RETRY_MAX_S = 5.0
+# A store that fails says so; one that hangs says nothing. Longer than any disk that still works takes.
+UNANSWERED_S = 5.0
+UNANSWERED = "the store does not answer"
+# How much longer one is waited for that does not answer whoever has to end.
+PARTING_S = 2.0
 # How much is done before others get a turn of the event loop: a slice takes a millisecond or two.
 EVENTS_AT_ONCE = 8
 STARTS_AT_ONCE = 32
@@ -147,6 +152,7 @@ class Loop:
         self._is_unheard = False
         self._due_now = DUE_PER_COMMIT
         self._gave_up = asyncio.Event()
+        self._patience: asyncio.Timeout | None = None
         self._offset = self._wall_offset()
 
     # ------------------------------------------------------------ what comes in
@@ -168,6 +174,8 @@ class Loop:
     def give_up(self) -> None:
         """From now on let a commit fail that cannot succeed yet: who has to end cannot wait for a disk."""
         self._gave_up.set()
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time() + PARTING_S)
 
     def wake(self) -> None:
         """End the present wait."""
@@ -358,7 +366,7 @@ class Loop:
         while True:
             try:
                 began_s = self._clock.monotonic()
-                await self._store.commit(batch)
+                await self._answered(self._store.commit(batch))
             except StoreUnavailable as error:
                 if self._gave_up.is_set():
                     raise
@@ -370,6 +378,18 @@ class Loop:
                 self.commits.took(self._clock.monotonic() - began_s)
                 self._recover()
                 return
+
+    async def _answered(self, commit: Awaitable[None]) -> None:
+        """Wait for a commit. Raises StoreUnavailable when it does not answer somebody who gave up."""
+        notice = asyncio.get_running_loop().call_later(UNANSWERED_S, self._ail, UNANSWERED)
+        try:
+            async with asyncio.timeout(PARTING_S if self._gave_up.is_set() else None) as self._patience:
+                await commit
+        except TimeoutError:
+            raise StoreUnavailable(UNANSWERED) from None
+        finally:
+            self._patience = None
+            notice.cancel()
 
     def _ail(self, trouble: str) -> None:
         if trouble != self.health.trouble:

@@ -21,6 +21,7 @@ from typing import Any
 from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, rows
+from dagsched.counting import counted
 from dagsched.daemon.audience import Audience
 from dagsched.daemon.differing import Differing
 from dagsched.daemon.dispatching import Dispatcher
@@ -207,6 +208,8 @@ class Daemon(Stopping):
         is_known = last is not None and last.digest == config.digest
         await self._begin(config, number if is_known else number + 1)
         self.loop.tell(events.Noted(self.clock.now(), "daemon.started", f"process {os.getpid()}"))
+        if self._differing.is_edited:
+            self._soon(self._reload_quietly())
         if reading.pending_removal:
             self._soon(self._reload_when_settled())
 
@@ -383,7 +386,7 @@ class Daemon(Stopping):
 
     async def _note_rejected(self, errors: Sequence[Problem]) -> None:
         assert self.job_files is not None
-        words = f"{len(errors)} problem(s), the first: {errors[0].file}:{errors[0].line}: {errors[0].message}"
+        words = f"{counted(len(errors), 'problem')}, the first: {errors[0].file}:{errors[0].line}: {errors[0].message}"
         detail = {"problems": rows(errors[:20]), "reverted": list(self.job_files.reverted)}
         await self.loop.ask(lambda now: events.Noted(now, "config.rejected", words, detail))
 
@@ -398,6 +401,12 @@ class Daemon(Stopping):
 
     # ------------------------------------------------------------ signs of life
 
+    @property
+    def health(self) -> str:
+        """What keeps the daemon from starting anything, "ok" when nothing does."""
+        trouble = "" if self.executor.may_start() else "the lease could not be renewed"
+        return self.loop.health.trouble or trouble or "ok"
+
     async def _beat(self) -> None:
         """Show that this daemon lives: to systemd, and to the next start, which tells how long it was down."""
         pause_s = min(BEAT_S, self._systemd.watchdog_s or BEAT_S)
@@ -408,9 +417,8 @@ class Daemon(Stopping):
 
     def _status_line(self) -> str:
         errors = len(self.job_files.errors) if self.job_files else 0
-        trouble = f", {errors} problem(s) in the job files" if errors else ""
-        jobs = "1 job" if len(self.config.jobs) == 1 else f"{len(self.config.jobs)} jobs"
-        return f"configuration {self.number}, {jobs}{trouble}"
+        trouble = f", {counted(errors, 'problem')} in the job files" if errors else ""
+        return f"configuration {self.number}, {counted(len(self.config.jobs), 'job')}{trouble}"
 
     # ------------------------------------------------------------ doors and tasks
 

@@ -222,26 +222,26 @@ class Notices:
         self._ask("tell", (notifier, job, ms_of(tick), seq))
         self._ask("forget_told", (TOLD_KEPT,))
 
-    def is_broken(self, notifier: str, job: str) -> bool:
-        """Whether the notifier was told of the job's failure and not yet that it works again."""
-        return bool(self._ask("is_broken", (notifier, job)))
+    def is_troubled(self, notifier: str, kind: str, job: str) -> bool:
+        """Whether the notifier was told that the job fails, or is late (`kind`), and that is not over."""
+        return bool(self._ask("is_troubled", (notifier, kind, job)))
 
-    def last_told(self, notifier: str, job: str) -> tuple[datetime, int] | None:
-        """Return when the notifier was last told that the job is broken, and how many failures it was spared since."""
-        found = self._ask("last_told", (notifier, job))
+    def last_told(self, notifier: str, kind: str, job: str) -> tuple[datetime, int] | None:
+        """Return when the notifier was last told of that, and how often it was spared since."""
+        found = self._ask("last_told", (notifier, kind, job))
         return (instant(found[0][0]), found[0][1]) if found else None
 
-    def broke(self, notifier: str, job: str, now: datetime) -> None:
-        """Remember that the notifier was told of the job's failure."""
-        self._ask("break", (notifier, job, ms_of(now)))
+    def troubled(self, notifier: str, kind: str, job: str, now: datetime) -> None:
+        """Remember that the notifier was told of that."""
+        self._ask("trouble", (notifier, kind, job, ms_of(now)))
 
-    def spare(self, notifier: str, job: str) -> None:
-        """Remember that there was another failure which the notifier was not told of."""
-        self._ask("spare", (notifier, job))
+    def spare(self, notifier: str, kind: str, job: str) -> None:
+        """Remember that there was more of that which the notifier was not told of."""
+        self._ask("spare", (notifier, kind, job))
 
-    def mended(self, notifier: str, job: str) -> None:
-        """Remember that the job works again."""
-        self._ask("mend", (notifier, job))
+    def mended(self, notifier: str, kind: str, job: str) -> None:
+        """Remember that it is over."""
+        self._ask("mend", (notifier, kind, job))
 
     # ------------------------------------------------------------ helpers
 

@@ -27,11 +27,11 @@ from dagsched.stores.address import Address, machine_of, place_of
 from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
 from dagsched.stores.fleet import Handed, Waiting, WorkerRow
 from dagsched.stores.lease import LEASE_S, Lease, attempts_s, safe_after_s
-from dagsched.stores.lock import DaemonLock
+from dagsched.stores.lock import LOCK, DaemonLock
 from dagsched.stores.postgres_faults import LOCK_TIMEOUT, MADE
 from dagsched.stores.postgres_fleet import PostgresFleet, waiting_of, worker_of
 from dagsched.stores.postgres_prepare import Layout, layout_of, prepare_to_read, prepare_to_write
-from dagsched.stores.postgres_session import Connection, Session
+from dagsched.stores.postgres_session import PARTING_S, Connection, Session
 from dagsched.stores.postgres_weeks import Week
 from dagsched.stores.postgres_write import WEEK_MS, steps, week_of, weeks_of
 from dagsched.stores.procedures import decoded
@@ -107,7 +107,7 @@ class PostgresStore(SqlStore):
         super().__init__()
         self.address = address
         self._home = home
-        self._lock = DaemonLock(home / "daemon.lock") if home is not None else None
+        self._lock = DaemonLock(home / LOCK) if home is not None else None
         self._place = self._remark = ""
         self._heard: Callable[[Term], None] = lambda term: None
         self._reader: Session | None = None
@@ -140,8 +140,8 @@ class PostgresStore(SqlStore):
         reader, self._reader = self._reader, None
         writer, self._writer = self._writer, None
         if writer is not None and (self._epoch or self._place):
-            with suppress(StoreError):
-                await writer.write(self._leave)
+            with suppress(StoreError, TimeoutError):
+                await asyncio.wait_for(writer.write(self._leave), PARTING_S)
         for session in (reader, writer):
             if session is not None:
                 await session.close()

@@ -18,7 +18,7 @@ from typing import Any
 from dagsched.errors import StoreError, StoreUnavailable
 from dagsched.stores import codec, sql_retention, sqlite_write
 from dagsched.stores.contract import Batch
-from dagsched.stores.lock import DaemonLock
+from dagsched.stores.lock import LOCK, DaemonLock
 from dagsched.stores.prepare import prepare_to_read, prepare_to_write
 from dagsched.stores.session import Session
 from dagsched.stores.sql_store import SqlStore
@@ -30,7 +30,7 @@ class SqliteStore(SqlStore):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-        self._lock = DaemonLock(path.with_name("daemon.lock"))
+        self._lock = DaemonLock(path.with_name(LOCK))
         self._reader: Session | None = None
         self._writer: Session | None = None
         self._file: os.stat_result | None = None

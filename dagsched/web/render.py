@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dagsched.counting import counted
 from dagsched.web import shapes, words
 
 
@@ -34,7 +35,7 @@ def environment() -> Environment:
         "state_words": words.state_words,
         "instant": words.instant,
         "part": part,
-        "noun": words.count,
+        "noun": counted,
     }
     found.filters.update(filters)
     found.filters["with_query"] = with_query

@@ -55,6 +55,10 @@ def test_every_verb_of_the_daemon_can_be_asked_for_over_http() -> None:
     assert {verb.name for verb in VERBS} == set(control._VERBS) - OTHERWISE
 
 
+def test_what_is_one_commit_of_the_daemon_takes_an_idempotency_key() -> None:
+    assert {verb.name for verb in VERBS if verb.keyed} == set(control.REMEMBERED)
+
+
 def test_a_job_is_described_by_the_one_schema() -> None:
     components = written()["components"]["schemas"]
     assert components["job"]["properties"].keys() == schema()["$defs"]["job"]["properties"].keys()

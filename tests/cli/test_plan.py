@@ -151,8 +151,8 @@ def test_one_of_several_files_alone_is_remarked_on(call, files):
     folder.mkdir()
     (folder / "a.yaml").write_text(GONE)
     (folder / "b.yaml").write_text("version: 1\njobs:\n  other: {run: x}\n")
-    assert "1 of 2 files were given" in call("plan", "jobs/a.yaml", "--against", "jobs").out
-    assert "files were given" not in call("plan", "jobs", "--against", "jobs/a.yaml").out
+    assert "1 of 2 files was given" in call("plan", "jobs/a.yaml", "--against", "jobs").out
+    assert "given, so the jobs" not in call("plan", "jobs", "--against", "jobs/a.yaml").out
 
 
 def test_markdown_has_tables_and_nothing_in_it_that_a_job_could_make_a_link_or_a_tag(call, files):

@@ -62,15 +62,18 @@ class Watcher:
 
 
 class FaultyStore(MemoryStore):
-    """Refuses as many commits as `faults` holds errors, the last first."""
+    """Refuses as many commits as `faults` holds errors, the last first; hangs until `answers` is set."""
 
     def __init__(self) -> None:
         super().__init__()
         self.faults: list[Exception] = []
         self.batches: list[Batch] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def commit(self, batch: Batch) -> None:
         self.batches.append(batch)
+        await self.answers.wait()
         if self.faults:
             raise self.faults.pop()
         await super().commit(batch)
@@ -423,6 +426,51 @@ def test_a_daemon_that_has_to_end_waits_for_no_full_disk() -> None:
         with pytest.raises(StoreUnavailable):
             await wish
         assert stage.hand.launches == []
+
+    asyncio.run(play())
+
+
+def test_a_store_that_does_not_answer_is_trouble_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagsched.daemon.loop.UNANSWERED_S", 0.01)
+
+    async def play() -> None:
+        stage = Stage("a")
+        loop = await stage.open()
+        stage.store.answers.clear()
+        ailed, ail = asyncio.Event(), loop._ail
+        monkeypatch.setattr(loop, "_ail", lambda trouble: (ail(trouble), ailed.set()))
+        wish = asyncio.ensure_future(stage.trigger("a"))
+        await asyncio.wait_for(ailed.wait(), 10)
+        assert loop.health.trouble == "the store does not answer"
+        assert stage.hand.launches == []
+        stage.store.answers.set()
+        await wish
+        assert loop.health.trouble == ""
+        assert len(stage.hand.launches) == 1
+
+    asyncio.run(play())
+
+
+def test_a_daemon_that_has_to_end_waits_for_no_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagsched.daemon.loop.PARTING_S", 0.01)
+
+    async def play() -> None:
+        for is_first in (True, False):
+            stage = Stage("a")
+            loop = await stage.open()
+            stage.store.answers.clear()
+            wish = asyncio.ensure_future(loop.ask(lambda now: events.TriggerRequested(now, "a")))
+            await asyncio.sleep(0)
+            if is_first:
+                loop.give_up()
+            turning = asyncio.ensure_future(loop.turn())
+            await asyncio.sleep(0)
+            loop.give_up()
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await asyncio.wait_for(turning, 10)
+            with pytest.raises(StoreUnavailable):
+                await wish
+            assert stage.hand.launches == []
 
     asyncio.run(play())
 

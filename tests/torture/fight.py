@@ -46,6 +46,7 @@ GIVEN_UP_S, WORKER_GIVEN_UP_S = 11.0, 9.0
 BURIED_S = 20.0
 REST_S = 90.0
 STOP_S = 30.0
+RELOAD_S = 10.0
 
 
 @dataclass(slots=True)
@@ -129,7 +130,8 @@ class Fight:
         self.left: list[str] = []
         self.remarks: list[tuple[str, str]] = []
         self.deeds: list[str] = []
-        self.began = time.monotonic()
+        self.open: dict[str, str] = {}
+        self.began = self.reload_at = time.monotonic()
 
     def run(self) -> None:
         """Play the round and write the evidence; what breaks it is a remark in there."""
@@ -265,6 +267,8 @@ class Fight:
         self._wait(self._is_led, "nobody became active")
         self.members[0].give("resume", "j00").finished(STOP_S)
         rename_over(self.path, text_of(self.sheets[1]), self.dice)
+        self.reload_at = time.monotonic() + RELOAD_S
+        self._wait(self._is_last_edit_in_force, "the last edit never came into force")
         self._wait(self._is_idle, "not everything came to an end")
         self._tell("stop")
         for member in self._all():
@@ -289,15 +293,31 @@ class Fight:
         lines = read_journal(self.journal.read_text()) if self.journal.exists() else []
         return len({line.run for line in lines if line.kind == "start"})
 
+    def _is_last_edit_in_force(self) -> bool:
+        jobs = self._jobs()
+        if jobs is not None and any(each["job"] == self._sentinel(self.sheets[1]) for each in jobs):
+            return True
+        if time.monotonic() > self.reload_at:
+            # Who took over after the edit goes on with what is stored, and says that its files count once it is asked.
+            self.reload_at = time.monotonic() + RELOAD_S
+            for member in self._up():
+                if member.is_active and not member.frozen_until:
+                    self._tell(f"reload {member.place}")
+                    member.give("reload").finished(STOP_S)
+        return False
+
     def _is_idle(self) -> bool:
+        jobs = self._jobs()
+        last = {each["job"]: each["last"]["state"] for each in jobs or () if each["last"]}
+        self.open = {job: state for job, state in last.items() if state in LIVE}
+        return jobs is not None and not self.open
+
+    def _jobs(self) -> list[dict[str, Any]] | None:
+        """Return what `status` says of the jobs in force, None while the server is away."""
         self._revive()
         row = self.members[0].give("status", "--json").finished(STOP_S)
-        if row["code"]:
-            return False
-        status = json.loads(row["out"])
-        jobs = [each for each in status["jobs"] if each["job"].startswith("j")]
-        is_last = any(each["job"] == self._sentinel(self.sheets[1]) for each in status["jobs"])
-        return is_last and not any(each["last"] and each["last"]["state"] in LIVE for each in jobs)
+        found: list[dict[str, Any]] | None = None if row["code"] else json.loads(row["out"])["jobs"]
+        return found
 
     def _nothing_may_be_left(self) -> None:
         # A spawner answers before it ends itself, and one whose scheduler was killed lives for as long as the lease.
@@ -314,7 +334,7 @@ class Fight:
         while not is_so():
             if time.monotonic() > deadline:
                 told = "\n".join(f"{each.place}: {each.complaint()}" for each in self._all())
-                raise AssertionError(f"{what}; {self.deeds[-5:]}\n{told}")
+                raise AssertionError(f"{what}; open: {self.open}; {self.deeds[-5:]}\n{told}")
             time.sleep(0.1)
 
     def _clear_away(self) -> None:

@@ -358,7 +358,7 @@ class Control:
             "config": daemon.number,
             "problems": self._problems(),
             "reverted": list(daemon.job_files.reverted) if daemon.job_files else [],
-            "health": daemon.loop.health.trouble or "ok",
+            "health": daemon.health,
             "stopping": daemon.is_stopping,
             "grace_until": format_instant(daemon.grace_until) if daemon.grace_until else None,
             "slots": plan.seats.slots_max,
@@ -381,7 +381,7 @@ class Control:
             tick = parse_instant(given) if isinstance(given, str) else None
         except ValueError as error:
             raise Refused(f"'tick' is no instant: {error}") from None
-        held = held_for({"stopping": daemon.is_stopping, "health": daemon.loop.health.trouble or "ok"})
+        held = held_for({"stopping": daemon.is_stopping, "health": daemon.health})
         now = daemon.clock.now()
         plan, config = daemon.loop.plan, daemon.config
         found = await explain_open(daemon.store, plan, config, text_of(body, "job"), tick, now, held=held)

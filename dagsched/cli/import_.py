@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -161,7 +163,7 @@ def is_account(name: str) -> bool:
 
 
 def _systemd(args: argparse.Namespace, zone: str) -> Imported:
-    from dagsched.importers.draft import Imported
+    from dagsched.importers.draft import Imported, Verdict
     from dagsched.importers.systemd import read_units
 
     problems = Imported()
@@ -170,6 +172,9 @@ def _systemd(args: argparse.Namespace, zone: str) -> Imported:
     else:
         paths = files_of(args.path)
         paths += [each for each in (args.path.with_suffix(".service"),) if each != args.path and each.exists()]
+    for path in [each for each in paths if os.path.realpath(each) == os.devnull]:
+        paths.remove(path)
+        problems.verdicts.append(Verdict(str(path), 0, path.name, "same", "it is masked, so nothing starts it"))
     texts = {str(path): text for path, text in readable(paths, problems, not args.path.is_dir())}
     files_of(args.path)
     imported = read_units(texts, zone, args.user or "", (home_of(args.user) or "") if args.user else "")
@@ -184,7 +189,7 @@ def _dagu(args: argparse.Namespace, zone: str) -> Imported:
     problems, is_folder = Imported(), args.path.is_dir()
     paths = files_of(args.path, lambda path: path.suffix in (".yaml", ".yml"))
     texts = {str(path.absolute()): text for path, text in readable(paths, problems, not is_folder)}
-    imported = read_dags(texts, zone)
+    imported = read_dags(texts, zone, os.path.isfile)
     imported.verdicts = problems.verdicts + imported.verdicts
     return imported
 
@@ -226,21 +231,42 @@ def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequenc
 
 
 def _report(imported: Imported, counts: Counter[str]) -> Iterator[str]:
-    for verdict in imported.verdicts:
-        yield from _lines(verdict)
+    for _, alike in groupby(imported.verdicts, key=lambda each: (each.file, each.kind, each.why, each.job)):
+        yield from _lines(list(alike))
     differ = counted(counts["differs"], "differs", "differ")
     told = f"{counts['same']} same, {differ}, {counts['dropped']} not carried over"
     yield f"{counted(len(imported.drafts), 'job')} in {imported.timezone}: {told}"
 
 
-def _lines(verdict: Verdict) -> Iterator[str]:
-    place = f"{verdict.file}:{verdict.line}" if verdict.line else verdict.file
+def _lines(alike: Sequence[Verdict]) -> Iterator[str]:
+    """Yield what became of lines that follow each other and are told the same."""
+    verdict, texts = alike[0], [printable(each.text) for each in alike]
+    places = _ranges([each.line for each in alike])
     goal = f" -> {verdict.job}" if verdict.job else ""
-    yield f"{place}: {printable(verdict.text)}{goal}"
+    if len(texts) > 1:
+        # What a setting is set to does not matter where all are told the same.
+        keys = [re.sub(r"[=:].*", "", text, flags=re.DOTALL) if re.match(r"\w+[=:]", text) else text for text in texts]
+        texts = keys if len(set(keys)) == len(keys) else texts
+    shown, left = texts[:1], texts[1:]
+    while left and sum(map(len, shown)) + len(left[0]) < 100:
+        shown.append(left.pop(0))
+    more = f" and {len(left)} more" if left else ""
+    yield f"{verdict.file}{f':{places}' if places else ''}: {', '.join(shown)}{more}{goal}"
     if verdict.kind == "same":
         yield f"    same{f': {printable(verdict.why)}' if verdict.why else ''}"
     else:
         yield f"    {WORDS[verdict.kind]} {printable(verdict.why)}"
+
+
+def _ranges(lines: Sequence[int]) -> str:
+    """Return line numbers as `3`, `3-5` or `3,7-9`; those of whole files are 0 and left out."""
+    found: list[list[int]] = []
+    for line in filter(None, lines):
+        if found and line == found[-1][1] + 1:
+            found[-1][1] = line
+        else:
+            found.append([line, line])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
 def _row(row: Difference) -> dict[str, Any]:
@@ -278,5 +304,12 @@ def _sentence(row: Difference) -> str:
     for name, ticks in (("only old", row.missing), ("only new", row.extra)):
         if ticks:
             words.append(f"{len(ticks)} {name}, first " + ", ".join(_at(tick) for tick in ticks[:3]))
-    words += [f"{_at(tick)}: {why}" for tick, why in row.explained[:3]]
+    reasons: dict[str, list[datetime]] = {}
+    for tick, why in row.explained:
+        reasons.setdefault(why, []).append(tick)
+    words += [f"{why}: {_times(ticks)}" for why, ticks in list(reasons.items())[:5]]
     return "; ".join(words)
+
+
+def _times(ticks: Sequence[datetime]) -> str:
+    return _at(ticks[0]) if len(ticks) == 1 else f"{len(ticks)} times, first {_at(ticks[0])}"

@@ -1,8 +1,10 @@
 """Whether the job files of a machine that stands by are those in force, and which it takes over with if not.
 
 The active scheduler reads its own files and stores what it puts in force. One that stood by goes on with what is
-stored, so that a death changes nothing but the machine; its own files, when they differ, count from their next change
-on, or when somebody asks for a reload.
+stored, so that a death changes nothing but the machine. What its own files say, when they differ, depends on who moved:
+were they once what is still in force, they have been edited meanwhile, and the active one died before it had that edit,
+so it is put in force next. Were they never that, they may as well be an old copy; then they count from their next
+change on, or when somebody asks for a reload.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ class Differing:
     def __init__(self, store: Store, made: Callable[[ConfigVersion], JobFiles], heard: Callable[[str], None]) -> None:
         self.words = ""
         self.ignored = ""  # the digest of what the files say, when that is not to be put in force
+        self.is_edited = False  # whether the files hold an edit that the one before did not live to put in force
+        self._agreed = ""  # the digest of the configuration in force that the files last were
         self._store, self._made, self._heard = store, made, heard
         self._task: asyncio.Task[None] | None = None
 
@@ -71,11 +75,13 @@ class Differing:
         """
         if reading.config is not None and reading.config.digest == last.digest:
             return reading.config
-        self.ignored = reading.config.digest if reading.config is not None else ""
-        self.say(
-            f"takes over with configuration {last.number} as it is stored; {difference(reading, last)}. "
-            "They count once they are changed, or at `dagsched reload`"
-        )
+        self.is_edited = reading.config is not None and self._agreed == last.digest
+        words = f"takes over with configuration {last.number} as it is stored; {difference(reading, last)}. "
+        if self.is_edited:
+            self.say(words + "They were edited while this scheduler stood by, so they come into force next")
+        else:
+            self.ignored = reading.config.digest if reading.config is not None else ""
+            self.say(words + "They count once they are changed, or at `dagsched reload`")
         return load_texts(last.files, now).config
 
     def is_ignored(self, config: Config, *, is_asked: bool) -> bool:
@@ -86,6 +92,12 @@ class Differing:
         self.say("")
         return False
 
+    async def go_on_ignoring(self, job_files: JobFiles) -> None:
+        """Ignore as before what the files of this machine say, though they are read with other texts from now on."""
+        if self.ignored:
+            reading, _ = await job_files.read()
+            self.ignored = reading.config.digest if reading.config is not None else self.ignored
+
     async def _watch(self) -> None:
         job_files, number = None, 0
         while True:
@@ -95,6 +107,8 @@ class Differing:
                     if job_files is None or last.number != number:
                         job_files, number = self._made(last), last.number
                     reading, _ = await job_files.read(trust_stamps=True)
+                    if reading.config is not None and reading.config.digest == last.digest:
+                        self._agreed = last.digest
                     self.say(difference(reading, last))
             except StoreError as error:
                 log.debug("what is in force cannot be seen: %s", error)

@@ -92,7 +92,8 @@ class Executor:
         self._orders = deque(order for order in self._orders if not isinstance(order, Launch))
         return dropped
 
-    def _may_start(self) -> bool:
+    def may_start(self) -> bool:
+        """Whether the lease, if the store has one, is known to last; else starts wait until it is renewed."""
         return self._term is None or boottime_s() < self._term.starts_until
 
     @property
@@ -271,11 +272,12 @@ class Executor:
 
     def send(self) -> None:
         """Send what was ordered now and not at the end of this turn of the loop; of many orders, the first."""
-        self._send(ORDERS_PER_TURN)
+        if self.may_start():
+            self._send(ORDERS_PER_TURN)
 
     def _send_later(self) -> None:
         self._sending = False
-        if self._may_start():
+        if self.may_start():
             self._send(ORDERS_PER_TURN)
             self._send_soon()
         else:

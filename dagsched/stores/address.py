@@ -105,6 +105,11 @@ def place_of(state_dir: Path) -> str:
     return f"{socket.gethostname()}/{path.read_text(encoding='ascii').strip()}"
 
 
+def machine_of(place: str) -> str:
+    """Return the machine in the name of a state directory; every other name as it is."""
+    return re.sub(r"/[0-9a-f]{16}$", "", place)
+
+
 def without_password(url: str) -> str:
     """Return a URL as it may be shown."""
     parts = urlsplit(url)

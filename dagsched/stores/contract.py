@@ -172,10 +172,6 @@ class Store(Protocol):
         """Have `schedulers` say this, too, of whoever acquires or tries to; "" for nothing."""
         ...
 
-    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        """Return the open attempts (run name, number) that other machines have, and whether each is surely dead."""
-        ...
-
     async def schedulers(self) -> Sequence[Scheduler]:
         """Return who was heard of in the last seconds, the active one first; empty where there can be one only."""
         ...
@@ -189,7 +185,7 @@ class Store(Protocol):
 
     @property
     def fleet(self) -> Fleet | None:
-        """What the active scheduler does with workers; None where there can be none."""
+        """What a scheduler does with attempts that other places have; None where there are no others."""
         ...
 
     async def workers(self) -> Sequence[WorkerRow]:
@@ -262,7 +258,7 @@ class Store(Protocol):
         ...
 
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
-        """Return the attempts of one run in order of their number."""
+        """Return the attempts of one run in order of their number, each with its place where several could have it."""
         ...
 
     async def started_since(self, since: datetime) -> Sequence[Attempt]:

@@ -1,4 +1,4 @@
-"""The scheduler's side of workers on PostgreSQL, and what anybody may ask about them."""
+"""A scheduler's side of attempts in other places on PostgreSQL, and what anybody may ask about workers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from dagsched.model import Exit, Outcome, parse_run_name
+from dagsched.clock import boottime_s
+from dagsched.model import Exit, Outcome, parse_run_name, run_name
 from dagsched.stores import codec, sql_retention
 from dagsched.stores.address import Address
 from dagsched.stores.contract import Dispatch
 from dagsched.stores.delivery import channel_of
-from dagsched.stores.fleet import Began, Key, Reports, Waiting, WorkerRow, began_of, exit_of, text_of
+from dagsched.stores.fleet import Began, Key, Remainder, Reports, Waiting, WorkerRow, began_of, exit_of, text_of
+from dagsched.stores.lease import attempts_s, safe_after_s
 from dagsched.stores.postgres_listener import Listener
 from dagsched.stores.postgres_session import Connection, Session
 from dagsched.stores.procedures import decoded
@@ -38,6 +40,7 @@ class Sessions(Protocol):
 
     address: Address
     _epoch: int
+    _place: str
 
     def _opened_reader(self) -> Session: ...
 
@@ -45,22 +48,40 @@ class Sessions(Protocol):
 
 
 class PostgresFleet:
-    """What the active scheduler does with workers; writes carry its epoch."""
+    """What a scheduler does with attempts of other places; what the active one writes carries its epoch."""
 
     def __init__(self, store: Sessions) -> None:
         self._store = store
 
     async def dispatched(self) -> Sequence[Key]:
-        found = await self._store._opened_reader().read(lambda connection: connection.ask("dispatched"))
+        wanted = (self._store._place,)
+        found = await self._store._opened_reader().read(lambda connection: connection.ask("dispatched", wanted))
         return [_key(row) for row in found]
 
     async def reports(self) -> Reports:
         found = await self._store._opened_reader().read(lambda connection: decoded(_said, connection.ask("reports")))
         return Reports([began for began, _ in found if began], [ended for _, ended in found if ended])
 
+    async def hand_over(self, ended: Sequence[Exit], *, vouches: bool) -> Remainder:
+        place, length_s, asked_s = self._store._place, attempts_s(), boottime_s()
+        rows = [(*_columns_of(exit.run, exit.attempt), text_of(exit)) for exit in ended]
+        ends = codec.json_of_rows(("job", "tick", "number", "ended"), rows)
+
+        def work(connection: Connection) -> Remainder:
+            found = connection.ask("remaining", (place,))
+            said = {"place": place, "safe_s": safe_after_s(length_s)}
+            # Before anything is reported, so that rows are locked in the order in which the active one locks them.
+            is_vouched = vouches and bool(found and connection.ask("vouch", said))
+            if ends and connection.ask("report_ends", {"ends": ends, "place": place}):
+                connection.ask("tell_scheduler")
+            open = {(run_name(job, codec.instant(tick)), number): stopping for job, tick, number, stopping in found}
+            # Counted from before the server was asked. What nobody waits for any more ends at once.
+            return Remainder(open, asked_s + length_s if is_vouched else asked_s)
+
+        return await self._store._opened_writer().write(work)
+
     async def stop(self, run: str, attempt: int, cause: str, now: datetime) -> None:
-        job, tick = parse_run_name(run)
-        key = {"job": job, "tick": codec.ms_of(tick), "number": attempt}
+        key = dict(zip(("job", "tick", "number"), _columns_of(run, attempt), strict=True))
         untaken = Exit(run, attempt, Outcome.CANCELLED, now, cause="cancel", reason="cancelled")
 
         def work(connection: Connection) -> None:
@@ -74,11 +95,14 @@ class PostgresFleet:
 
     async def mend(self, now: datetime) -> Sequence[Key]:
         lost = Exit("", 0, Outcome.LOST, now, reason="its worker was not heard of any more")
+        left = lost._replace(reason="the scheduler that had it was not heard of")
 
         def work(connection: Connection) -> list[Any]:
             connection.ask("impatient")
             sql_retention.fenced(connection, self._store._epoch)
             found = connection.ask("lose_dispatches", (text_of(lost),))
+            found += connection.ask("lose_attempts", {"ended": text_of(left), "place": self._store._place})
+            connection.ask("forget_ends")
             connection.ask("mend_deliveries")
             connection.ask("forget_workers")
             return found
@@ -90,6 +114,11 @@ class PostgresFleet:
         listener = Listener(self._store.address, "reports", [channel], lambda channel, text: heard())
         listener.start()
         return listener.stop
+
+
+def _columns_of(run: str, attempt: int) -> tuple[str, int, int]:
+    job, tick = parse_run_name(run)
+    return job, codec.ms_of(tick), attempt
 
 
 def _key(row: Sequence[Any]) -> Key:

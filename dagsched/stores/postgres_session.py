@@ -38,6 +38,10 @@ PATIENCE: Mapping[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# Who waits for what somebody else has locked holds the row of the lease, so these ask again instead of waiting on.
+LOCK_PATIENCE = {"writer": "2s", "lease": "2s"}
+# A server that hangs keeps nobody from ending.
+PARTING_S = 2.0
 
 
 class Connection:
@@ -54,6 +58,8 @@ class Connection:
         raw.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(address.schema)))
         for setting in ("synchronous_commit TO on", "idle_in_transaction_session_timeout TO '10s'"):
             raw.execute(sql.SQL(f"SET {setting}"))
+        if purpose in LOCK_PATIENCE:
+            raw.execute(sql.SQL(f"SET lock_timeout TO '{LOCK_PATIENCE[purpose]}'"))
         self.raw = raw
 
     def ask(self, name: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
@@ -130,11 +136,12 @@ class Session:
         return await self._on_thread(lambda: self._done(work))
 
     async def close(self) -> None:
-        """End the session for good; work already handed over is finished first."""
+        """End the session for good; work already handed over is finished first, if the server still answers."""
         if not self._is_closed:
             self._is_closed = True
             if self._thread is not None:
-                await self._on_thread(self._discard)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._on_thread(self._discard), PARTING_S)
                 self._work.put(None)
 
     async def _on_thread(self, task: Callable[[], T]) -> T:

@@ -97,7 +97,7 @@ def test_a_job_is_registered_shown_run_exported_and_removed(caller: Caller) -> N
     assert caller.root.delete("/api/v1/jobs/hook").status_code == 200
     assert caller.get("/jobs/hook")["removed"]
     problem_of(caller.root.delete("/api/v1/jobs/hook"), 404, "unknown")
-    assert list((caller.daemon.folder / ".dagsched" / "registered").iterdir()) == []
+    problem_of(caller.root.get("/api/v1/jobs/hook/yaml"), 404, "unknown")
 
 
 def test_a_wrong_job_is_told_in_lines_of_its_own_text(caller: Caller) -> None:
@@ -149,7 +149,7 @@ def test_text_cannot_leave_the_place_of_its_job(caller: Caller, text: str) -> No
     answer = caller.root.put("/api/v1/jobs/trick", content=text.encode(), headers=YAML)
     assert answer.status_code in (409, 422), answer.text
     assert "evil" not in {item["job"] for item in caller.get("/jobs")["items"]}
-    assert not (caller.daemon.folder / ".dagsched" / "registered" / "trick.yaml").exists()
+    problem_of(caller.root.get("/api/v1/jobs/trick/yaml"), 404, "unknown")
 
 
 @pytest.mark.parametrize("id", ["..", "a%2fb", "%2e%2e%2fx", "a%00b", ".hidden", "a b", "x" * 300])

@@ -10,7 +10,7 @@ import pytest
 from dagsched.config import load_texts
 from dagsched.model import utc
 
-CRONTAB = "# Nightly\n30 2 * * * /opt/backup\n"
+CRONTAB = "# Nightly\n30 4 * * * /opt/backup\n"
 
 
 def test_the_job_file_goes_to_stdout_and_loads(call, here):
@@ -20,7 +20,7 @@ def test_the_job_file_goes_to_stdout_and_loads(call, here):
     config = load_texts({"/x/jobs.yaml": result.out}, utc(2026, 11, 26)).config
     assert config is not None
     assert list(config.jobs) == ["backup"]
-    assert "tab:2: 30 2 * * * /opt/backup -> backup\n    same\n" in result.err
+    assert "tab:2: 30 4 * * * /opt/backup -> backup\n    same\n" in result.err
     assert result.err.splitlines()[-1] == "1 job in Europe/Berlin: 2 same, 1 differs, 0 not carried over"
 
 
@@ -33,6 +33,22 @@ def test_a_file_is_written_and_never_replaced_unasked(call, here):
     assert (result.code, (here / "jobs.yaml").read_text()) == (2, "mine")
     assert "--force" in result.err
     assert call("import", "crontab", "tab", "-o", "jobs.yaml", "--force").code == 0
+
+
+def test_lines_that_are_told_the_same_are_told_once(call, here):
+    (here / "tab").write_text("# One\n# two\n# three\n\nMAILTO=\n# Nightly\n0 4 * * * /opt/backup\n")
+    assert "tab:1-3: # One, # two, # three\n    same: kept as a comment\n" in call("import", "crontab", "tab").err
+    (here / "a.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    (here / "a.service").write_text("[Service]\nPrivateTmp=yes\nExecStart=/x\nProtectHome=yes\nProtectSystem=yes\n")
+    told = call("import", "systemd", "a.timer").err
+    assert "a.service:4-5: ProtectHome, ProtectSystem -> a\n    not carried over because nothing isolates" in told
+
+
+def test_a_masked_timer_starts_nothing(call, here):
+    (here / "a.timer").symlink_to(os.devnull)
+    result = call("import", "systemd", ".")
+    assert "a.timer: a.timer\n    same: it is masked" in result.err
+    assert (result.code, "jobs: {}" in result.out) == (0, True)
 
 
 def test_verify_is_in_the_json(call, here):

@@ -39,6 +39,7 @@ async def data(look: Look) -> Mapping[str, Any]:
         "local_tick": local(run.tick, job.timezone) if job else run.tick,
         "reason": reason_of(run),
         "attempts": attempts,
+        "has_places": any(each.place for each in attempts),
         "attempt": attempt,
         "upstream": await upstream_of(look, run, look.query["above"]),
         "downstream": await downstream_of(look, run, look.query["below"]) if job else None,

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from dagsched.cli.output import note, print_json, printable
 from dagsched.cli.parser import Parser, add_json
+from dagsched.cli.systemd_analyze import Opinion, second_opinion
 from dagsched.clock import SystemClock
 from dagsched.config import render
 from dagsched.counting import counted
@@ -60,11 +61,14 @@ def run(args: argparse.Namespace) -> int:
     if loaded.config is None:
         raise UsageError("nothing was written: " + render(loaded.problems, "human"))
     rows = compare(imported.drafts, loaded.config, now, now + timedelta(days=365)) if args.verify else []
+    expressions = [each for draft in imported.drafts for each in draft.expressions]
+    opinion = second_opinion(expressions, now) if args.verify else None
     if args.output is not None:
         args.output.write_text(text, encoding="utf-8")
-    _show(args, imported, text, rows)
+    _show(args, imported, text, rows, opinion)
     lost = any(verdict.kind == "dropped" for verdict in imported.verdicts)
-    return 1 if lost or not all(row.is_zero for row in rows) else 0
+    differs = not all(row.is_zero for row in rows) or (opinion is not None and bool(opinion.differ))
+    return 1 if lost or differs else 0
 
 
 def host_zone() -> str:
@@ -203,7 +207,9 @@ KINDS: Mapping[str, Callable[[argparse.Namespace, str], Imported]] = {
 # ---------------------------------------------------------------- showing
 
 
-def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequence[Difference]) -> None:
+def _show(
+    args: argparse.Namespace, imported: Imported, text: str, rows: Sequence[Difference], opinion: Opinion | None
+) -> None:
     counts = Counter(verdict.kind for verdict in imported.verdicts)
     if args.json:
         document: dict[str, Any] = {
@@ -215,6 +221,7 @@ def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequenc
         }
         if args.verify:
             document["verify"] = [_row(row) for row in rows]
+            document["systemd_analyze"] = opinion._asdict() if opinion else None
         print_json(document)
         return
     # The job file alone goes to stdout when nobody named a file, so that it can be piped into one.
@@ -224,7 +231,7 @@ def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequenc
         sys.stdout.flush()
     for line in _report(imported, counts):
         print(line, file=out)
-    for line in _compared(rows):
+    for line in [*_compared(rows), *_agreed(opinion)]:
         print(line, file=out)
     if args.output is not None:
         note(f"next: dagsched validate {args.output}, then dagsched next --file {args.output}")
@@ -295,6 +302,14 @@ def _compared(rows: Sequence[Difference]) -> Iterator[str]:
     for why, jobs in reasons.items():
         names = ", ".join(jobs[:5]) + (f" and {len(jobs) - 5} more" if len(jobs) > 5 else "")
         yield f"verify {names}: nothing to compare, {why}"
+
+
+def _agreed(opinion: Opinion | None) -> Iterator[str]:
+    if opinion is not None and not opinion.differ:
+        asked = counted(opinion.expressions, "OnCalendar expression")
+        yield f"systemd-analyze agrees on the next {opinion.times} times of {asked}"
+    elif opinion is not None:
+        yield from opinion.differ
 
 
 def _sentence(row: Difference) -> str:

@@ -30,12 +30,13 @@ from dagsched.errors import UsageError
 if TYPE_CHECKING:
     from dagsched.importers import Difference, Imported, Verdict
 
+STDIN = Path("-")
 WORDS = {"same": "same", "differs": "differs because", "dropped": "not carried over because"}
 
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("kind", metavar="KIND", choices=tuple(KINDS), help=f"what PATH is: {', '.join(KINDS)}")
-    parser.add_argument("path", metavar="PATH", type=Path, help="a file, or a folder of them")
+    parser.add_argument("path", metavar="PATH", type=Path, help="a file or a folder of them; - is a crontab on stdin")
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="write the job file there (default: print it)"
     )
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None and args.output.exists() and not args.force:
         raise UsageError(f"{args.output} is there already and stays as it is; --force replaces it")
+    if args.path == STDIN and args.kind != "crontab":
+        raise UsageError(f"only a crontab can come on standard input; name the file or folder of {args.kind}")
     zone = args.timezone or host_zone()
     _check_zone(zone)
     now = SystemClock().now().replace(second=0, microsecond=0)
@@ -93,6 +96,8 @@ def _check_zone(name: str) -> None:
 
 def files_of(path: Path, accepts: Callable[[Path], bool] = lambda _: True) -> list[Path]:
     """Return the file, or the files of a folder by name; raises UsageError for what is not there."""
+    if path == STDIN:
+        return [path]
     try:
         if path.is_dir():
             return sorted(each for each in path.iterdir() if (each.is_file() or each.is_symlink()) and accepts(each))
@@ -107,6 +112,8 @@ def read_text(path: Path) -> tuple[str, str]:
     from dagsched.importers.places import SIZE_MAX, NotText, text_of
 
     try:
+        if path == STDIN:
+            return text_of(sys.stdin.buffer.read(SIZE_MAX + 1))
         if not path.is_file():
             raise NotText("it is no file" if path.exists() else "there is no such file")
         with path.open("rb") as file:

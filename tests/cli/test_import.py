@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -24,6 +25,13 @@ def test_the_job_file_goes_to_stdout_and_loads(call, here):
     assert list(config.jobs) == ["backup"]
     assert "tab:2: 30 4 * * * /opt/backup -> backup\n    same\n" in result.err
     assert result.err.splitlines()[-1] == "1 job in Europe/Berlin: 2 same, 1 differs, 0 not carried over"
+
+
+def test_a_crontab_comes_on_standard_input(call, here, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(CRONTAB.encode())))
+    result = call("import", "crontab", "-")
+    assert (result.code, "backup:" in result.out) == (0, True)
+    assert call("import", "dagu", "-").code == 2
 
 
 def test_a_file_is_written_and_never_replaced_unasked(call, here):

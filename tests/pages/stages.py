@@ -36,6 +36,8 @@ NOT_RUN = {
     "/opt/dagsched/bin/pip install --require-hashes -r requirements.lock": _INSTALLS,
     "/opt/dagsched/bin/pip install --no-deps .": _INSTALLS,
     "/opt/dagsched/bin/pip install -c constraints.txt '.[postgres]'": _INSTALLS,
+    "python3 -m pip wheel -c constraints.txt -w wheels .": _INSTALLS,
+    "/opt/dagsched/bin/pip install --no-index --find-links wheels dagsched": _INSTALLS,
     "/opt/dagsched/bin/dagsched --version": _INSTALLS,
     "pip install 'dagsched[postgres]'": _INSTALLS,
     "pip install dagsched pytest": _INSTALLS,

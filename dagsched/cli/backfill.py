@@ -19,7 +19,7 @@ from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_u
 from dagsched.cli.parser import count as whole_number
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import FOLLOW_S, reading
-from dagsched.cli.remote import act, job_meant, report
+from dagsched.cli.remote import act, job_meant, left, report
 from dagsched.cli.times import parse_moment, parse_since, wall
 from dagsched.cli.trigger import read_params
 from dagsched.clock import SystemClock
@@ -213,12 +213,15 @@ def _is_confirmed(args: argparse.Namespace, wish: _Wish) -> bool:
 
 def _begin(args: argparse.Namespace, wish: _Wish) -> int:
     answer = asyncio.run(act(args, "backfill", wish.body))
+    if answer is None and args.json:
+        _show(args, wish, {"remembered": True, **left(args), "total": wish.ticks})
+        return 0
     if answer is None:
         return report(args, None, "", f"backfill of {args.job}")
     is_followed = args.follow or (is_watched() and not args.no_wait and not args.json)
     if not is_followed:
         if args.json:
-            _show(args, wish, {"id": answer["id"]})
+            _show(args, wish, {"remembered": False, "id": answer["id"], "total": answer["total"]})
         else:
             print(f"backfill {answer['id']} of {args.job}: {counted(answer['total'], 'tick')}")
         return 0

@@ -322,6 +322,10 @@ class Loop:
         if isinstance(item, Ask):
             self._grant(turn, item)
             return
+        if isinstance(item, events.Recovered):
+            # What was handed out since the inventory was told is not known to our spawner either, and not to be resent.
+            handed = {(act.run.name, act.run.attempts) for act in starts_of(turn.outbox.acts)}
+            item = item._replace(elsewhere=item.elsewhere | self._dispatcher.far | handed)
         self._take(turn, self._applied(item))
         if isinstance(item, events.AttemptFinished) and item.exit.seq:
             turn.acknowledged.append(item.exit.seq)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from dagsched.clock import ManualClock
+from dagsched.daemon.dispatching import Dispatcher
 from dagsched.daemon.loop import Loop, PlanBroken
 from dagsched.engine import Plan, events
 from dagsched.errors import FencedOut, Refused, StoreUnavailable, Unknown
@@ -17,6 +18,7 @@ from dagsched.executor import Exited, Inventory, Living, SpawnerGone, Started
 from dagsched.handlers import Launch
 from dagsched.model import Config, EventRow, Exit, Job, Outcome, OutputRef, RunState
 from dagsched.stores import Batch, MemoryStore
+from dagsched.stores.fleet import Fleet
 from tests.engine.bench_of_one import START, job
 
 
@@ -87,10 +89,10 @@ class Stage:
         self.watcher = Watcher()
         self.jobs = [item if isinstance(item, Job) else job(item) for item in jobs]
 
-    async def open(self) -> Loop:
+    async def open(self, dispatcher: Dispatcher | None = None) -> Loop:
         await self.store.open(write=True)
         await self.store.acquire("the test")
-        self.loop = Loop(Plan(), self.store, self.hand, self.clock, self.watcher, timedelta(seconds=10))
+        self.loop = Loop(Plan(), self.store, self.hand, self.clock, self.watcher, timedelta(seconds=10), dispatcher)
         self.loop.tell(events.Recovered(self.clock.now(), frozenset(), (), frozenset()))
         config = Config({item.id: item for item in self.jobs}, digest="1")
         await self.granted(lambda now: events.ConfigApplied(now, config, 1))
@@ -302,6 +304,25 @@ def test_what_a_dead_spawner_never_got_is_sent_again_under_the_same_number() -> 
             (stage.hand.launches[0].run, 1),
         ]
         assert stage.hand.settlements == 2
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("is_same_turn", [True, False])
+def test_what_a_worker_is_to_do_is_handed_out_once_whatever_becomes_of_the_spawner(is_same_turn: bool) -> None:
+    async def play() -> None:
+        stage = Stage(job("a", queue="etl"))
+        loop = await stage.open(Dispatcher(cast(Fleet, object())))
+        told = events.Recovered(stage.clock.now(), frozenset(), (), frozenset())
+        wish = asyncio.ensure_future(loop.ask(lambda now: events.TriggerRequested(now, "a")))
+        await asyncio.sleep(0)
+        if not is_same_turn:
+            await loop.turn()
+        # Made before the attempt was handed out.
+        loop.tell(told)
+        await loop.turn()
+        await wish
+        assert sum(len(batch.dispatches) for batch in stage.store.batches) == 1
 
     asyncio.run(play())
 

@@ -55,7 +55,9 @@ def test_a_file_of_nothing_but_mistakes_does_not_fill_the_memory(tmp_path: Path)
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(told) == 1001
     assert told[-1]["message"] == "99,000 more of these jobs are not right"
-    assert int(done.stderr.split()[1]) * 1024 / 1e6 < 2 * MEMORY_MB_MAX
+    _, peak, cpu_s = done.stderr.splitlines()[-1].split()
+    assert int(peak) * 1024 / 1e6 < 2 * MEMORY_MB_MAX
+    assert float(cpu_s) < at_most(2)
 
 
 def in_place(file: Path, content: bytes) -> None:
@@ -91,9 +93,10 @@ def test_what_was_good_stays_in_force_under_bad_files(way: Callable[[Path, bytes
             way(file, content)
             saved = time.monotonic()
             served.until_type("config.rejected")
-            if name != ENDLESS:
-                assert time.monotonic() - saved < at_most(1), name
-                assert (peak_kb(served.process.pid) - before) * 1024 / 1e6 < MEMORY_MB_MAX, name
+            # A thousand explanations of mistakes are worth a second.
+            times = 2 if name == ENDLESS else 1
+            assert time.monotonic() - saved < at_most(times), name
+            assert (peak_kb(served.process.pid) - before) * 1024 / 1e6 < times * MEMORY_MB_MAX, name
             served.until_type("run.started", "beat")
         file.unlink()
         served.until_type("config.rejected")
@@ -143,5 +146,5 @@ def test_what_is_due_starts_while_its_file_is_rewritten_a_thousand_times_a_secon
         took_s = time.monotonic() - began
     assert {after - before for before, after in pairwise(map(tick_of, starts))} == {timedelta(seconds=1)}
     assert max(latencies_s(starts)) < at_most(1)
-    # A machine that cannot write so often has been busy enough.
-    assert edits > took_s * EDITS_PER_S / 2
+    # A machine with much else to do cannot write so often.
+    assert edits * at_most(1) > took_s * EDITS_PER_S / 2

@@ -134,7 +134,7 @@ STAGES = {
         unchecked=_ELSEWHEN,
     ),
     "importing.md": Stage(
-        instead={"crontab -l > mine": "printf 'PATH=/usr/bin:/bin\\n30 4 * * * /opt/backup\\n' > mine"}
+        instead={"crontab -l > mine": "printf 'PATH=/usr/bin:/bin\\n30 2 * * * /opt/backup\\n' > mine"}
     ),
     "metrics.md": Stage(_TRIAL, {_METRICS: "dagsched metrics --textfile dagsched.prom"}),
     "operations.md": Stage(_TRIAL + _BACKGROUND, _AS_SERVICE),

@@ -397,7 +397,7 @@ class Fight:
         for path in [*self.folder.glob("daemon-*.err"), *self.folder.glob("state-*/spawner.log")]:
             text = path.read_text(errors="replace")
             if "Traceback" in text or "made anew" in text:
-                self.remarks.append(("log", f"{path.place}: {text[-1500:]}"))
+                self.remarks.append(("log", f"{path.name}: {text[-1500:]}"))
 
     def _notes(self, events: list[dict[str, Any]]) -> dict[str, Any]:
         applied = [event for event in events if event["type"] == "config.applied"]

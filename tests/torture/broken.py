@@ -107,7 +107,7 @@ BUILDS: Sequence[Build] = (
         "finished-work-lost-at-restarts", "P5", "engine/plan.py",
         "self._end_attempt(run, exits[attempt])",
         "self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))",
-        "kill",
+        "kill", slant="brief",
     ),
     _build(
         "timeouts-ignored", "P5", "spawner/work.py",
@@ -122,7 +122,7 @@ BUILDS: Sequence[Build] = (
         "            turn.outbox.acts = []\n"
         "            await asyncio.sleep(0.3)\n"
         "            await self._commit(batch)\n",
-        "kill",
+        "kill", slant="brief",
     ),
     _build(
         "slots-leak", "P7", "engine/seats.py",

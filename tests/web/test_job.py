@@ -67,7 +67,7 @@ def test_it_says_what_it_is(admin: Browser) -> None:
 
 
 def test_neighbours_are_those_before_and_after_it(admin: Browser) -> None:
-    assert "Neighbours Starts load" in text_of(admin.page("jobs/extract"))
+    assert "Neighbours Wait for it load" in text_of(admin.page("jobs/extract"))
     assert "Neighbours Waits for extract" in text_of(admin.page("jobs/load"))
     assert "It waits for no job, and none waits for it." in text_of(admin.page("jobs/quick"))
 

@@ -103,7 +103,8 @@ def in_text(value: Any) -> str:
 
 def _summary(charted: Sequence[Run]) -> str:
     good = sum(1 for run in charted if run.state is RunState.SUCCESS)
-    return f"{good} of {len(charted)} succeeded"
+    ended = sum(1 for run in charted if run.state.is_terminal)
+    return f"{good} of {ended} succeeded" if ended else "not over yet"
 
 
 # ---------------------------------------------------------------- the definition

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from dagsched.cli.output import note, print_json, printable
 from dagsched.cli.parser import Parser, add_json
+from dagsched.cli.systemd_analyze import Opinion, second_opinion
 from dagsched.clock import SystemClock
 from dagsched.config import render
 from dagsched.counting import counted
@@ -29,12 +30,13 @@ from dagsched.errors import UsageError
 if TYPE_CHECKING:
     from dagsched.importers import Difference, Imported, Verdict
 
+STDIN = Path("-")
 WORDS = {"same": "same", "differs": "differs because", "dropped": "not carried over because"}
 
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("kind", metavar="KIND", choices=tuple(KINDS), help=f"what PATH is: {', '.join(KINDS)}")
-    parser.add_argument("path", metavar="PATH", type=Path, help="a file, or a folder of them")
+    parser.add_argument("path", metavar="PATH", type=Path, help="a file or a folder of them; - is a crontab on stdin")
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="write the job file there (default: print it)"
     )
@@ -51,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None and args.output.exists() and not args.force:
         raise UsageError(f"{args.output} is there already and stays as it is; --force replaces it")
+    if args.path == STDIN and args.kind != "crontab":
+        raise UsageError(f"only a crontab can come on standard input; name the file or folder of {args.kind}")
     zone = args.timezone or host_zone()
     _check_zone(zone)
     now = SystemClock().now().replace(second=0, microsecond=0)
@@ -60,11 +64,14 @@ def run(args: argparse.Namespace) -> int:
     if loaded.config is None:
         raise UsageError("nothing was written: " + render(loaded.problems, "human"))
     rows = compare(imported.drafts, loaded.config, now, now + timedelta(days=365)) if args.verify else []
+    expressions = [each for draft in imported.drafts for each in draft.expressions]
+    opinion = second_opinion(expressions, now) if args.verify else None
     if args.output is not None:
         args.output.write_text(text, encoding="utf-8")
-    _show(args, imported, text, rows)
+    _show(args, imported, text, rows, opinion)
     lost = any(verdict.kind == "dropped" for verdict in imported.verdicts)
-    return 1 if lost or not all(row.is_zero for row in rows) else 0
+    differs = not all(row.is_zero for row in rows) or (opinion is not None and bool(opinion.differ))
+    return 1 if lost or differs else 0
 
 
 def host_zone() -> str:
@@ -89,6 +96,8 @@ def _check_zone(name: str) -> None:
 
 def files_of(path: Path, accepts: Callable[[Path], bool] = lambda _: True) -> list[Path]:
     """Return the file, or the files of a folder by name; raises UsageError for what is not there."""
+    if path == STDIN:
+        return [path]
     try:
         if path.is_dir():
             return sorted(each for each in path.iterdir() if (each.is_file() or each.is_symlink()) and accepts(each))
@@ -103,6 +112,8 @@ def read_text(path: Path) -> tuple[str, str]:
     from dagsched.importers.places import SIZE_MAX, NotText, text_of
 
     try:
+        if path == STDIN:
+            return text_of(sys.stdin.buffer.read(SIZE_MAX + 1))
         if not path.is_file():
             raise NotText("it is no file" if path.exists() else "there is no such file")
         with path.open("rb") as file:
@@ -203,7 +214,9 @@ KINDS: Mapping[str, Callable[[argparse.Namespace, str], Imported]] = {
 # ---------------------------------------------------------------- showing
 
 
-def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequence[Difference]) -> None:
+def _show(
+    args: argparse.Namespace, imported: Imported, text: str, rows: Sequence[Difference], opinion: Opinion | None
+) -> None:
     counts = Counter(verdict.kind for verdict in imported.verdicts)
     if args.json:
         document: dict[str, Any] = {
@@ -215,6 +228,7 @@ def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequenc
         }
         if args.verify:
             document["verify"] = [_row(row) for row in rows]
+            document["systemd_analyze"] = opinion._asdict() if opinion else None
         print_json(document)
         return
     # The job file alone goes to stdout when nobody named a file, so that it can be piped into one.
@@ -224,7 +238,7 @@ def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequenc
         sys.stdout.flush()
     for line in _report(imported, counts):
         print(line, file=out)
-    for line in _compared(rows):
+    for line in [*_compared(rows), *_agreed(opinion)]:
         print(line, file=out)
     if args.output is not None:
         note(f"next: dagsched validate {args.output}, then dagsched next --file {args.output}")
@@ -295,6 +309,14 @@ def _compared(rows: Sequence[Difference]) -> Iterator[str]:
     for why, jobs in reasons.items():
         names = ", ".join(jobs[:5]) + (f" and {len(jobs) - 5} more" if len(jobs) > 5 else "")
         yield f"verify {names}: nothing to compare, {why}"
+
+
+def _agreed(opinion: Opinion | None) -> Iterator[str]:
+    if opinion is not None and not opinion.differ:
+        asked = counted(opinion.expressions, "OnCalendar expression")
+        yield f"systemd-analyze agrees on the next {opinion.times} times of {asked}"
+    elif opinion is not None:
+        yield from opinion.differ
 
 
 def _sentence(row: Difference) -> str:

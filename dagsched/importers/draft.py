@@ -42,7 +42,8 @@ class Draft:
     """A job that is not checked yet.
 
     `keys`: as in a job file, in the order they are written; `comments`: lines that stood above it and describe
-    something else; `fires`: None when the old program has no fixed times, and then `unverifiable` says why.
+    something else; `fires`: None when the old program has no fixed times, and then `unverifiable` says why;
+    `expressions`: its times as systemd writes them, each with a zone.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Draft:
     comments: list[str] = field(default_factory=list)
     fires: Fires | None = None
     unverifiable: str = ""
+    expressions: list[str] = field(default_factory=list)
 
 
 class Names:

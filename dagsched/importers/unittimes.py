@@ -63,6 +63,7 @@ def _calendar(draft: Draft, timer: list[Setting], timezone: str, say: Say) -> No
             say(setting, "dropped", str(error))
             continue
         specs.append(spec)
+        draft.expressions.append(setting.value if spec.timezone else f"{setting.value} {timezone}")
         if second:
             near[len(specs) - 1] = f"systemd starts it {second} s later"
             say(setting, "differs", f"a schedule here has no seconds: it starts {second} s earlier")

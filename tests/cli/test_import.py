@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
+import shutil
 
 import pytest
 
@@ -24,6 +27,13 @@ def test_the_job_file_goes_to_stdout_and_loads(call, here):
     assert result.err.splitlines()[-1] == "1 job in Europe/Berlin: 2 same, 1 differs, 0 not carried over"
 
 
+def test_a_crontab_comes_on_standard_input(call, here, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(CRONTAB.encode())))
+    result = call("import", "crontab", "-")
+    assert (result.code, "backup:" in result.out) == (0, True)
+    assert call("import", "dagu", "-").code == 2
+
+
 def test_a_file_is_written_and_never_replaced_unasked(call, here):
     (here / "tab").write_text(CRONTAB)
     assert call("import", "crontab", "tab", "-o", "jobs.yaml").code == 0
@@ -42,6 +52,31 @@ def test_lines_that_are_told_the_same_are_told_once(call, here):
     (here / "a.service").write_text("[Service]\nPrivateTmp=yes\nExecStart=/x\nProtectHome=yes\nProtectSystem=yes\n")
     told = call("import", "systemd", "a.timer").err
     assert "a.service:4-5: ProtectHome, ProtectSystem -> a\n    not carried over because nothing isolates" in told
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_verify_asks_systemd_where_it_is(call, here):
+    (here / "a.timer").write_text("[Timer]\nOnCalendar=Mon..Fri 02:30\nOnCalendar=*-*-* *:28:10 Asia/Tokyo\n")
+    (here / "a.service").write_text("[Service]\nExecStart=/x\n")
+    result = call("import", "systemd", "a.timer", "--verify", "--timezone", "Europe/Berlin")
+    assert "systemd-analyze agrees on the next 800 times of 2 OnCalendar expressions\n" in result.err
+
+
+def test_a_systemd_that_disagrees_is_heard(call, here, monkeypatch):
+    (here / "a.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    (here / "a.service").write_text("[Service]\nExecStart=/x\n")
+    tools = here / "tools"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    program = tools / "systemd-analyze"
+    program.write_text("#!/bin/sh\necho '    Next elapse: Mon 2099-01-05 05:00:00 UTC'\n")
+    program.chmod(0o755)
+    result = call("import", "systemd", "a.timer", "--verify")
+    assert result.code == 1
+    assert re.search(r"'daily UTC': only the importer has \d{4}-", result.err)
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert "does not read 'daily UTC'" in call("import", "systemd", "a.timer", "--verify").err
+    assert json.loads(call("import", "systemd", "a.timer", "--verify", "--json").out)["systemd_analyze"]["times"] == 0
 
 
 def test_a_masked_timer_starts_nothing(call, here):

@@ -99,6 +99,12 @@ def test_commands_within_commands_stay_whole():
     ]  # fmt: skip
 
 
+def test_what_a_person_has_to_approve_lets_nothing_pass():
+    read = imported("steps: [{id: s, run: ./s.sh, approval: {prompt: ok}}, {id: t, run: ./t.sh, depends: s}]")
+    assert "a person is asked" in str(jobs_of(read)["a.s"].run)
+    assert verdict(read, "approval")[0] == "dropped"
+
+
 def test_each_key_of_a_call_is_told():
     read = imported("steps: [{id: s, action: dag.run, with: {dag: sub}}]", sub="steps: [{id: y, run: ./y.sh}]")
     assert verdict(read, "action") == verdict(read, "with") == ("same", "the called steps are written out here")

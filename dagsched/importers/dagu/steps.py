@@ -165,6 +165,8 @@ class StepReader:
         kind, config = self._type()
         if kind in CALLS or "call" in part:
             return "what it calls is not here"
+        if "approval" in part:
+            return "a person is asked before it counts, and nothing here waits for one"
         if "foreach" in part:
             return "it runs steps of its own for each of several items"
         if kind == "noop":

@@ -34,8 +34,9 @@ def _shown(match: re.Match[str], now: datetime, root: str) -> Markup:
         at = parse_instant(match["tick"] or match["at"])
     except ValueError:  # the 31st of February, in somebody's own words
         return escape(match[0])
-    shown = Markup('<time datetime="{}" title="{}">{}</time>').format(instant(at), stamp(at), moment(at, now))
+    time = Markup('<time datetime="{}" title="{}">{}</time>')
     if match["job"] is None:
-        return shown
-    link = Markup('<a href="{}runs/{}">{} {}</a>')
-    return link.format(root, quote(match[0], safe=":"), match["job"], shown)
+        # It stands beside times of the job's own zone: a window's, say.
+        return time.format(instant(at), stamp(at), f"{moment(at, now)} UTC")
+    shown = time.format(instant(at), stamp(at), moment(at, now))
+    return Markup('<a href="{}runs/{}">{} {}</a>').format(root, quote(match[0], safe=":"), match["job"], shown)

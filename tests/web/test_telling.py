@@ -15,7 +15,7 @@ from tests.web.stored import HOSTILE, NOW
         (
             "its retry delay ends at 2026-11-26T08:31:00.250Z",
             'its retry delay ends at <time datetime="2026-11-26T08:31:00.250Z" '
-            'title="2026-11-26 08:31:00 UTC">08:31</time>',
+            'title="2026-11-26 08:31:00 UTC">08:31 UTC</time>',
         ),
         (
             "overlap: job:a.b-c:2026-11-25T08:00:00Z was active",

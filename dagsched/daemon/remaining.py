@@ -49,6 +49,7 @@ class Remaining:
         """Look after them from here on."""
         if self._fleet is not None and self._task is None:
             self._task = asyncio.ensure_future(self._watch(self._fleet))
+            self._task.add_done_callback(_tell_failure)
 
     async def drain(self, grace: timedelta, alive: Callable[[], None]) -> None:
         """Wait until those that live have ended, after the grace by TERM, and all ends are reported; tell `alive`."""
@@ -164,3 +165,9 @@ class Remaining:
             self._due.set()
         elif isinstance(report, Remark):
             log.warning("%s", report.text)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """Say that nobody looks after the attempts any more: they end when their time is over, as if nobody were here."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("what was started here is left to itself: %r", error, exc_info=error)

@@ -30,6 +30,7 @@ from dagsched.executor.reports import Exited, Inventory, Living, Remark, Report,
 from dagsched.handlers import GRACE_S, Launch
 from dagsched.model import Exit
 from dagsched.passing import passed_on
+from dagsched.spawner import cgroups
 from dagsched.stores.contract import Term
 
 PROTOCOL = 1
@@ -406,8 +407,9 @@ class Executor:
 
     async def _quit(self, peers: list[Peer]) -> None:
         while True:
+            children = {newborn.pid for newborn in self._newborns}
             for peer in peers:
-                peer.send({"do": "quit"})
+                peer.send({"do": "quit", "mourned": peer.pid in children})
                 peer.flush()
             await _all_lost(peers)
             if peers and all(peer.bye for peer in peers):
@@ -417,6 +419,10 @@ class Executor:
             peers = self._peers()
         for newborn in self._newborns:
             await asyncio.to_thread(newborn.wait)
+        for peer in peers:
+            if peer.cgroup:
+                # By now nobody is in it. A spawner that left it while it lived would wait for the kernel to move it.
+                cgroups.remove(peer.cgroup)
         # One that was started by an earlier daemon has said goodbye, but may still be on its way out.
         for peer in peers:
             for pause_s in _pauses():

@@ -19,9 +19,7 @@ class Peer(asyncio.Protocol):
     another version and takes no starts.
     """
 
-    def __init__(
-        self, on_message: Callable[[Peer, dict[str, Any]], None], on_lost: Callable[[Peer], None]
-    ) -> None:
+    def __init__(self, on_message: Callable[[Peer, dict[str, Any]], None], on_lost: Callable[[Peer], None]) -> None:
         loop = asyncio.get_running_loop()
         self._on_message, self._on_lost = on_message, on_lost
         self._feed = wire.Feed()
@@ -31,6 +29,7 @@ class Peer(asyncio.Protocol):
         self.lost: asyncio.Future[None] = loop.create_future()
         self.version = 0
         self.pid = 0
+        self.cgroup = ""  # to be removed once its process has ended
         self.drain = self.rebooted = self.bye = False
         self.living: dict[Key, int] = {}
         self.recorded: set[Key] = set()
@@ -75,7 +74,7 @@ class Peer(asyncio.Protocol):
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["is"]
         if kind == "bye":
-            self.bye = True
+            self.bye, self.cgroup = True, message.get("cgroup", "")
         elif kind == "remark" or self.ready.done():
             self._on_message(self, message)
         elif kind == "welcome":

@@ -36,6 +36,7 @@ import traceback
 from contextlib import suppress
 from typing import Any, NoReturn
 
+import dagsched
 from dagsched.handlers import child, python
 from dagsched.handlers.table import BUILT_IN
 
@@ -226,7 +227,7 @@ def _is_clean() -> bool:
     """Whether nothing is left of what was done: no thread, no process, and no module that is another one by now."""
     if threading.active_count() > 1 or _has_children():
         return False
-    return not any(map(_has_changed, list(sys.modules.values())))
+    return not any(_has_changed(name, module) for name, module in list(sys.modules.items()) if name not in _LASTING)
 
 
 def _has_children() -> bool:
@@ -238,13 +239,19 @@ def _has_children() -> bool:
 
 
 _SEEN: dict[str, float] = {}
+_LASTING = set(sys.builtin_module_names)
+"""Modules that nobody edits while they are in use, as far as they were met: Python's own, and what is installed."""
+_INSTALLED = (sys.base_prefix, sys.prefix, os.path.dirname(dagsched.__file__))
 _BEGAN = time.time()
 
 
-def _has_changed(module: Any) -> bool:
+def _has_changed(name: str, module: Any) -> bool:
     """Whether a module's file, if it lies outside of Python's own folders, was changed since it can have been read."""
     path = getattr(module, "__file__", None)
-    if path is None or path.startswith((sys.base_prefix, sys.prefix)):
+    if path is None:
+        return False
+    if path.startswith(_INSTALLED):
+        _LASTING.add(name)
         return False
     try:
         changed = os.stat(path).st_mtime

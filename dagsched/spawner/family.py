@@ -130,7 +130,7 @@ class Family:
 
     def is_undecided(self, attempt: Attempt) -> bool:
         """Whether a stray is still unread that may turn out to be of this attempt."""
-        return any(attempt.start_ticks[0] <= start for start, _ in self._unread.values())
+        return bool(self._unread) and any(attempt.start_ticks[0] <= start for start, _ in self._unread.values())
 
     def _by_mark(self, mark: str) -> Attempt | None:
         _, _, rest = mark.partition("/")

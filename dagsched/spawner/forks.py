@@ -79,10 +79,9 @@ class Forks:
     # ------------------------------------------------------------ orders
 
     def takes(self, order: dict[str, Any], mark: str) -> bool:
-        """Whether an order is one for a fork server, and one that it can take."""
+        """Whether an order that may be forked is one that a fork server can take."""
         return (
-            bool(order.get("fork"))
-            and not order.get("user")
+            not order.get("user")
             and processes.HAS_PROC
             and not self.is_unusable
             and len(os.fsencode(mark)) <= MARK_BYTES_MAX

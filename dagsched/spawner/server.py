@@ -16,7 +16,7 @@ import select
 import signal
 import socket
 
-from . import logs, processes, spawning, term
+from . import cgroups, logs, processes, spawning, term
 from .book import Book
 from .link import Link
 from .timers import Timers
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .attempt import Attempt
+    from .book import Exit
     from .journal import Key
 
 WRITE_AGAIN_S = 1.0
@@ -44,6 +45,7 @@ class Server:
         self.protocol = protocol
         self.state_fd = os.open(self.state_dir, os.O_RDONLY | os.O_DIRECTORY)
         self.quitting = self.terminated = False
+        self.mourned = False  # a daemon waits for this process's end, and removes its cgroup then
         self.timers = Timers()
         self.writing_again = False
         self.untold: dict[Key, Attempt] = {}  # started, and the daemon has not been told
@@ -104,9 +106,11 @@ class Server:
         self.listener.close()
         self.work.forks.retire()
         os.unlink(self._socket_name(), dir_fd=self.state_fd)
-        self.book.close(settle=self.quitting)
+        cgroup = self.book.close(settle=self.quitting)
+        if self.link is None or not self.mourned:
+            cgroups.leave(cgroup)
         if self.link is not None:
-            self.link.send({"is": "bye"})
+            self.link.send({"is": "bye", "cgroup": cgroup if self.mourned else ""})
             self.link.finish()
 
     def _watch_signals(self) -> None:
@@ -227,7 +231,7 @@ class Server:
         elif verb == "settled":
             self.book.settle()
         elif verb == "quit":
-            self.quitting = True
+            self.quitting, self.mourned = True, bool(message.get("mourned"))
 
     def _start(self, link: Link, message: dict[str, Any]) -> None:
         if message.get("expires") is None or term.now_s() < message["expires"]:
@@ -290,10 +294,10 @@ class Server:
             self._greet(link)
         link.flush()
 
-    def _tell_exits(self, link: Link, exits: list[dict[str, Any]]) -> None:
-        for each in exits:
-            self.untold.pop((each["run"], each["attempt"]), None)
-        link.send_rows("exits", exits)
+    def _tell_exits(self, link: Link, exits: list[Exit]) -> None:
+        for key, _, _ in exits:
+            self.untold.pop(key, None)
+        link.send_bodies("exits", [body for _, _, body in exits])
 
     def _tell_later(self, started: list[Attempt]) -> None:
         """Tell of starts a little later: nobody waits for that, and of a short attempt its exit tells all."""

@@ -65,6 +65,10 @@ class Batch:
     settled: list[tuple[str, datetime, int]] = field(default_factory=list)
     hidden: Sequence[str] | None = None
 
+    def count(self) -> int:
+        """Return how many rows it writes; the few that are rare, and small, are left out."""
+        return len(self.split) + len(self.runs) + len(self.new_attempts) + len(self.attempts) + len(self.events)
+
     def __bool__(self) -> bool:
         return bool(
             self.split or self.runs or self.new_attempts or self.attempts or self.marks or self.events

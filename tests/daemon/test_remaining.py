@@ -25,6 +25,7 @@ jobs:
     retry: 3
   below: {depends_on: [gated], run: "echo $VALUE >> seen", env: {VALUE: {job: gated, output: value}}}
 """
+HANDOVER = "handover"
 NOTHING: dict[str, str] = {}
 SHORT = {"DAGSCHED_ATTEMPT_LEASE": "5s"}
 # From the last renewal on, nothing of an attempt is there after so long: the lease, and the grace until KILL.
@@ -54,7 +55,7 @@ def pids_in(folder):
 
 @contextmanager
 def lead_lost(machines, address, how=signal.SIGKILL, env=NOTHING):
-    """Have the active scheduler killed or frozen in the middle of an attempt, and the other one take over."""
+    """Have the active scheduler killed, frozen or stopped in the middle of an attempt, and the other one take over."""
     first, second = machines
     with Served(first, *on(address), env=env) as active:
         active.until_type("daemon.started")
@@ -63,8 +64,11 @@ def lead_lost(machines, address, how=signal.SIGKILL, env=NOTHING):
             ask(first, "trigger", "gated")
             active.until_type("run.started", "gated")
             (pid,) = pids_in(first)
-            active.signal(how)
-            if how is signal.SIGKILL:
+            if how is HANDOVER:
+                ask(first, "stop", "--handover")
+            else:
+                active.signal(how)
+            if how is not signal.SIGSTOP:
                 active.ended()
             other.until_type("daemon.started")
             yield active, other, pid
@@ -87,7 +91,7 @@ def ended_once(first, second, other):
     sound(second)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP, HANDOVER], ids=["killed", "frozen", "handed over"])
 def test_what_ended_after_the_lead_was_lost_is_reported_and_not_done_again(machines, address, how):
     first, second = machines
     # The lease of attempts is a minute, so nobody calls it lost meanwhile.

@@ -19,6 +19,7 @@ NOT_RUN = {
     "./dev bench": _TREE,
     "./dev test tests/engine": _TREE,
     "./dev torture --broken all": _TREE,
+    "./dev torture --slant brief --seeds 3 --seconds 10": _TREE,
     "./dev torture --seeds 200 --seconds 30": _TREE,
     "./dev torture --seeds 1 --first-seed 42 --keep out": _TREE,
     "./dev torture --store postgresql --seeds 3 --seconds 30": _TREE,

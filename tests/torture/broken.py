@@ -107,7 +107,7 @@ BUILDS: Sequence[Build] = (
         "finished-work-lost-at-restarts", "P5", "engine/plan.py",
         "self._end_attempt(run, exits[attempt])",
         "self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))",
-        "kill",
+        "kill", slant="brief",
     ),
     _build(
         "timeouts-ignored", "P5", "spawner/work.py",
@@ -122,17 +122,19 @@ BUILDS: Sequence[Build] = (
         "            turn.outbox.acts = []\n"
         "            await asyncio.sleep(0.3)\n"
         "            await self._commit(batch)\n",
-        "kill",
+        "kill", slant="brief",
     ),
     _build(
         "slots-leak", "P7", "engine/seats.py",
         '        name, slots = self._holding.pop(key, ("", 0))\n',
         "        name, slots = key[0], 0\n",
+        slant="pooled",
     ),
     _build(
         "joins-never-told", "P7", "engine/plan.py",
         "            self.waiting.upstream_changed(run)\n",
         "",
+        slant="chained",
     ),
     _build(
         "one-attempt-too-many", "P8", "engine/retries.py",
@@ -149,7 +151,7 @@ BUILDS: Sequence[Build] = (
         "no-fencing", "P9", "engine/plan.py",
         "                self._adopt(run)\n",
         "                self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))\n",
-        "kill",
+        "kill", slant="lasting",
     ),
     Build(
         "buried-alive", "P9",
@@ -173,11 +175,13 @@ BUILDS: Sequence[Build] = (
         "leftovers-not-awaited", "P9", "spawner/work.py",
         "        if not attempt.strays:\n            self._finish(attempt)\n",
         "        if True:\n            self._finish(attempt)\n",
+        slant="leave",
     ),
     _build(
         "pools-without-walls", "P10", "engine/seats.py",
         "        return capacity is None or self._pools[pool].used + slots <= capacity\n",
         "        return True\n",
+        slant="pooled",
     ),
     _build(
         "overlap-ignored", "P11", "engine/seats.py",

@@ -19,6 +19,7 @@ CHANGES = ("schedule", "edges", "policies", "command", "all")
 class Slant:
     """`jobs` jobs of one sort, each due every so many seconds of `periods`, with commands that live for `seconds`.
 
+    `chained`: each but the first job waits for the one before it instead, and has no schedule.
     `habits`: what those commands do besides, as in worker.py. `keys`: further keys of each job. `changes`: what edits
     do to a job, and `removal`: how often they remove it instead. `shuns`: deeds that such a round goes without.
     """
@@ -26,6 +27,7 @@ class Slant:
     seconds: Sequence[str]
     periods: Sequence[int]
     jobs: int = 8
+    chained: bool = False
     habits: str = "-"
     keys: Mapping[str, Any] = field(default_factory=dict)
     changes: Sequence[str] = ("all",)
@@ -49,6 +51,17 @@ SLANTS: Mapping[str, Slant] = {
         keys={"overlap": "allow"},
         shuns=(*_DEATHS_OF_SPAWNERS, *_FREEZES, "terminate", "hand_over", "intrude", "spoil"),
     ),
+    # At each moment some attempt is in the middle of its life, and may have others after it.
+    "lasting": Slant(
+        ("2", "4"),
+        (2, 3),
+        keys={"overlap": "allow", "retry": {"max_attempts": 4, "delay": "100ms"}},
+        shuns=(*_DEATHS_OF_SPAWNERS, *_FREEZES, "terminate", "intrude", "spoil"),
+    ),
+    # All slots of a pool are taken again and again, under one daemon.
+    "pooled": Slant(("0.1",), (2, 3), jobs=5, keys={"overlap": "allow", "pool": "narrow"}, shuns=(*_DEATHS, *_FREEZES)),
+    # Whatever ends is waited for, under one daemon.
+    "chained": Slant(("0.1",), (1, 2), chained=True, keys={"overlap": "allow"}, removal=0, shuns=(*_DEATHS, *_FREEZES)),
     # One schedule after another for the same jobs, under one daemon.
     "reschedule": Slant(
         ("0.1",), (2, 3, 5), keys={"overlap": "allow"}, changes=("schedule",), removal=0, shuns=(*_DEATHS, *_FREEZES)

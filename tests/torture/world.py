@@ -182,7 +182,8 @@ class Maker:
         dice = self.random
         bodies: dict[str, dict[str, Any]] = {}
         if self.slant is not None:
-            bodies = {f"j{number:02}": self._slanted(self.slant) for number in range(self.slant.jobs)}
+            ids = [f"j{number:02}" for number in range(self.slant.jobs)]
+            bodies = {id: self._slanted(self.slant, ids[: ids.index(id)]) for id in ids}
             return {name: self._sheet(name, bodies) for name in self.files}
         if dice.random() < 0.5:
             bodies |= self._chain()
@@ -289,14 +290,16 @@ class Maker:
 
     # ------------------------------------------------------------ one job
 
-    def _slanted(self, slant: Slant) -> dict[str, Any]:
+    def _slanted(self, slant: Slant, above: Sequence[str]) -> dict[str, Any]:
         words = [str(self.journal), self.random.choice(slant.seconds), "0", slant.habits]
         run = [sys.executable, "-I", "-S", str(WORKER), *words]
-        return {"run": run, "schedule": self._schedule(), **slant.keys}
+        edge = [{"job": above[-1], "match": "latest"}] if above else []
+        due = {"depends_on": edge} if slant.chained and edge else {"schedule": self._schedule()}
+        return {"run": run, **due, **slant.keys}
 
     def _body(self, id: str, above: Sequence[str]) -> dict[str, Any]:
         if self.slant is not None:
-            return self._slanted(self.slant)
+            return self._slanted(self.slant, above)
         dice = self.random
         body: dict[str, Any] = {**self._work(), "retry": self._retry()}
         if above and dice.random() < 0.6:

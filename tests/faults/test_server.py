@@ -45,7 +45,7 @@ def test_a_session_that_breaks_at_any_message_of_a_runs_life_loses_nothing_and_r
             lives.stop()
         finally:
             lives.close()
-        assert wire.breaks >= (16 if TAKES_ALL else 3)
+        assert wire.breaks >= (8 if TAKES_ALL else 3)
         assert_nothing_is_wrong(lives)
 
 
@@ -229,9 +229,8 @@ def test_a_server_that_hangs_is_trouble_and_keeps_no_daemon_from_ending(tmp_path
         with frozen(server):
             wait_until(lambda: health(state) == "the store does not answer", "the daemon's notice")
             before = begun(tmp_path)
-        daemon.until_type("run.succeeded", "often")
         wait_until(lambda: health(state) == "ok", "the recovery")
-        assert len(begun(tmp_path)) > len(before)
+        wait_until(lambda: len(begun(tmp_path)) > len(before), "the next start")
         with frozen(server):
             wait_until(lambda: health(state) == "the store does not answer", "the daemon's notice")
             daemon.signal(signal.SIGTERM)

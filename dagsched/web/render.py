@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dagsched.counting import counted
 from dagsched.web import shapes, words
+from dagsched.web.telling import told
 
 
 @cache
@@ -36,6 +37,7 @@ def environment() -> Environment:
         "instant": words.instant,
         "part": part,
         "noun": counted,
+        "told": told,
     }
     found.filters.update(filters)
     found.filters["with_query"] = with_query

@@ -241,3 +241,27 @@ def test_the_neighbours_of_a_job_are_counted_and_led_to(tmp_path: Path) -> None:
     assert "And 50 more, all in the graph" in words
     assert "Wait for it 46 down000" in words
     assert "../graph?job=sum&hops=1&view=list" in [each.get("href") for each in tags_of(page.text, "a")]
+
+
+def test_a_run_that_was_late_says_so_wherever_its_state_is(tmp_path: Path) -> None:
+    jobs = "version: 1\njobs: {a: {schedule: '0 * * * *', run: x, deadline: 1m}}\n"
+    going = Run("a", TICK, RunState.RUNNING, created=TICK, started=TICK, attempts=1, late=True)
+    failed = ran("a", utc(2026, 11, 26, 7), "failed", late=True, reason="exit code 3")
+    paths = ["", "jobs/a", "runs/job:a:2026-11-26T08:00:00Z", "letters"]
+    found = [text_of(page.text) for page in pages(tmp_path, paths, jobs, runs=[going, failed])]
+    assert "a 08:00 running late 30 min" in found[0]
+    assert "running late" in found[1]
+    assert "failed late" in found[1]
+    assert "running late" in found[2]
+    assert "failed late exit code 3" in found[3]
+
+
+def test_a_tick_that_was_left_out_has_no_attempts_to_count_and_leads_to_what_stands_in(tmp_path: Path) -> None:
+    jobs = "version: 1\njobs: {a: {schedule: '0 * * * *', run: x}}\n"
+    reason = "overlap: job:a:2026-11-26T07:00:00Z was active"
+    row = Run("a", TICK, RunState.SKIPPED, reason=reason, stand_in=utc(2026, 11, 26, 7), attempt_limit=0)
+    (page,) = pages(tmp_path, ["runs/job:a:2026-11-26T08:00:00Z"], jobs, runs=[row])
+    words = text_of(page.text)
+    assert "skipped overlap: a 07:00 was active" in words
+    assert "Attempts None was started." in words
+    assert [each.get("href") for each in tags_of(page.text, "a")].count("../runs/job:a:2026-11-26T07:00:00Z") == 2

@@ -15,7 +15,6 @@ from dagsched.config.flow import in_flow, is_block
 from dagsched.model import Again, Config, Job, Run, RunState
 from dagsched.triggers.text import schedule_text
 from dagsched.views.names import known_job
-from dagsched.views.rows import reason_of
 from dagsched.web.pages.jobs import rows_of_jobs
 from dagsched.web.standing import graph_of
 from dagsched.web.table import Look, Page
@@ -62,7 +61,6 @@ async def data(look: Look) -> Mapping[str, Any]:
         "schedule": schedule_text(job.schedule) if job else None,
         "params": _params(job),
         "again": list(Again),
-        "reason_of": reason_of,
         "blocked": daemon["blocked"] if daemon else {},
         "summary": _summary(charted),
     }
@@ -105,7 +103,8 @@ def in_text(value: Any) -> str:
 
 def _summary(charted: Sequence[Run]) -> str:
     good = sum(1 for run in charted if run.state is RunState.SUCCESS)
-    return f"{good} of {len(charted)} succeeded"
+    ended = sum(1 for run in charted if run.state.is_terminal)
+    return f"{good} of {ended} succeeded" if ended else "not over yet"
 
 
 # ---------------------------------------------------------------- the definition

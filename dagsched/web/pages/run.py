@@ -14,7 +14,6 @@ from dagsched.errors import DagschedError, Unknown
 from dagsched.explaining import why
 from dagsched.model import BAD, CALLER, Attempt, Run, RunState, format_instant, run_name
 from dagsched.triggers import local
-from dagsched.views.rows import reason_of
 from dagsched.views.whole import called_by_it, event_of, given_params
 from dagsched.web import tails
 from dagsched.web.around import downstream_of, upstream_of
@@ -37,7 +36,6 @@ async def data(look: Look) -> Mapping[str, Any]:
         "job": job,
         "zone": job.timezone if job else "UTC",
         "local_tick": local(run.tick, job.timezone) if job else run.tick,
-        "reason": reason_of(run),
         "attempts": attempts,
         "has_places": any(each.place for each in attempts),
         "attempt": attempt,

@@ -277,12 +277,20 @@ def _has_changed(name: str, module: Any) -> bool:
 
 def _settle_in(order: dict[str, Any]) -> None:
     """Make environment, folder and import path those of a Python started for this attempt."""
-    os.environ.clear()
-    os.environ.update(order["env"])
+    _change_environment(order["env"])
     time.tzset()
     os.chdir(order["cwd"])
     sys.path[0] = os.getcwd()
     importlib.invalidate_caches()
+
+
+def _change_environment(wanted: dict[str, str]) -> None:
+    """Make the environment that one; from one attempt to the next, most of it stays as it is."""
+    for name in set(os.environ) - wanted.keys():
+        del os.environ[name]
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 def _run(order: dict[str, Any]) -> int:

@@ -2,8 +2,8 @@
 
 Its spawner outlived it and knows of each whether it lives or how it ended. What lives goes on, under a deadline that is
 put off from here; how others ended is reported by way of the state to whoever is active, as a worker reports. The
-spawner keeps an end until the active scheduler has committed it: should this one become active before that, it finds
-the end where it always does.
+spawner keeps an end until the active scheduler has committed it: should this one become active before that, it takes
+back what it said, and finds the end where it always does.
 """
 
 from __future__ import annotations

@@ -31,9 +31,10 @@ class Stat:
     """A process as /proc/PID/stat has it; `start` in clock ticks since boot.
 
     `is_bare`: it has no environment and will not show one, as a kernel thread and what was started with `env -i`.
+    `is_leaving`: it is no kernel thread, and has given up its memory and nothing else yet, which an exit begins with.
     """
 
-    __slots__ = ("group", "is_bare", "parent", "pid", "session", "start", "state")
+    __slots__ = ("group", "is_bare", "is_leaving", "parent", "pid", "session", "start", "state")
 
     def __init__(self, pid: int, text: bytes) -> None:
         # The name in brackets may hold blanks and brackets itself, so count from the last one.
@@ -45,6 +46,7 @@ class Stat:
         # An exec sets env_start and env_end (equal at first) and, once both are final, start_code.
         has_memory, start_code, environment = fields[20] != b"0", fields[23], fields[47:49]
         self.is_bare = not has_memory or (start_code not in (b"0", b"1") and len({*environment}) == 1)
+        self.is_leaving = not has_memory and self.state not in "ZX" and self.session != 0
 
     @property
     def alive(self) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from dagsched.errors import StoreError, UsageError
+from dagsched.errors import StoreError, StoreReadOnly, UsageError
 
 STORE, NAMESPACE = "DAGSCHED_STORE", "DAGSCHED_NAMESPACE"
 DEFAULT_NAMESPACE = "default"
@@ -87,6 +87,8 @@ def _noted(state_dir: Path) -> Address | None:
         return Address(str(said["url"]), str(said["namespace"]))
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise refused(path, error) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path}: does not say where the state is ({error}); delete it and name it with --store"
@@ -108,6 +110,12 @@ def place_of(state_dir: Path) -> str:
 def machine_of(place: str) -> str:
     """Return the machine in the name of a state directory; every other name as it is."""
     return re.sub(r"/[0-9a-f]{16}$", "", place)
+
+
+def refused(path: Path, error: OSError) -> StoreReadOnly:
+    """Return what to say of a file, or of the folder where it is or would be, that this user may not use."""
+    place = path if os.path.lexists(path) else path.parent
+    return StoreReadOnly(f"{place}: {error.strerror}; make it writable for this user (uid {os.geteuid()})")
 
 
 def without_password(url: str) -> str:

@@ -151,6 +151,7 @@ class Fleet(Protocol):
         """Report, standing by, how attempts of this state directory ended; return those that are open.
 
         `vouches`: those that live go on, for as long as the spawner is told. What was called lost before stays lost.
+        Nothing is reported while nobody has become active since this one was.
         """
         ...
 

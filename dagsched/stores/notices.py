@@ -166,7 +166,7 @@ class Notices:
         )  # fmt: skip
         self._ask("new_message", (id, notifier, kind, title, json.dumps(body), *state))
         if is_full:
-            self._ask("trim", ("dropped", FAILED_KEPT))
+            self._ask("trim", {"state": "dropped", "kept": FAILED_KEPT})
 
     def waiting(self) -> Sequence[Waiting]:
         """Return the oldest waiting message of each notifier: they are delivered in order."""
@@ -178,7 +178,7 @@ class Notices:
     def delivered(self, message: Waiting, now: datetime) -> None:
         """Remember that the receiver has it."""
         self._put(message, "delivered", None, now, "")
-        self._ask("trim", ("delivered", DELIVERED_KEPT))
+        self._ask("trim", {"state": "delivered", "kept": DELIVERED_KEPT})
 
     def postponed(self, message: Waiting, next_try: datetime, error: str) -> None:
         """Remember when it is tried again, and why."""
@@ -187,7 +187,7 @@ class Notices:
     def failed(self, message: Waiting, now: datetime, error: str) -> None:
         """Remember that nobody tries again: a dead letter."""
         self._put(message, "failed", None, now, error)
-        self._ask("trim", ("failed", FAILED_KEPT))
+        self._ask("trim", {"state": "failed", "kept": FAILED_KEPT})
 
     def _put(
         self, message: Waiting, state: str, next_try: datetime | None, ended: datetime | None, error: str
@@ -207,7 +207,7 @@ class Notices:
                 None if next_try is None else instant(next_try), None if ended is None else instant(ended), error,
             )
             for id, notifier, kind, title, state, created, tries, next_try, ended, error in self._ask(
-                "messages", ("failed" if failed else "", limit)
+                "messages", {"all": not failed, "limit": limit}
             )
         ]  # fmt: skip
 
@@ -245,7 +245,7 @@ class Notices:
 
     # ------------------------------------------------------------ helpers
 
-    def _ask(self, name: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    def _ask(self, name: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         with self._in_words():
             return self._db.execute(SQL[name], parameters).fetchall()
 

@@ -169,6 +169,7 @@ class PostgresStore(SqlStore):
             connection.ask("put_scheduler", {**claim, "safe_s": safe_after_s(length_s) if found else None})
             if found:
                 connection.ask("forget_schedulers")
+                connection.ask("take_ends_back", (self._place,))
                 connection.ask("put_release", {"version": dagsched.__version__})
             return found
 

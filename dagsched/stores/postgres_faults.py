@@ -34,8 +34,3 @@ def translated(error: psycopg.Error, address: Address) -> StoreError:
     if code.startswith(LATER) or (not code and isinstance(error, psycopg.OperationalError)):
         return StoreUnavailable(f"{words}; it may succeed once the server answers again")
     return StoreError(words)
-
-
-def is_harmless(error: psycopg.Error) -> bool:
-    """Whether the session is certainly as good as before this error."""
-    return error.sqlstate is not None and not error.sqlstate.startswith(("08", "57", "58", "XX", "25", "0A"))

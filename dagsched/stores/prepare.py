@@ -22,6 +22,7 @@ from dagsched.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
+from dagsched.stores.address import refused
 from dagsched.stores.faults import damaged, translated
 from dagsched.stores.lock import DaemonLock
 from dagsched.stores.queries import migrations
@@ -269,7 +270,7 @@ def _require_sqlite() -> None:
 
 def _refused(path: Path, error: OSError) -> StoreError:
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return StoreReadOnly(f"{path}: {error.strerror}; make it writable for this user")
+        return refused(path, error)
     return StoreUnavailable(f"{path}: {error.strerror}")
 
 

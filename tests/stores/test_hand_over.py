@@ -184,6 +184,34 @@ def test_who_is_just_vouching_is_not_given_up(together):
     together(body)
 
 
+@pytest.mark.parametrize("word", ["reported", "lost"])
+def test_who_becomes_active_again_goes_by_its_own_spawner_whatever_was_said_before(together, word):
+    async def body(both):
+        if word == "reported":
+            await both.old.fleet.hand_over([ended("a")], vouches=True)
+        else:
+            both.pass_by()
+            await both.new.fleet.mend(at(2))
+        assert len((await both.new.fleet.reports()).ended) == 1
+        both.run("UPDATE ledger SET lease_until = '-infinity'")
+        await both.old.acquire("the old one")
+        assert (await both.old.fleet.reports()).ended == []
+        # Said a moment too late.
+        await both.old.fleet.hand_over([ended("a")], vouches=True)
+        assert (await both.old.fleet.reports()).ended == []
+
+    together(body)
+
+
+def test_nothing_is_said_to_nobody(together):
+    async def body(both):
+        both.run("UPDATE ledger SET place = (SELECT place FROM schedulers WHERE holder = 'the old one')")
+        assert (await both.old.fleet.hand_over([ended("a")], vouches=True)).open == {A: ""}
+        assert (await both.new.fleet.reports()).ended == []
+
+    together(body)
+
+
 def test_who_cannot_tell_the_spawner_vouches_for_nothing(together):
     async def body(both):
         wanted = "SELECT safe_after FROM schedulers WHERE holder = 'the old one'"

@@ -24,6 +24,7 @@ from dagsched.errors import (
     StoreUnavailable,
 )
 from dagsched.stores import Batch, SqliteStore, open_store, prepare
+from dagsched.stores.address import address_of
 from dagsched.stores.lock import DaemonLock
 from tests.stores.make import at, attempt, daemon, event, reader, row
 
@@ -375,6 +376,22 @@ def test_a_read_only_file_in_a_writable_folder_is_refused_to_daemons_and_to_post
                     await store.post("stop", {}, at())
 
         run(main())
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o555], ids=["a closed one", "one that may not be written"])
+def test_of_a_folder_of_somebody_else_its_name_is_told_and_who_may_not_use_it(shared, mode):
+    os.chmod(shared.parent, 0o700)
+    shared.unlink()
+    os.chmod(shared.parent, mode)
+
+    def found_and_opened():
+        assert address_of(shared.parent) is None
+        run(opened(shared, write=True))
+
+    with unprivileged(), pytest.raises(StoreReadOnly) as caught:
+        found_and_opened()
+    user = NOBODY if os.geteuid() == 0 else os.geteuid()
+    assert str(caught.value) == f"{shared.parent}: Permission denied; make it writable for this user (uid {user})"
 
 
 def test_what_a_killed_daemon_left_is_not_ignored_in_a_read_only_folder(shared):

@@ -41,7 +41,7 @@ WORKERS = 2
 LEASE, WORKER_LEASE = "5s", "12s"
 # After so many seconds of silence an attempt may be called lost before its machine can say how it ended: so much of
 # lease, grace and margin is left for a new program to start and report on a busy machine.
-GIVEN_UP_S, WORKER_GIVEN_UP_S = 11.0, 9.0
+GIVEN_UP_S, WORKER_GIVEN_UP_S = 8.0, 8.0
 # An attempt that was left alone is lost at most so long after that: the longer lease, TERM, KILL, and a margin.
 BURIED_S = 20.0
 REST_S = 90.0

@@ -78,8 +78,8 @@ UPDATE messages SET state = ?, tries = ?, next_try = ?, ended = ?, error = ? WHE
 
 -- name: trim
 -- Keep the newest messages of a state.
-DELETE FROM messages WHERE state = ?1 AND number <= (
-    SELECT number FROM messages WHERE state = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2
+DELETE FROM messages WHERE state = :state AND number <= (
+    SELECT number FROM messages WHERE state = :state ORDER BY number DESC LIMIT 1 OFFSET :kept
 )
 
 -- name: counts
@@ -89,7 +89,7 @@ SELECT state, count(*) FROM messages GROUP BY state
 -- name: messages
 -- Messages, newest first.
 SELECT id, notifier, kind, title, state, created, tries, next_try, ended, error FROM messages
-WHERE ?1 = '' OR state IN ('failed', 'dropped') ORDER BY number DESC LIMIT ?2
+WHERE :all OR state IN ('failed', 'dropped') ORDER BY number DESC LIMIT :limit
 
 -- name: was_told
 -- Whether a notifier knows of a broken run.

@@ -77,6 +77,11 @@ DELETE FROM ends WHERE NOT EXISTS (
     WHERE attempts.job = ends.job AND attempts.tick = ends.tick AND attempts.number = ends.number AND ended IS NULL
 )
 
+-- name: take_ends_back
+-- Forget what was said of attempts of a state directory: from now on its own scheduler goes by what its spawner knows.
+DELETE FROM ends USING attempts
+WHERE attempts.job = ends.job AND attempts.tick = ends.tick AND attempts.number = ends.number AND attempts.place = %s
+
 -- name: vouch
 -- Put off from when on attempts of a scheduler that stands by can be alive no more; no row when that has come already.
 UPDATE schedulers SET safe_after = greatest(safe_after, clock_timestamp() + make_interval(secs => %(safe_s)s))
@@ -85,11 +90,13 @@ RETURNING place
 
 -- name: report_ends
 -- Say how attempts of a scheduler that stands by ended, of those that are its to end; answers which of that was new.
+-- As long as nobody has become active since it was, it may be the next, and then goes by what its own spawner knows.
 INSERT INTO ends (job, tick, number, ended)
 SELECT written.job, written.tick, written.number, written.ended
 FROM json_to_recordset(%(ends)s::json) AS written (job text, tick bigint, number bigint, ended text)
     JOIN attempts USING (job, tick, number)
 WHERE attempts.ended IS NULL AND attempts.place = %(place)s
+    AND EXISTS (SELECT FROM ledger WHERE id = 1 AND ledger.place <> %(place)s)
 ON CONFLICT (job, tick, number) DO NOTHING
 RETURNING job
 

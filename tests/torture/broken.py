@@ -187,6 +187,7 @@ BUILDS: Sequence[Build] = (
         "overlap-ignored", "P11", "engine/seats.py",
         "is_full = job.max_active_runs is not None and len(desk.seated) >= job.max_active_runs\n",
         "is_full = False\n",
+        slant="crowded",
     ),
     _build(
         "old-schedules-kept", "P12", "engine/swap.py",

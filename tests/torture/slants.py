@@ -60,6 +60,8 @@ SLANTS: Mapping[str, Slant] = {
     ),
     # All slots of a pool are taken again and again, under one daemon.
     "pooled": Slant(("0.1",), (2, 3), jobs=5, keys={"overlap": "allow", "pool": "narrow"}, shuns=(*_DEATHS, *_FREEZES)),
+    # The next run of each job is due before the last one is over.
+    "crowded": Slant(("1.5", "3"), (1,), jobs=4, keys={"overlap": "queue", "max_queued": 4}, shuns=_DEATHS_OF_SPAWNERS),
     # Whatever ends is waited for, under one daemon.
     "chained": Slant(("0.1",), (1, 2), chained=True, keys={"overlap": "allow"}, removal=0, shuns=(*_DEATHS, *_FREEZES)),
     # One schedule after another for the same jobs, under one daemon.

@@ -122,7 +122,7 @@ BUILDS: Sequence[Build] = (
         "            turn.outbox.acts = []\n"
         "            await asyncio.sleep(0.3)\n"
         "            await self._commit(batch)\n",
-        "kill", slant="brief",
+        "kill", slant="ordered",
     ),
     _build(
         "slots-leak", "P7", "engine/seats.py",

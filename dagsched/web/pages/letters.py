@@ -33,7 +33,7 @@ async def data(look: Look) -> Mapping[str, Any]:
     messages = await asyncio.to_thread(_undelivered, look.desk.home) if query["cursor"] is None and not job else []
     return {
         "runs": runs,
-        "said": await asyncio.to_thread(_last_lines, look.desk.home, runs),
+        "wrote": await asyncio.to_thread(_last_lines, look.desk.home, runs),
         "older": older,
         "messages": messages,
         "messages_max": MESSAGES_MAX,

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from dagsched.stores import Address
-from tests.daemon.served import Served, ask
+from tests.daemon.served import PATIENCE_S, Served, ask
 from tests.faults.hands import wait_until, write_jobs
 from tests.faults.injecting import LONG, TAKES_ALL
 from tests.faults.lives import Lives
@@ -78,11 +78,14 @@ def live_through_a_crash(lives: Lives, wire: Fragile, message: int, after: bool,
         server.crash()
         is_down.set()
 
+    breaks = wire.breaks
     wire.break_at(message, after=after, then=crash)
     with ThreadPoolExecutor(1) as beside:
         asked = beside.submit(lives.trigger, "work")
         wait_until(lambda: is_down.is_set() or (asked.done() and is_over(lives)), "the end of a life or of the server")
-        if is_down.is_set():
+        wire.break_at(0, after=False)
+        if wire.breaks > breaks:
+            assert is_down.wait(PATIENCE_S)
             # Here, for it ends with the thread that has started it.
             server.start()
         asked.result()

@@ -122,7 +122,7 @@ BUILDS: Sequence[Build] = (
         "            turn.outbox.acts = []\n"
         "            await asyncio.sleep(0.3)\n"
         "            await self._commit(batch)\n",
-        "kill", slant="brief",
+        "kill", slant="ordered",
     ),
     _build(
         "slots-leak", "P7", "engine/seats.py",
@@ -187,6 +187,7 @@ BUILDS: Sequence[Build] = (
         "overlap-ignored", "P11", "engine/seats.py",
         "is_full = job.max_active_runs is not None and len(desk.seated) >= job.max_active_runs\n",
         "is_full = False\n",
+        slant="crowded",
     ),
     _build(
         "old-schedules-kept", "P12", "engine/swap.py",

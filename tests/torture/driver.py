@@ -159,8 +159,9 @@ class Round:
 
     def _aim(self) -> None:
         """Wait, half of the time, for the moment after a full second, when ticks are made and attempts start."""
-        if self.dice.random() < 0.5:
-            time.sleep(1 - time.time() % 1 + self.dice.uniform(0, 0.1))
+        aim_s = None if self.slant is None else self.slant.aim_s
+        if aim_s is not None or self.dice.random() < 0.5:
+            time.sleep(1 - time.time() % 1 + self.dice.uniform(*(aim_s or (0, 0.1))))
 
     def _kill(self) -> None:
         self._aim()

@@ -22,6 +22,7 @@ class Slant:
     `chained`: each but the first job waits for the one before it instead, and has no schedule.
     `habits`: what those commands do besides, as in worker.py. `keys`: further keys of each job. `changes`: what edits
     do to a job, and `removal`: how often they remove it instead. `shuns`: deeds that such a round goes without.
+    `aim_s`: how long after a full second a death comes, from and to; None: as in other rounds.
     """
 
     seconds: Sequence[str]
@@ -33,6 +34,7 @@ class Slant:
     changes: Sequence[str] = ("all",)
     removal: float = 0.2
     shuns: Sequence[str] = ()
+    aim_s: tuple[float, float] | None = None
 
 
 _DEATHS = ("kill", "kill_spawner", "kill_both", "terminate", "hand_over")
@@ -51,6 +53,15 @@ SLANTS: Mapping[str, Slant] = {
         keys={"overlap": "allow"},
         shuns=(*_DEATHS_OF_SPAWNERS, *_FREEZES, "terminate", "hand_over", "intrude", "spoil"),
     ),
+    # Deaths come when attempts have just been ordered.
+    "ordered": Slant(
+        ("0.4",),
+        (1,),
+        jobs=12,
+        keys={"overlap": "allow"},
+        shuns=(*_DEATHS_OF_SPAWNERS, *_FREEZES, "terminate", "hand_over", "intrude", "spoil"),
+        aim_s=(0.1, 0.6),
+    ),
     # At each moment some attempt is in the middle of its life, and may have others after it.
     "lasting": Slant(
         ("2", "4"),
@@ -60,6 +71,8 @@ SLANTS: Mapping[str, Slant] = {
     ),
     # All slots of a pool are taken again and again, under one daemon.
     "pooled": Slant(("0.1",), (2, 3), jobs=5, keys={"overlap": "allow", "pool": "narrow"}, shuns=(*_DEATHS, *_FREEZES)),
+    # The next run of each job is due before the last one is over.
+    "crowded": Slant(("1.5", "3"), (1,), jobs=4, keys={"overlap": "queue", "max_queued": 4}, shuns=_DEATHS_OF_SPAWNERS),
     # Whatever ends is waited for, under one daemon.
     "chained": Slant(("0.1",), (1, 2), chained=True, keys={"overlap": "allow"}, removal=0, shuns=(*_DEATHS, *_FREEZES)),
     # One schedule after another for the same jobs, under one daemon.

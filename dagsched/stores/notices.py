@@ -78,7 +78,11 @@ class Notices:
             mode = "rw" if write else "ro"
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
-            self._migrate(write)
+            try:
+                self._migrate(write)
+            except BaseException:
+                self._db.close()
+                raise
 
     def _migrate(self, write: bool) -> None:
         scripts = migrations("notices")

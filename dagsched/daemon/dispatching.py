@@ -42,6 +42,7 @@ class Dispatcher:
 
     def __init__(self, fleet: Fleet | None = None) -> None:
         self.far: set[tuple[str, int]] = set()
+        self._left: set[tuple[str, int]] = set()  # those of them that other schedulers have
         self._fleet = fleet
         self._stops: dict[tuple[str, int], str] = {}
         self._told: set[tuple[str, int, str]] = set()
@@ -52,7 +53,8 @@ class Dispatcher:
         """Learn which attempts other places have, and go on stopping those that were being stopped."""
         if self._fleet is None:
             return
-        self.far = {(run_name(job, tick), number) for job, tick, number in await self._fleet.dispatched()}
+        self._left = {(run_name(job, tick), number) for job, tick, number in await self._fleet.left()}
+        self.far = {(run_name(job, tick), number) for job, tick, number in await self._fleet.dispatched()} | self._left
         self._told.clear()
         for run in plan.running():
             if run.stopping:
@@ -90,6 +92,7 @@ class Dispatcher:
         """Forget the attempts whose end is durable."""
         for job, tick, number in batch.settled:
             self.far.discard((run_name(job, tick), number))
+            self._left.discard((run_name(job, tick), number))
 
     def _is_far(self, key: tuple[str, datetime, int]) -> bool:
         job, tick, number = key
@@ -148,7 +151,7 @@ class Dispatcher:
             self._stops.pop((run, attempt), None)
 
     async def _mend(self, fleet: Fleet, clock: Clock) -> None:
-        for job, tick, number in await fleet.mend(clock.now()):
+        for job, tick, number in await fleet.mend(clock.now(), is_left=bool(self._left)):
             log.warning("%s attempt %d is lost: whoever had it was not heard of", run_name(job, tick), number)
             self._wake.set()
 

@@ -80,10 +80,12 @@ class Remaining:
     # ------------------------------------------------------------ looking
 
     async def _watch(self, fleet: Fleet) -> None:
+        """Look until nothing is left, which is soon where this one was not the last to be active."""
         while True:
             self._due.clear()
             try:
-                await self._look(fleet)
+                if await self._look(fleet):
+                    return
             except (StoreError, SpawnerError) as error:
                 if str(error) != self._trouble:
                     self._trouble = str(error)
@@ -94,7 +96,7 @@ class Remaining:
                 async with asyncio.timeout(LOOK_S):
                     await self._due.wait()
 
-    async def _look(self, fleet: Fleet) -> None:
+    async def _look(self, fleet: Fleet) -> bool:
         # While nobody can tell the spawner, nobody vouches, and what runs is ended and called lost in time.
         vouches = not self._trouble or self._executor is not None
         left = await fleet.hand_over(list(self._ended.values()), vouches=vouches)
@@ -104,11 +106,13 @@ class Remaining:
             await self._connect()
         elif self._executor is not None:
             self._executor.renew(self._term)
-        self._trouble = ""
+        self._trouble, self._has_looked = "", True
         if self._executor is not None:
             self._compare(left, self._executor)
-            if not left.open and not self._living:
-                await self._leave()
+        is_over = left.is_all and not left.open and not self._living
+        if is_over:
+            await self._leave()
+        return is_over
 
     async def _connect(self) -> None:
         executor = Executor(self._state_dir, self._take)

@@ -11,7 +11,10 @@ from dagsched.spawner import wire
 Key = tuple[str, int]
 
 
-class Peer(asyncio.Protocol):
+BUFFER_BYTES = 1 << 16
+
+
+class Peer(asyncio.BufferedProtocol):
     """A spawner as seen from here.
 
     `ready` is done when the inventory is complete, or is cancelled when the stream ended before that. `lost`
@@ -23,6 +26,8 @@ class Peer(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._on_message, self._on_lost = on_message, on_lost
         self._feed = wire.Feed()
+        # One for all that comes: asyncio's own would be mapped and given back for each message.
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._out = bytearray()
         self._transport: asyncio.Transport | None = None
         self.ready: asyncio.Future[None] = loop.create_future()
@@ -39,8 +44,11 @@ class Peer(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
-        for message in self._feed.take(data):
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        for message in self._feed.take(bytes(self._buffer[:nbytes])):
             self._take(message)
 
     def connection_lost(self, exc: Exception | None) -> None:

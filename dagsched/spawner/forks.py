@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Watch = Callable[[int, Callable[[], None]], None]
 
 MESSAGE_BYTES_MAX = 1 << 18
+ANSWER_BYTES_MAX = 1 << 16
 ORDER_BYTES_MAX = 1 << 16
 ASKED_MAX = 4
 MARK_BYTES_MAX = 512
@@ -187,7 +188,7 @@ class Forks:
         """Take what the server says; yield each process it has made with "", or what was asked with what went wrong."""
         while self._sock is not None:
             try:
-                data = self._sock.recv(MESSAGE_BYTES_MAX)
+                data = self._sock.recv(ANSWER_BYTES_MAX)
             except BlockingIOError:
                 return
             except OSError:

@@ -126,11 +126,13 @@ class Remainder(NamedTuple):
     """What a scheduler that stands by has left of the time in which it was active.
 
     `open`: its attempts, as (run name, number), and why each has been told to end, "" for those that have not.
-    `until`: the second of CLOCK_BOOTTIME until which they may go on.
+    `until`: the second of CLOCK_BOOTTIME until which they may go on. `is_all`: another one has become active since, so
+    there will be no others.
     """
 
     open: Mapping[tuple[str, int], str]
     until: float
+    is_all: bool
 
 
 class Fleet(Protocol):
@@ -140,7 +142,11 @@ class Fleet(Protocol):
     """
 
     async def dispatched(self) -> Sequence[Key]:
-        """Return the open attempts that other places have: workers, and schedulers on other machines."""
+        """Return the open attempts that are workers' business."""
+        ...
+
+    async def left(self) -> Sequence[Key]:
+        """Return the open attempts that schedulers on other machines have; once this one is active, no more come."""
         ...
 
     async def reports(self) -> Reports:
@@ -159,8 +165,11 @@ class Fleet(Protocol):
         """Have a worker end an attempt; one that nobody has taken yet has ended with that."""
         ...
 
-    async def mend(self, now: datetime) -> Sequence[Key]:
-        """End the attempts of workers and schedulers that are gone and return those; deliver again what got lost."""
+    async def mend(self, now: datetime, *, is_left: bool = True) -> Sequence[Key]:
+        """End the attempts of workers that are gone, and (`is_left`) of schedulers; return those.
+
+        What was to be delivered and got lost is delivered again.
+        """
         ...
 
     def listen(self, heard: Callable[[], None]) -> Callable[[], None]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 ROWS_FEW = 48
 SLOW_S = 0.003
-# After a slow one, and at the beginning, that many have to be quick in a row: of a hundred, not one holds up the loop.
-QUICK_BEFORE, QUICK_AT_FIRST = 150, 4
+# After a slow one that many have to be quick in a row: of a hundred, not one holds up the loop.
+QUICK_BEFORE = 150
 # What a commit writes, as measured: a page each for the tables and indexes it touches, and one for every few rows.
 PAGES_OF_COMMIT, PAGES_OF_ROW = 9, 0.7
 # Below the 1000 at which SQLite folds the log by itself, whoever commits.
@@ -22,7 +22,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._pages = 0.0
-        self._left = QUICK_AT_FIRST
+        self._left = 0
 
     def is_quick(self, rows: int) -> bool:
         """Whether a commit of that many rows can be made here."""

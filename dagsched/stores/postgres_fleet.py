@@ -54,8 +54,12 @@ class PostgresFleet:
         self._store = store
 
     async def dispatched(self) -> Sequence[Key]:
+        found = await self._store._opened_reader().read(lambda connection: connection.ask("dispatched"))
+        return [_key(row) for row in found]
+
+    async def left(self) -> Sequence[Key]:
         wanted = (self._store._place,)
-        found = await self._store._opened_reader().read(lambda connection: connection.ask("dispatched", wanted))
+        found = await self._store._opened_reader().read(lambda connection: connection.ask("left_open", wanted))
         return [_key(row) for row in found]
 
     async def reports(self) -> Reports:
@@ -64,19 +68,18 @@ class PostgresFleet:
 
     async def hand_over(self, ended: Sequence[Exit], *, vouches: bool) -> Remainder:
         place, length_s, asked_s = self._store._place, attempts_s(), boottime_s()
-        rows = [(*_columns_of(exit.run, exit.attempt), text_of(exit)) for exit in ended]
-        ends = codec.json_of_rows(("job", "tick", "number", "ended"), rows)
+        said = {"place": place, "safe_s": safe_after_s(length_s)}
+        reported = _ends(ended, place)
 
         def work(connection: Connection) -> Remainder:
-            found = connection.ask("remaining", (place,))
-            said = {"place": place, "safe_s": safe_after_s(length_s)}
+            ((is_led,),) = connection.ask("is_led", (place,))
+            open = _open(connection, place)
             # Before anything is reported, so that rows are locked in the order in which the active one locks them.
-            is_vouched = vouches and bool(found and connection.ask("vouch", said))
-            if ends and connection.ask("report_ends", {"ends": ends, "place": place}):
+            is_vouched = vouches and bool(open and connection.ask("vouch", said))
+            if open and reported and connection.ask("report_ends", reported):
                 connection.ask("tell_scheduler")
-            open = {(run_name(job, codec.instant(tick)), number): stopping for job, tick, number, stopping in found}
             # Counted from before the server was asked. What nobody waits for any more ends at once.
-            return Remainder(open, asked_s + length_s if is_vouched else asked_s)
+            return Remainder(open, asked_s + length_s if is_vouched else asked_s, is_led)
 
         return await self._store._opened_writer().write(work)
 
@@ -93,7 +96,7 @@ class PostgresFleet:
 
         await self._store._opened_writer().write(work)
 
-    async def mend(self, now: datetime) -> Sequence[Key]:
+    async def mend(self, now: datetime, *, is_left: bool = True) -> Sequence[Key]:
         lost = Exit("", 0, Outcome.LOST, now, reason="its worker was not heard of any more")
         left = lost._replace(reason="the scheduler that had it was not heard of")
 
@@ -101,8 +104,11 @@ class PostgresFleet:
             connection.ask("impatient")
             sql_retention.fenced(connection, self._store._epoch)
             found = connection.ask("lose_dispatches", (text_of(lost),))
-            found += connection.ask("lose_attempts", {"ended": text_of(left), "place": self._store._place})
-            connection.ask("forget_ends")
+            # These look at every week that there is, so they are asked only when there is something.
+            if is_left:
+                found += connection.ask("lose_attempts", {"ended": text_of(left), "place": self._store._place})
+            if connection.ask("has_ends"):
+                connection.ask("forget_ends")
             connection.ask("mend_deliveries")
             connection.ask("forget_workers")
             return found
@@ -114,6 +120,23 @@ class PostgresFleet:
         listener = Listener(self._store.address, "reports", [channel], lambda channel, text: heard())
         listener.start()
         return listener.stop
+
+
+def _ends(ended: Sequence[Exit], place: str) -> dict[str, Any]:
+    """Return how attempts ended as parameters of `report_ends`, none of them for none."""
+    rows = [(*_columns_of(exit.run, exit.attempt), text_of(exit)) for exit in ended]
+    text = codec.json_of_rows(("job", "tick", "number", "ended"), rows)
+    return {"ends": text, "place": place, "ticks": [tick for _, tick, *_ in rows]} if text else {}
+
+
+def _open(connection: Connection, place: str) -> dict[tuple[str, int], str]:
+    """Return the open attempts of a place, each with why it has been told to end."""
+    found = connection.ask("remaining", (place,))
+    if not found:
+        return {}
+    wanted = {"ticks": [tick for _, tick, _ in found], "jobs": [job for job, *_ in found]}
+    told = {(job, tick): why for job, tick, why in connection.ask("told_to_end", wanted)}
+    return {(run_name(job, codec.instant(tick)), number): told.get((job, tick), "") for job, tick, number in found}
 
 
 def _columns_of(run: str, attempt: int) -> tuple[str, int, int]:

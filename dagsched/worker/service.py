@@ -122,6 +122,7 @@ class Worker:
         """Wait for a namespace that is there and laid out as we know it: a scheduler may be about to make it."""
         told = ""
         while True:
+            self._systemd.alive()
             try:
                 await self._crew.open()
             except StoreNewer:
@@ -130,6 +131,8 @@ class Worker:
                 if str(error) != told:
                     told = str(error)
                     log.warning("waiting for the state: %s", told)
+                    # Up, though idle: a start that is not told of in time is taken for one that failed.
+                    self._systemd.ready(f"waiting for the state: {told}")
                 await asyncio.sleep(AGAIN_S)
             else:
                 return
@@ -147,7 +150,13 @@ class Worker:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _parts(self) -> list[Coroutine[Any, Any, None]]:
-        return [self._keep(), self._fetch(), self._report(), self._ship()]
+        return [self._keep(), self._fetch(), self._report(), self._ship(), self._beat()]
+
+    async def _beat(self) -> None:
+        """Show systemd that the loop turns, however long the state takes to answer."""
+        while True:
+            self._systemd.alive()
+            await asyncio.sleep(self._systemd.watchdog_s or RENEW_S)
 
     # ------------------------------------------------------------ the lease
 
@@ -274,7 +283,6 @@ class Worker:
     async def _ship(self) -> None:
         while True:
             await asyncio.sleep(SHIP_S)
-            self._systemd.alive()
             for each in self._desk.running():
                 # What cannot be sent now goes with what comes next.
                 with suppress(StoreError):

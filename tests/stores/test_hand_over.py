@@ -94,8 +94,9 @@ A = (run_name("a", at()), 1)
 
 def test_what_the_old_one_has_open_is_elsewhere_to_the_new_one_alone(together):
     async def body(both):
-        assert await both.new.fleet.dispatched() == [("a", at(), 1)]
-        assert await both.old.fleet.dispatched() == []
+        assert await both.new.fleet.left() == [("a", at(), 1)]
+        assert await both.old.fleet.left() == []
+        assert await both.new.fleet.dispatched() == []
         assert (await both.old.fleet.hand_over([], vouches=True)).open == {A: ""}
         assert (await both.new.fleet.hand_over([], vouches=True)).open == {}
 
@@ -144,6 +145,15 @@ def test_what_was_called_lost_stays_lost(together):
         assert before <= left.until <= boottime_s()
         [exit] = (await both.new.fleet.reports()).ended
         assert (exit.outcome, exit.reason) == (Outcome.LOST, "the scheduler that had it was not heard of")
+
+    together(body)
+
+
+def test_nobody_is_given_up_whom_nothing_is_left_of(together):
+    async def body(both):
+        both.pass_by()
+        assert await both.new.fleet.mend(at(2), is_left=False) == []
+        assert await both.new.fleet.mend(at(2), is_left=True) == [("a", at(), 1)]
 
     together(body)
 
@@ -205,8 +215,10 @@ def test_who_becomes_active_again_goes_by_its_own_spawner_whatever_was_said_befo
 
 def test_nothing_is_said_to_nobody(together):
     async def body(both):
+        assert (await both.old.fleet.hand_over([], vouches=True)).is_all
         both.run("UPDATE ledger SET place = (SELECT place FROM schedulers WHERE holder = 'the old one')")
-        assert (await both.old.fleet.hand_over([ended("a")], vouches=True)).open == {A: ""}
+        left = await both.old.fleet.hand_over([ended("a")], vouches=True)
+        assert (left.open, left.is_all) == ({A: ""}, False)
         assert (await both.new.fleet.reports()).ended == []
 
     together(body)

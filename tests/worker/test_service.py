@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from math import inf
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from dagsched.errors import StoreError
 from dagsched.stores.address import Address
 from dagsched.stores.contract import Term
+from dagsched.worker.desk import Mine
 from dagsched.worker.service import Worker, _either, usual_pause_s
 from tests.worker.test_desk import Hand, taken
 
@@ -58,6 +60,62 @@ def test_a_worker_that_is_to_drain_while_it_asks_for_work_ends_all_the_same(tmp_
         assert not serving.done()
         state.answered.set()
         await asyncio.wait_for(serving, PATIENCE_S)
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def manager(tmp_path, monkeypatch):
+    """systemd's ear, for a unit with a watchdog of 40 ms."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "40000")
+        monkeypatch.delenv("WATCHDOG_PID", raising=False)
+        yield ear
+
+
+async def told(manager, words):
+    async with asyncio.timeout(PATIENCE_S):
+        while words not in (await asyncio.get_running_loop().sock_recv(manager, 4096)).decode():
+            pass
+
+
+def test_systemd_is_told_that_a_worker_without_its_server_is_up_and_alive(tmp_path, manager, monkeypatch):
+    monkeypatch.setattr("dagsched.worker.service.AGAIN_S", 0.01)
+
+    async def main():
+        starting = asyncio.ensure_future(Worker(Address("postgresql://127.0.0.1:1/none"), tmp_path, ["etl"]).run())
+        await told(manager, "READY=1\nSTATUS=waiting for the state: ")
+        for _ in range(3):
+            await told(manager, "WATCHDOG=1")
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_worker_whose_server_takes_long_to_answer_still_shows_that_it_lives(tmp_path, manager):
+    async def main():
+        worker = Worker(Address("postgresql://127.0.0.1:1/none"), tmp_path, ["etl"])
+        state = Slow()
+        worker._crew, worker._executor, worker._term = state, Idle(), Term(inf, inf)
+        worker._desk.mine[taken().attempt] = Mine(taken())
+        sending = asyncio.Event()
+
+        async def ship(each):
+            sending.set()
+            await asyncio.Event().wait()
+
+        worker._shipper.ship = ship
+        serving = asyncio.ensure_future(worker._serve())
+        while not sending.is_set():
+            await told(manager, "WATCHDOG=1")
+        for _ in range(20):  # more than can be on their way
+            await told(manager, "WATCHDOG=1")
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
     asyncio.run(main())
 

@@ -22,8 +22,12 @@ SELECT dispatch(%s::json)
 SELECT settle(%s::json)
 
 -- name: dispatched
--- The open attempts of other places than this state directory: workers have them, or other schedulers.
-SELECT job, tick, number FROM attempts WHERE ended IS NULL AND place <> %s
+-- The open attempts that are workers' business.
+SELECT job, tick, number FROM dispatches
+
+-- name: left_open
+-- The open attempts that other schedulers have.
+SELECT job, tick, number FROM attempts WHERE ended IS NULL AND place <> %s AND place NOT LIKE '@%%'
 
 -- name: reports
 -- What workers have reported, beginnings and ends, and how attempts of other schedulers ended.
@@ -70,6 +74,10 @@ SELECT job, tick, number, %(ended)s FROM attempts WHERE ended IS NULL AND place 
 ON CONFLICT (job, tick, number) DO NOTHING
 RETURNING job, tick, number
 
+-- name: has_ends
+-- Whether anything was said of how attempts of other schedulers ended.
+SELECT 1 FROM ends LIMIT 1
+
 -- name: forget_ends
 -- Forget how attempts ended whose end has been committed.
 DELETE FROM ends WHERE NOT EXISTS (
@@ -90,20 +98,28 @@ RETURNING place
 
 -- name: report_ends
 -- Say how attempts of a scheduler that stands by ended, of those that are its to end; answers which of that was new.
--- As long as nobody has become active since it was, it may be the next, and then goes by what its own spawner knows.
+-- As long as nobody has become active since it was, it may be the next, and then goes by what its own spawner knows. The
+-- ticks say which partitions are looked at.
 INSERT INTO ends (job, tick, number, ended)
 SELECT written.job, written.tick, written.number, written.ended
 FROM json_to_recordset(%(ends)s::json) AS written (job text, tick bigint, number bigint, ended text)
     JOIN attempts USING (job, tick, number)
-WHERE attempts.ended IS NULL AND attempts.place = %(place)s
+WHERE attempts.ended IS NULL AND attempts.place = %(place)s AND attempts.tick = ANY(%(ticks)s)
     AND EXISTS (SELECT FROM ledger WHERE id = 1 AND ledger.place <> %(place)s)
 ON CONFLICT (job, tick, number) DO NOTHING
 RETURNING job
 
+-- name: is_led
+-- Whether another one than the scheduler of this state directory was the last to become active.
+SELECT place <> %s FROM ledger WHERE id = 1
+
 -- name: remaining
--- The open attempts of a state directory, and why each has been told to end.
-SELECT job, tick, number, stopping FROM attempts JOIN runs USING (job, tick)
-WHERE attempts.ended IS NULL AND attempts.place = %s
+-- The open attempts of a state directory.
+SELECT job, tick, number FROM attempts WHERE ended IS NULL AND place = %s
+
+-- name: told_to_end
+-- Why runs have been told to end, of all that have, with these ticks and of these jobs.
+SELECT job, tick, stopping FROM runs WHERE tick = ANY(%(ticks)s) AND job = ANY(%(jobs)s) AND stopping <> ''
 
 -- name: mend_deliveries
 -- Deliver again what got lost, and end what nobody waits for.

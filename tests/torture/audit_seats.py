@@ -12,6 +12,8 @@ from tests.torture.world import Declared
 
 Finding = tuple[str, str, str]
 
+STARTED = ACTIVE - {"queued"}
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -152,7 +154,10 @@ def _was_active(lives: Lives, event: Row, other: str) -> Iterator[Finding]:
 
 
 def skippers_do_not_queue(lives: Lives) -> Iterator[Finding]:
-    """Under `overlap: skip` a live newcomer that finds every place taken by live runs is left out."""
+    """Under `overlap: skip` a live newcomer that finds every place taken by live runs is left out.
+
+    One that waits for a backfill's run to end takes none.
+    """
     for run in lives.rows:
         event = next((each for each in lives.events[run] if each["to"] == "queued"), None)
         if event is None or not _is_live_one(lives, run):
@@ -161,12 +166,12 @@ def skippers_do_not_queue(lives: Lives) -> Iterator[Finding]:
         declared = lives.evidence.declared(event["job"], at, at)
         if not _all_skip(declared) or lives.state_at(run, lives.end_of_moment(event)) not in ACTIVE:
             continue
-        others = [
-            other["run"]
-            for other in lives.by_job[event["job"]]
-            if other["run"] != run and _is_live_one(lives, other["run"])
-            and lives.state_at(other["run"], lives.end_of_moment(event)) in ACTIVE
-        ]  # fmt: skip
+        states = {
+            row["run"]: lives.state_at(row["run"], lives.end_of_moment(event)) for row in lives.by_job[event["job"]]
+        }
+        is_held_up = any(lives.rows[name]["trigger"] == "backfill" and states[name] in STARTED for name in states)
+        taking = STARTED if is_held_up else ACTIVE
+        others = [name for name in states if name != run and _is_live_one(lives, name) and states[name] in taking]
         if len(others) >= max(each.active_max or 0 for each in declared):
             yield "P11", run, f"was queued though overlap is skip and active were {', '.join(others)}"
 

@@ -163,13 +163,13 @@ BUILDS: Sequence[Build] = (
             ),
             Patch("daemon/dispatching.py", 'mend_at = "", loop.time() + PATIENCE_S', 'mend_at = "", 0.0'),
         ),
-        ("kill",), POSTGRESQL,
+        ("kill",), POSTGRESQL, "enduring",
     ),
     _build(
         "ends-kept-to-itself", "P5", "daemon/service.py",
         "            self._remaining.begin()\n",
         "",
-        "kill", store=POSTGRESQL,
+        "kill", store=POSTGRESQL, slant="enduring",
     ),
     _build(
         "leftovers-not-awaited", "P9", "spawner/work.py",

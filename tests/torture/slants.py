@@ -69,6 +69,13 @@ SLANTS: Mapping[str, Slant] = {
         keys={"overlap": "allow", "retry": {"max_attempts": 4, "delay": "100ms"}},
         shuns=(*_DEATHS_OF_SPAWNERS, *_FREEZES, "terminate", "intrude", "spoil"),
     ),
+    # What runs outlives the time in which another scheduler takes over.
+    "enduring": Slant(
+        ("8", "11"),
+        (3, 4),
+        keys={"overlap": "allow", "retry": {"max_attempts": 4, "delay": "100ms"}},
+        shuns=(*_DEATHS_OF_SPAWNERS, *_FREEZES, "terminate", "hand_over", "intrude", "spoil"),
+    ),
     # All slots of a pool are taken again and again, under one daemon.
     "pooled": Slant(("0.1",), (2, 3), jobs=5, keys={"overlap": "allow", "pool": "narrow"}, shuns=(*_DEATHS, *_FREEZES)),
     # The next run of each job is due before the last one is over.

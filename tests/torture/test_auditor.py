@@ -369,6 +369,20 @@ def test_a_retry_after_an_edit_keeps_the_seat_that_its_run_took_before():
     assert "P11" in broken(story.evidence())
 
 
+@pytest.mark.parametrize("trigger", ["backfill", "catchup"])
+def test_what_waits_for_a_backfills_run_keeps_no_newer_tick_out(trigger: str):
+    story = Story({"extract": EXTRACT | {"overlap": "skip"}}, stopped=29)
+    filled = story.born("extract", 0, at=9, trigger=trigger)
+    story.started(filled, 9.1)
+    first, second = story.born("extract", 10), story.born("extract", 20)
+    story.write(9.12, "start", filled)
+    story.write(24, "end", filled, extra="0")
+    story.ended(filled, 24.1, code=0, to="success")
+    story.ran(first, 24.2, 24.4)
+    story.ran(second, 24.5, 24.8)
+    assert ("P11" in broken(story.evidence())) == (trigger != "backfill")
+
+
 def test_an_edge_bound_anew_to_a_job_that_lost_its_schedule_takes_the_very_tick():
     load = LOAD | {"trigger_rule": "none_failed"}
     scheduled = load | {"schedule": {"every": "20s"}, "depends_on": [{"job": "extract", "match": "all"}]}

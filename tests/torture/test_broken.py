@@ -59,6 +59,6 @@ def test_every_defect_is_found_by_the_promise_it_breaks_within_few_rounds(tmp_pa
 @LONG
 @pytest.mark.parametrize("slant", SLANTS)
 def test_the_honest_program_comes_through_a_slanted_round(slant: str, tmp_path: Path):
-    favours = next(build.favours for build in broken.BUILDS if build.slant == slant)
-    result = play(1, broken.SECONDS, tmp_path, slant=SLANTS[slant], favours=favours)
+    build = next(build for build in broken.BUILDS if build.slant == slant)
+    result = play(1, broken.SECONDS, tmp_path, slant=SLANTS[slant], favours=build.favours, store=build.store)
     assert [words for _, words in result.violations] == []

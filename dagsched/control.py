@@ -15,7 +15,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dagsched.asked import (
     again_of,
@@ -55,7 +55,20 @@ log = logging.getLogger("dagsched.control")
 OUTCOME_PATIENCE_S = 20.0
 BLOCKED_MAX = 500  # runs of which `status` says what they wait for
 
-Verb = Callable[["Control", Mapping[str, Any], int | None], Awaitable[Mapping[str, Any]]]
+
+class Also(NamedTuple):
+    """What the commit that carries out a verb does besides.
+
+    `request`: it takes this one out of the inbox. `keep`: it keeps the answer under this key, with a digest of what was
+    asked.
+    """
+
+    request: int | None = None
+    keep: tuple[str, str] | None = None
+
+
+NOTHING = Also()
+Verb = Callable[["Control", Mapping[str, Any], Also], Awaitable[Mapping[str, Any]]]
 
 
 class Control:
@@ -74,11 +87,11 @@ class Control:
         """
         by = body.get("by")
         if not isinstance(by, Mapping):
-            return await self._do(verb, body, None)
+            return await self._do(verb, body)
         words = f"{by.get('who')}: {in_words(verb, body)}"
         self._daemon.loop.tell(_audited(self._daemon.clock.now(), words, dict(by)))
         try:
-            return await self._do(verb, body, None)
+            return await self._do(verb, body)
         except DagschedError as error:
             refused = f"{words}: refused: {error}"
             await self._daemon.loop.ask(lambda now: _audited(now, refused, dict(by)))
@@ -89,9 +102,9 @@ class Control:
         snapshot = await self._daemon.store.snapshot({})
         for request in snapshot.requests:
             try:
-                if request.verb not in _REMEMBERED:
+                if request.verb not in REMEMBERED:
                     raise Refused(f"there is no verb {request.verb!r} that can be remembered")
-                await self._do(request.verb, request.body, request.id)
+                await self._do(request.verb, request.body, Also(request.id))
             except Refused as error:
                 words = f"{request.verb} of {format_instant(request.time)}: {error}"
                 log.warning("a remembered command was refused: %s", words)
@@ -99,33 +112,42 @@ class Control:
                     partial(events.Noted, type="request.refused", reason=words), request=request.id
                 )
 
-    async def _do(self, verb: str, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def _do(self, verb: str, body: Mapping[str, Any], also: Also = NOTHING) -> Mapping[str, Any]:
         found = _VERBS.get(verb)
         if found is None:
             raise Refused(f"there is no verb {verb!r}; known are {', '.join(sorted(_VERBS))}")
-        return await found(self, body, request)
+        if verb in REMEMBERED and body.get("key") is not None:
+            return await self._once(found, verb, body, also)
+        return await found(self, body, also)
 
-    # ------------------------------------------------------------ verbs
-
-    async def trigger(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
-        """Make a run now. Answer: `runs`, the names of what was made, and `blocked`, what keeps it from starting.
-
-        With a `key` it is done once: who asks again, even of a later daemon, gets the answer that was given.
-        """
-        if body.get("key") is None:
-            return await self._trigger(body, request, None)
-        keep = (f"trigger {text_of(body, 'job')} {text_of(body, 'key')}", digest_of(body))
+    async def _once(self, do: Verb, verb: str, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
+        """Do what a key stands for once: who asks again, even of a later daemon, gets the answer that was given."""
+        subject = next((str(body[name]) for name in ("job", "run", "event", "id") if body.get(name)), "")
+        keep = (f"{verb} {subject} {text_of(body, 'key')}", digest_of(body))
         async with self._only(keep[0]):
             kept = await self._daemon.store.answer(keep[0])
             if kept is None:
-                return await self._trigger(body, request, keep)
+                return await do(self, body, also._replace(keep=keep))
         if kept.asked != keep[1]:
             raise Refused(f"the key {body['key']!r} was used to ask for something else")
         return kept.answer
 
-    async def _trigger(
-        self, body: Mapping[str, Any], request: int | None, keep: tuple[str, str] | None
-    ) -> Mapping[str, Any]:
+    @asynccontextmanager
+    async def _only(self, key: str) -> AsyncIterator[None]:
+        """Let one at a time through with the same key: the second waits for what the first is answered."""
+        while (other := self._under_way.get(key)) is not None:
+            await other.wait()
+        done = self._under_way[key] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[key]
+            done.set()
+
+    # ------------------------------------------------------------ verbs
+
+    async def trigger(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
+        """Make a run now. Answer: `runs`, the names of what was made, and `blocked`, what keeps it from starting."""
         id, plan = text_of(body, "job"), self._daemon.loop.plan
         job = plan.book.jobs.get(id)
         params = checked_params(job, body.get("params") or {}) if job else {}
@@ -142,21 +164,9 @@ class Control:
         def answer(commands: Sequence[Command]) -> Mapping[str, Any]:
             return _made(self._daemon, id, commands)
 
-        return dict(await self._daemon.loop.ask(make, answer, request, keep))
+        return dict(await self._daemon.loop.ask(make, answer, *also))
 
-    @asynccontextmanager
-    async def _only(self, key: str) -> AsyncIterator[None]:
-        """Let one at a time through with the same key: the second waits for what the first is answered."""
-        while (other := self._under_way.get(key)) is not None:
-            await other.wait()
-        done = self._under_way[key] = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._under_way[key]
-            done.set()
-
-    async def emit(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def emit(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Say that an event has happened. Answer: `tick`, `jobs` that listen, `runs` and `blocked` as of a trigger.
 
         `repeated`: the same `id` was emitted before; then nothing is made.
@@ -171,9 +181,9 @@ class Control:
                 params = {each: params_from_event(plan.book.jobs[each], data) for each in plan.ticks.listeners(name)}
             return events.EventEmitted(now, name, data, id, params)
 
-        return dict(await daemon.loop.ask(make, lambda commands: _emitted(daemon, name, commands), request))
+        return dict(await daemon.loop.ask(make, lambda commands: _emitted(daemon, name, commands), *also))
 
-    async def call(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def call(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Make a run as a step of the run `caller`, a workflow. Answer: `run`, and `stopping` when it is being ended.
 
         One that an earlier attempt of the caller has made is the answer if it lives, or has succeeded.
@@ -191,10 +201,10 @@ class Control:
             return {"run": run.name, "stopping": bool(run.stopping)}
 
         return dict(
-            await daemon.loop.ask(lambda now: events.RunCalled(now, id, caller, params, waits, rows), answer, request)
+            await daemon.loop.ask(lambda now: events.RunCalled(now, id, caller, params, waits, rows), answer, *also)
         )
 
-    async def outcome(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def outcome(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Tell how a run stands once it is over, or as it is after a while: `state`, `reason`, `outputs`, `is_over`."""
         key = parse_run_name(self._run_name(body))
         loop = self._daemon.loop
@@ -216,24 +226,24 @@ class Control:
         """Carry out what a workflow asks for, and no other verb."""
         if verb not in ("call", "outcome"):
             raise Refused(f"`dagsched run --once` takes no command to {verb}")
-        return await self._do(verb, body, None)
+        return await self._do(verb, body)
 
-    async def cancel(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def cancel(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """End a run: at once if it has not started, else its attempt gets TERM, and KILL after the grace."""
         name = self._run_name(body)
-        await self._daemon.loop.ask(lambda now: events.CancelRequested(now, name), request=request)
-        return {"run": name}
+        return await self._answered({"run": name}, lambda now: events.CancelRequested(now, name), also)
 
-    async def rerun(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def rerun(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Try a run again that is over, and what its failure had stopped."""
         name = self._run_name(body)
         downstream = flag_of(body, "downstream")
         with self._daemon.loop.plan.keeping_rows():
             rows = await rows_for_rerun(self._daemon.store, self._daemon.config, name)
-            await self._daemon.loop.ask(lambda now: events.RerunRequested(now, name, downstream, rows), request=request)
-        return {"run": name}
+            return await self._answered(
+                {"run": name}, lambda now: events.RerunRequested(now, name, downstream, rows), also
+            )
 
-    async def backfill(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def backfill(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Run a stretch of ticks of a job. Answer: `id` of the backfill that is under way, and its `total` of ticks.
 
         `dry_run`: make none; the answer's `id` is None, and `jobs` says what would become of the ticks.
@@ -263,67 +273,63 @@ class Control:
             under_way = filling.active_on(id)
             return {"id": under_way.id if under_way else filling.last_id, "job": id, "total": len(ticks)}
 
-        return dict(await daemon.loop.ask(make, answer, request))
+        return dict(await daemon.loop.ask(make, answer, *also))
 
-    async def backfill_cancel(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def backfill_cancel(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """End a backfill: nothing more of it is made, and what has not started is cancelled."""
         id = number_of(body, "id")
-        await self._daemon.loop.ask(lambda now: events.BackfillCancelRequested(now, id), request=request)
-        return {"id": id}
+        return await self._answered({"id": id}, lambda now: events.BackfillCancelRequested(now, id), also)
 
-    async def pause(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def pause(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Have a job's ticks skipped from now on."""
         id = text_of(body, "job")
-        await self._daemon.loop.ask(lambda now: events.PauseRequested(now, id), request=request)
-        return {"job": id}
+        return await self._answered({"job": id}, lambda now: events.PauseRequested(now, id), also)
 
-    async def resume(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def resume(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Have a paused job go on."""
         id = text_of(body, "job")
-        await self._daemon.loop.ask(lambda now: events.ResumeRequested(now, id), request=request)
-        return {"job": id}
+        return await self._answered({"job": id}, lambda now: events.ResumeRequested(now, id), also)
 
-    async def ack(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def ack(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Say that a failed run was seen: it is no dead letter any more."""
         name = self._run_name(body)
         with self._daemon.loop.plan.keeping_rows():
             row = await self._daemon.store.run(*parse_run_name(name))
             rows = (row,) if row is not None else ()
-            await self._daemon.loop.ask(lambda now: events.AckRequested(now, name, rows), request=request)
-        return {"run": name}
+            return await self._answered({"run": name}, lambda now: events.AckRequested(now, name, rows), also)
 
-    async def stop(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def stop(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """End the daemon; `handover` leaves running attempts to the spawner, for the next daemon to adopt."""
         handover = flag_of(body, "handover")
         self._daemon.stop(handover=handover)
         return {"pid": os.getpid(), "handover": handover}
 
-    async def reload(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def reload(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Read the job files again. Answer: `applied`, the configuration's `number`, and `problems`."""
         applied = await self._daemon.reload()
         return {"applied": applied, "number": self._daemon.number, "problems": self._problems()}
 
-    async def prune(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def prune(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Delete runs that ended before `before`, with attempts, events and logs. Answer: `deleted`, their number."""
         before, daemon, dry_run = instant_of(body, "before"), self._daemon, flag_of(body, "dry_run")
         return {"deleted": await prune(daemon.store, daemon.state_dir, daemon.config, before, dry_run=dry_run)}
 
-    async def retention(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def retention(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Delete the runs that the job files' `keep` gives up. Answer: `deleted`, their number."""
         daemon, dry_run = self._daemon, flag_of(body, "dry_run")
         now = daemon.clock.now()
         return {"deleted": await keep_house(daemon.store, daemon.state_dir, daemon.config, now, dry_run=dry_run)}
 
-    async def rollup(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def rollup(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Work out the figures of all days that are over. Answer: `days`, of how many they have changed."""
         return {"days": await self._daemon.store.rollup(before=self._daemon.clock.now())}
 
-    async def compact(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def compact(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Give unused space back to the disk. Answer: bytes in use `before` and `after`, and `freed`."""
         before, after = await self._daemon.store.compact()
         return {"before": before, "after": after, "freed": max(0, before - after)}
 
-    async def register(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def register(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Put a job's `text` in force as `job`. Answer: `created`, the configuration's `number`, and `problems`."""
         text = body.get("text")
         if not isinstance(text, str):
@@ -331,18 +337,18 @@ class Control:
         async with self._registering:
             return await register(self._daemon, text_of(body, "job"), text, may_command=flag_of(body, "may_command"))
 
-    async def unregister(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def unregister(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Take a job that was registered out of force."""
         async with self._registering:
             return await unregister(self._daemon, text_of(body, "job"))
 
-    async def audit(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def audit(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Write down what the API refused."""
         reason = text_of(body, "reason")
         await self._daemon.loop.ask(lambda now: _audited(now, reason))
         return {}
 
-    async def status(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def status(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Tell how the daemon is."""
         daemon, plan = self._daemon, self._daemon.loop.plan
         wake = plan.wake_at()
@@ -352,8 +358,9 @@ class Control:
             "config": daemon.number,
             "problems": self._problems(),
             "reverted": list(daemon.job_files.reverted) if daemon.job_files else [],
-            "health": daemon.loop.health.trouble or "ok",
+            "health": daemon.health,
             "stopping": daemon.is_stopping,
+            "grace_until": format_instant(daemon.grace_until) if daemon.grace_until else None,
             "slots": plan.seats.slots_max,
             "commits": daemon.loop.commits.as_json(),
             "running": [run.name for run in plan.running()],
@@ -362,7 +369,7 @@ class Control:
             "blocked": _waited_for(plan),
         }
 
-    async def why(self, body: Mapping[str, Any], request: int | None) -> Mapping[str, Any]:
+    async def why(self, body: Mapping[str, Any], also: Also) -> Mapping[str, Any]:
         """Explain a run that is open, a job's newest without a tick. Answer: `lines` for people, `json` with the facts.
 
         Of everything else no more is known here than is stored, and whoever asks can read that: both are empty then.
@@ -374,11 +381,17 @@ class Control:
             tick = parse_instant(given) if isinstance(given, str) else None
         except ValueError as error:
             raise Refused(f"'tick' is no instant: {error}") from None
-        held = held_for({"stopping": daemon.is_stopping, "health": daemon.loop.health.trouble or "ok"})
+        held = held_for({"stopping": daemon.is_stopping, "health": daemon.health})
         now = daemon.clock.now()
         plan, config = daemon.loop.plan, daemon.config
         found = await explain_open(daemon.store, plan, config, text_of(body, "job"), tick, now, held=held)
         return {"lines": found.lines, "json": found.json} if found is not None else {"lines": [], "json": {}}
+
+    async def _answered(
+        self, answer: Mapping[str, Any], make: Callable[[datetime], events.Event], also: Also
+    ) -> Mapping[str, Any]:
+        """Have an event applied, and return what is known to be the answer once it is durable."""
+        return dict(await self._daemon.loop.ask(make, lambda commands: answer, *also))
 
     def _problems(self) -> list[dict[str, Any]]:
         files = self._daemon.job_files
@@ -418,8 +431,9 @@ _VERBS: Mapping[str, Verb] = {
     "why": Control.why,
 }
 
-# The others answer about a running daemon, and nothing takes them out of the inbox.
-_REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "backfill", "backfill_cancel", "pause", "resume", "ack"})
+# Each of these is one event and its commit, so it may wait in the inbox, and be done once for a key. The others answer
+# about a running daemon, or are the same when they are done twice.
+REMEMBERED = frozenset({"trigger", "emit", "cancel", "rerun", "backfill", "backfill_cancel", "pause", "resume", "ack"})
 
 
 def _waited_for(plan: Plan) -> dict[str, str]:

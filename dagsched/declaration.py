@@ -332,6 +332,7 @@ def format_step(by: timedelta) -> str:
     return f"{'-' if by < timedelta(0) else '+'}{timedelta(seconds=round(abs(by).total_seconds()))}"
 
 
+@lru_cache(maxsize=512)  # the names of all runs of a graph end with the same one
 def parse_instant(text: str) -> datetime:
     """Return the aware UTC instant of RFC 3339 text, cut to milliseconds; naive text raises ValueError."""
     moment = datetime.fromisoformat(text)

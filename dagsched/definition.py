@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import compress, count
+from operator import is_not
 from types import MappingProxyType
 from typing import Any
 
@@ -63,10 +65,15 @@ def from_json(data: Mapping[str, Any]) -> Job:
 def _plain(value: Any) -> dict[str, Any]:
     found = {}
     names, defaults = _DEFAULTS[type(value)]
-    for name, item, default in zip(names, value, defaults, strict=True):
-        if item is not default and item != default:
-            found[name] = item if type(item) is str else _item(item)
+    # Of some forty fields most are the very defaults, and this is asked for every job that starts for the first time.
+    for number in compress(count(), map(is_not, value, defaults)):
+        item = value[number]
+        if item != defaults[number]:
+            found[names[number]] = item if type(item) in _AS_THEY_ARE else _item(item)
     return found
+
+
+_AS_THEY_ARE = frozenset({str, int, bool, float})
 
 
 def _item(value: Any) -> Any:

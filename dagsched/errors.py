@@ -32,6 +32,8 @@ carry the parts as attributes, so that a program need not read the sentence.
 
 from __future__ import annotations
 
+from dagsched.counting import counted
+
 TYPE_CHECKING = False  # to type checkers it is True by its name; `dagsched --version` imports this and no `typing`
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +53,7 @@ class ConfigInvalid(DagschedError):
 
     def __init__(self, problems: Sequence[Any]) -> None:
         self.problems = tuple(problems)
-        super().__init__(f"the configuration is invalid: {len(self.problems)} problem(s)")
+        super().__init__(f"the configuration is invalid: {counted(len(self.problems), 'problem')}")
 
 
 class ScheduleError(DagschedError, ValueError):

@@ -14,7 +14,17 @@ from dagsched.daemon.restoring import restored
 from dagsched.engine import Plan
 from dagsched.engine.why import Answer, Then, explain_no_row, explain_run
 from dagsched.errors import Unknown
-from dagsched.model import EMPTY, Config, ConfigVersion, Job, Run, RunState, format_instant, is_schedule_tick
+from dagsched.model import (
+    EMPTY,
+    Config,
+    ConfigVersion,
+    Job,
+    Run,
+    RunState,
+    format_instant,
+    format_length,
+    is_schedule_tick,
+)
 from dagsched.rehearsal import Draws, Habit, with_open_conditions
 from dagsched.stores.contract import Store
 from dagsched.virtual import Virtual
@@ -167,7 +177,8 @@ async def _foretell(store: Store, job: Job, tick: datetime, now: datetime, answe
     if run.started is not None:
         lead = f"it starts at {starts}"
         late = run.started - tick
-        lead += f", {timedelta(seconds=round(late.total_seconds()))} after its tick" if late else ""
+        late = timedelta(seconds=round(late.total_seconds()))
+        lead += f", {format_length(late)} after its tick" if late else ""
     else:
         lead = f"it is {run.state}" + (f": {run.reason}" if run.reason else "")
     answer.lines.append(f"as things stand {lead} (if every attempt succeeds and takes as long as it usually does)")

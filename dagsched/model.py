@@ -239,7 +239,10 @@ class Run(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One try of a run. `ended` None: not over. `log`: path below the state directory, "" when nothing was written."""
+    """One try of a run. `ended` None: not over. `log`: path below the state directory, "" when nothing was written.
+
+    `place`: the machine or the worker that has it or had it, as far as `attempts` of a shared store tells; "" else.
+    """
 
     job: str
     tick: datetime
@@ -254,6 +257,7 @@ class Attempt(NamedTuple):
     log: str = ""
     output_bytes: int = 0
     definition: str = ""
+    place: str = ""
 
 
 class Exit(NamedTuple):

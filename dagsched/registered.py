@@ -1,8 +1,10 @@
-"""Jobs that were registered while the daemon ran: each is a job file of its own below the state directory.
+"""Jobs that were registered while the daemon ran: each is a job file of its own that is nowhere but in the state.
 
-The text that came in is kept as it came, indented below its id, so that comments survive and a problem found in the
-file can be told in lines of the text. Such a file is loaded with the others, under the same rules: an id that a job
-file declares is declared twice, and neither silently wins.
+It is one of the texts of the configuration in force, beside those of real files, so whoever goes on with that
+configuration has it, on this machine or another. It bears a name in the folder of the job files, as if it stood there,
+and a job without a `cwd` runs there. The text that came in is kept as it came, indented below its id, so that comments
+survive and a problem found in it can be told in lines of the text. It is loaded with the others, under the same rules:
+an id that a job file declares is declared twice, and neither silently wins.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ from dagsched.config import Problem
 from dagsched.errors import Refused
 from dagsched.model import Config, Job
 
-FOLDER = "registered"
+_MARK = "registered:"
+# Where earlier releases kept such a job file, below the state directory.
+_FORMER_FOLDER = "registered"
 TEXT_BYTES_MAX = 256 * 1024
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _HEAD_LINES, _INDENT = 3, 4
@@ -27,21 +31,36 @@ _OTHER_BREAKS = re.compile("[\x85\u2028\u2029\x0b\x0c\x1c-\x1e]|\r(?!\n)")
 _HARMLESS_HANDLERS = frozenset({"http"})
 
 
-def folder_of(state_dir: Path) -> Path:
-    """Return where registered jobs lie; it need not exist."""
-    return state_dir / FOLDER
-
-
-def path_of(state_dir: Path, id: str) -> Path:
-    """Return the file of a job; raises Refused for what can be no job's id."""
+def file_of(folder: Path, id: str) -> str:
+    """Return the name of a job's file, in the folder of the job files; raises Refused for what can be no job's id."""
     if not _ID.fullmatch(id):
         raise Refused(f"{id[:100]!r} is no job id: letters, digits, '_', '.', '-', at most 200")
-    return folder_of(state_dir) / f"{id}.yaml"
+    return str(folder / f"{_MARK}{id}.yaml")
 
 
-def is_registered(state_dir: Path, file: str) -> bool:
+def is_registered(file: str) -> bool:
     """Whether a job that stands in this file was registered."""
-    return os.path.dirname(file) == str(folder_of(state_dir))
+    return os.path.basename(file).startswith(_MARK)
+
+
+def among(files: Mapping[str, str]) -> dict[str, str]:
+    """Return of a configuration's files those of registered jobs."""
+    return {file: text for file, text in files.items() if is_registered(file)}
+
+
+def found(files: Mapping[str, str], id: str) -> str | None:
+    """Return the file of a registered job; whoever registered it may have had its job files in another folder."""
+    name = f"{_MARK}{id}.yaml"
+    return next((file for file in files if os.path.basename(file) == name), None)
+
+
+def brought_over(files: Mapping[str, str], state_dir: Path, folder: Path) -> dict[str, str]:
+    """Return a configuration's files with those that lay in the state directory under the names that they have now."""
+    former = str(state_dir / _FORMER_FOLDER)
+    return {
+        str(folder / f"{_MARK}{os.path.basename(file)}") if os.path.dirname(file) == former else file: text
+        for file, text in files.items()
+    }
 
 
 def file_text(id: str, text: str) -> str:
@@ -55,9 +74,9 @@ def file_text(id: str, text: str) -> str:
     return f"version: 1\njobs:\n  {json.dumps(id)}:\n{body.rstrip()}\n"
 
 
-def told_in_text(problem: Problem, path: Path) -> Problem:
+def told_in_text(problem: Problem, file: str) -> Problem:
     """Return a problem of such a file with its place in the text that came in."""
-    if problem.file != str(path):
+    if problem.file != file:
         return problem
     if problem.line <= _HEAD_LINES:
         return problem._replace(file="body", line=1, column=1, end_column=1, excerpt="")
@@ -77,9 +96,9 @@ def _shifted(excerpt: str, line: int) -> str:
     return f"{line:>5} | {found[_INDENT:]}\n      | {mark[_INDENT:]}"
 
 
-def jobs_in(config: Config, path: Path) -> Iterable[Job]:
+def jobs_in(config: Config, file: str) -> Iterable[Job]:
     """Return the jobs of a configuration that stand in this file."""
-    return [job for job in config.jobs.values() if job.position is not None and job.position.file == str(path)]
+    return [job for job in config.jobs.values() if job.position is not None and job.position.file == file]
 
 
 def commanding(job: Job) -> str:
@@ -90,15 +109,3 @@ def commanding(job: Job) -> str:
     if job.handler not in _HARMLESS_HANDLERS:
         return f"its handler {job.handler!r} runs code"
     return "it is given secrets" if secrets else ""
-
-
-def write(path: Path, text: str) -> None:
-    """Put a job's file in its place, whole and durably."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    draft = path.parent / f".{path.name}.new"
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)

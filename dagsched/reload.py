@@ -66,14 +66,15 @@ class Sources:
     """The job files of a daemon, with the last good text of each.
 
     `paths`: files and folders; `last_good`: absolute path → text of the configuration last in force, empty
-    when there was none. `also`: one more folder, that may be empty or missing. A valid reading becomes the last good
-    one.
+    when there was none. `also`: path → text of more, which is as good as in a file and stands in none. A valid reading
+    becomes the last good one.
     """
 
-    def __init__(self, paths: Sequence[Path], last_good: Mapping[str, str], also: Path | None = None) -> None:
-        self._paths = [Path(os.path.abspath(path)) for path in (*paths, *([also] if also else []))]
-        self._also = also
+    def __init__(self, paths: Sequence[Path], last_good: Mapping[str, str], also: Mapping[str, str] = {}) -> None:
+        self._paths = [Path(os.path.abspath(path)) for path in paths]
+        self._also = dict(also)
         self._last_good = {file: text for file, text in last_good.items() if self._owner(file) is not None}
+        self._last_good |= self._also
         self._stamps: dict[str, Stamp] = {}  # of files whose last good text is what stands in them
         self._missing_since: dict[str, datetime] = {}
         self._loader = Loader()
@@ -98,22 +99,25 @@ class Sources:
             self._stamps = {file: stamp for file, stamp in stamps.items() if file not in reverted}
         return Reading(config, said, tuple(sorted({*bad, *stand_ins, *reverted})), bool(waiting))
 
-    def forget(self, file: Path) -> None:
-        """Take a file that is gone for removed: somebody said so, and nobody need wait for it to come back."""
-        self._last_good.pop(str(file), None)
+    def keep(self, file: str, text: str | None) -> None:
+        """Read this text with the files from now on, for it is good with them; None: no more."""
+        if text is None:
+            self._also.pop(file, None)
+            self._last_good.pop(file, None)
+        else:
+            self._also[file] = self._last_good[file] = text
 
     def _texts(self, known: Mapping[str, Stamp]) -> tuple[dict[str, bytes | str], dict[str, Stamp], list[Problem]]:
         """Return the content of each file that can be read, stamps to trust, and a problem for each that cannot.
 
         `known`: stamps of last good texts; a file that has its own still is not read.
         """
-        there = [path for path in self._paths if path != self._also or path.is_dir()]
-        files, problems = job_files(there)
-        texts: dict[str, bytes | str] = {}
+        files, problems = job_files(self._paths)
+        texts: dict[str, bytes | str] = dict(self._also)
         stamps: dict[str, Stamp] = {}
         now_ns = time.time_ns()  # the clock of file systems, whatever the daemon's is
         for path in self._paths:
-            if path != self._also and os.path.isdir(path) and not any(file.parent == path for file in files):
+            if os.path.isdir(path) and not any(file.parent == path for file in files):
                 problems.append(unreadable(path, OSError(0, "there is no *.yaml file in it")))
         for file in files:
             name, stamp = str(file), _stamp(file)

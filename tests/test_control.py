@@ -220,8 +220,9 @@ def test_why_names_the_jitter_that_delays_a_run(tmp_path: Path) -> None:
     text = "jobs:\n  late: {schedule: {every: 2s}, overlap: queue, jitter: 1h, run: 'true'}\n"
     (tmp_path / "jobs.yaml").write_text(text)
     with Served(tmp_path) as served:
-        served.until_type("run.created", "late")
-        assert "its jitter ends at" in served.ask("why", "late")
+        first = served.until_type("run.created", "late")["run"]
+        # Of the first, for the next one waits behind it, and on a slow machine may be there already.
+        assert "its jitter ends at" in served.ask("why", first)
 
 
 def test_why_knows_the_slots_of_the_daemon(tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ def test_why_knows_the_slots_of_the_daemon(tmp_path: Path) -> None:
         do(served, "trigger", job="held")
         served.until_type("run.started", "held")
         do(served, "trigger", job="extract")
-        assert "all 1 slots of the daemon are taken" in served.ask("why", "extract")
+        assert "the daemon has 1 slot, all taken" in served.ask("why", "extract")
 
 
 def test_an_event_runs_those_who_listen_with_its_data(daemon: Served) -> None:

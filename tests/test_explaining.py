@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -65,6 +66,11 @@ def test_an_instant_without_a_row_has_a_reason(job, tick, reason):
     assert answer.lines
 
 
+def test_lengths_are_said_as_people_say_them():
+    answer = lived(ONE, TWO).why("a", MONDAY.replace(hour=7, minute=30))
+    assert re.search(r"still to come, in (\d+h)?(\d+m)?(\d+s)?$", answer.lines[0]), answer.lines[0]
+
+
 @pytest.mark.parametrize(
     ("schedule", "tick", "reason"),
     [
@@ -90,7 +96,7 @@ def test_a_coming_tick_is_foretold_from_how_long_its_upstreams_usually_take():
     text = ONE + '  late: {schedule: "0 * * * *", depends_on: [a], run: y}\n'
     answer = lived(text).why("late", MONDAY.replace(hour=6))
     assert answer.json["predicted"] == {"state": "running", "reason": "", "started": "2026-11-23T06:10:00Z"}
-    assert "it starts at 2026-11-23T06:10:00Z, 0:10:00 after its tick" in answer.lines[-1]
+    assert "it starts at 2026-11-23T06:10:00Z, 10m after its tick" in answer.lines[-1]
 
 
 def test_a_coming_tick_of_a_paused_job_is_foretold_to_be_skipped():

@@ -66,8 +66,8 @@ class Wire:
                 here, _ = self._listener.accept()
                 self._sockets.append(here)
                 thread = threading.Thread(target=self._join, args=(here,), daemon=True)
-                self._threads.append(thread)
                 thread.start()
+                self._threads.append(thread)
 
     def _join(self, here: socket.socket) -> None:
         self._passes.wait()

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from dagsched.api.socket import ControlServer
     from dagsched.daemon import Daemon
 
+CALLS = "calls.sock"
+
 
 def control_door(daemon: Daemon) -> ControlServer:
     """Return the door that people at this machine use: the control socket in the state directory."""
@@ -31,12 +33,23 @@ def http_door(serving: Serving, tcp: socket.socket | None, say: Callable[[str], 
     return lambda daemon: Listening(daemon, serving, tcp, say)
 
 
+def inbox_door(daemon: Daemon) -> ControlServer:
+    """Return the door of a program that keeps people out: for workflows, and for what others leave in the store."""
+    from dagsched.api.inbox import Inbox
+    from dagsched.api.socket import ControlServer
+    from dagsched.control import Control
+
+    control = Control(daemon)
+    inbox = Inbox(daemon.store, control.take_requests)
+    return ControlServer(daemon.state_dir, control.do_call, inbox.start, CALLS, closing=inbox.close)
+
+
 def calls_door(daemon: Daemon) -> ControlServer:
-    """Return the door that workflows use where people have none: `run --once`, and a program that keeps them out."""
+    """Return the door that workflows use where people have none: `run --once`."""
     from dagsched.api.socket import ControlServer
     from dagsched.control import Control
 
     async def opened() -> None:
         """Leave what is in the inbox to the next daemon."""
 
-    return ControlServer(daemon.state_dir, Control(daemon).do_call, opened, "calls.sock")
+    return ControlServer(daemon.state_dir, Control(daemon).do_call, opened, CALLS)

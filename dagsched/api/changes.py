@@ -80,11 +80,8 @@ async def delete_job(visit: Visit) -> Response:
 async def job_text(visit: Visit) -> Response:
     """Return the job file of a registered job."""
     id, config = visit.path["job"], await visit.desk.config()
-    path = registered.path_of(visit.desk.home, id)
-    text = config.files.get(str(path))
-    if text is None:
+    file = registered.found(config.files, id)
+    if file is None:
         known_job(id, config.jobs)
         raise Refused(f"{id} was not registered; it stands in {config.jobs[id].position}")
-    return Response(text.encode(), 200, media_type="application/yaml")
-
-
+    return Response(config.files[file].encode(), 200, media_type="application/yaml")

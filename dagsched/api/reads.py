@@ -151,7 +151,7 @@ def _job_item(desk: Desk, line: JobLine, config: Config) -> dict[str, Any]:
     place = declared.position if declared else None
     return {
         **job_row(line),
-        "source": "api" if place and is_registered(desk.home, place.file) else "file",
+        "source": "api" if place and is_registered(place.file) else "file",
         "position": {"file": place.file, "line": place.line, "column": place.column} if place else None,
         "description": declared.description if declared else "",
         "tags": list(declared.tags) if declared else [],

@@ -19,10 +19,11 @@ from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_u
 from dagsched.cli.parser import count as whole_number
 from dagsched.cli.places import state_dir
 from dagsched.cli.reading import FOLLOW_S, reading
-from dagsched.cli.remote import act, job_meant, report
+from dagsched.cli.remote import act, job_meant, left, report
 from dagsched.cli.times import parse_moment, parse_since, wall
 from dagsched.cli.trigger import read_params
 from dagsched.clock import SystemClock
+from dagsched.counting import counted
 from dagsched.errors import Refused, Unknown, UsageError
 from dagsched.model import Again, Backfill, BackfillState, Config, Job, cut_to_ms, format_instant
 from dagsched.views.rows import backfill_row
@@ -198,10 +199,10 @@ def _is_confirmed(args: argparse.Namespace, wish: _Wish) -> bool:
     if args.yes:
         return True
     if not is_watched() or args.json:
-        raise UsageError(f"this would run {wish.runs} runs; say --yes, or --dry-run to see which")
+        raise UsageError(f"this would run {counted(wish.runs, 'run')}; say --yes, or --dry-run to see which")
     _show(args, wish, {})
     try:
-        said = input(f"run {wish.runs} run{'s' * (wish.runs != 1)}, {wish.body['max_active']} at a time? [y/N] ")
+        said = input(f"run {counted(wish.runs, 'run')}, {wish.body['max_active']} at a time? [y/N] ")
     except EOFError:
         said = ""
     if said.strip().lower() not in ("y", "yes"):
@@ -212,14 +213,17 @@ def _is_confirmed(args: argparse.Namespace, wish: _Wish) -> bool:
 
 def _begin(args: argparse.Namespace, wish: _Wish) -> int:
     answer = asyncio.run(act(args, "backfill", wish.body))
+    if answer is None and args.json:
+        _show(args, wish, {"remembered": True, **left(args), "total": wish.ticks})
+        return 0
     if answer is None:
         return report(args, None, "", f"backfill of {args.job}")
     is_followed = args.follow or (is_watched() and not args.no_wait and not args.json)
     if not is_followed:
         if args.json:
-            _show(args, wish, {"id": answer["id"]})
+            _show(args, wish, {"remembered": False, "id": answer["id"], "total": answer["total"]})
         else:
-            print(f"backfill {answer['id']} of {args.job}: {answer['total']} ticks")
+            print(f"backfill {answer['id']} of {args.job}: {counted(answer['total'], 'tick')}")
         return 0
     try:
         done = asyncio.run(_follow(args, answer["id"]))
@@ -238,7 +242,8 @@ def _begin(args: argparse.Namespace, wish: _Wish) -> int:
 
 def _closing_words(done: Backfill) -> str:
     counts = f"{done.succeeded} success, {done.failed} failed, {done.skipped} skipped"
-    return f"backfill {done.id} of {done.job} is {done.state}: {done.handled} of {done.total} ticks, {counts}"
+    ticks = f"{done.handled} of {counted(done.total, 'tick')}"
+    return f"backfill {done.id} of {done.job} is {done.state}: {ticks}, {counts}"
 
 
 # ---------------------------------------------------------------- following

@@ -25,6 +25,7 @@ from dagsched.cli.places import job_files, state_dir
 from dagsched.cli.remote import ask
 from dagsched.cli.status import errors_in
 from dagsched.clock import SystemClock
+from dagsched.counting import counted
 from dagsched.errors import DagschedError, StoreError, StoreMissing, UsageError
 from dagsched.model import Config
 
@@ -112,11 +113,13 @@ def _job_files(args: argparse.Namespace) -> Iterator[Check]:
     names = ", ".join(map(str, files))
     loaded = load(files, SystemClock().now())
     if loaded.config is None:
-        yield Check("job files", ERROR, f"{names}: {len(loaded.problems)} problems", "see `dagsched validate`", 3)
+        words = f"{names}: {counted(len(loaded.problems), 'problem')}"
+        yield Check("job files", ERROR, words, "see `dagsched validate`", 3)
     elif loaded.problems:
-        yield Check("job files", WARNING, f"{names}: {len(loaded.problems)} warnings", "see `dagsched validate`")
+        words = f"{names}: {counted(len(loaded.problems), 'warning')}"
+        yield Check("job files", WARNING, words, "see `dagsched validate`")
     else:
-        yield Check("job files", OK, f"{names}: {len(loaded.config.jobs)} jobs")
+        yield Check("job files", OK, f"{names}: {counted(len(loaded.config.jobs), 'job')}")
     if loaded.config is not None:
         yield from _secrets(loaded.config)
 
@@ -214,6 +217,6 @@ async def _daemon(home: Path) -> list[Check]:
     if answer["health"] != "ok":
         return [Check("daemon", ERROR, answer["health"], "see `dagsched status`", 4)]
     if errors := errors_in(answer):
-        detail = f"running on an older configuration: {len(errors)} errors in the files"
+        detail = f"running on an older configuration: {counted(len(errors), 'error')} in the files"
         return [Check("daemon", ERROR, detail, "see `dagsched validate`", 3)]
     return [Check("daemon", OK, f"running, process {answer['pid']}")]

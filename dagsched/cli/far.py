@@ -22,10 +22,10 @@ def url_of(args: argparse.Namespace) -> str | None:
 
     `--url`, else $DAGSCHED_URL, unless a state or a job file is named: those are here.
     """
-    is_here = getattr(args, "state_dir", None) is not None or bool(getattr(args, "paths", None))
+    is_here = any(getattr(args, name, None) for name in ("state_dir", "store", "namespace", "paths"))
     given: str | None = getattr(args, "url", None)
     if given is not None and is_here:
-        raise UsageError("--url is a daemon elsewhere; it goes with neither --state-dir nor --file")
+        raise UsageError("--url is a daemon elsewhere; it goes with none of --store, --namespace, --state-dir, --file")
     if given is not None:
         return given
     named = os.environ.get("DAGSCHED_URL") if hasattr(args, "url") and not is_here else None

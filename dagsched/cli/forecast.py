@@ -14,6 +14,7 @@ from typing import Any
 
 from dagsched.cli.output import may_color, print_table, printable
 from dagsched.cli.times import length_text, wall
+from dagsched.counting import counted
 from dagsched.model import parse_instant
 from dagsched.triggers import local
 
@@ -56,12 +57,12 @@ def _summary(document: Document) -> Iterator[str]:
         f"{attempts['failed']:,} failed, {attempts['timed_out']:,} timed out"
     )
     if document["deadlines"]["declared"]:
-        yield f"late       {len(document['deadlines']['late']):,} runs ended after their deadline"
+        yield f"late       {counted(len(document['deadlines']['late']), 'run')} ended after their deadline"
     finish = document["finish"]
     if finish["p50_s"] is not None:
         yield (
             f"finish     p50 {_clock(finish['p50_s'])}, p95 {_clock(finish['p95_s'])}, latest {_clock(finish['max_s'])}"
-            f" over {finish['days']} days"
+            f" over {counted(finish['days'], 'day')}"
         )
 
 
@@ -121,14 +122,14 @@ def _print_days(document: Document, zone: str) -> None:
         rows.append([name, f"{day['runs']:,}", finish, str(number)])
     _print_titled("", ("day", "runs", "finish", "critical path"), rows[:DAYS_SHOWN_MAX])
     if len(rows) > DAYS_SHOWN_MAX:
-        print(f"and {len(rows) - DAYS_SHOWN_MAX} more days, which --json has")
+        print(f"and {counted(len(rows) - DAYS_SHOWN_MAX, 'more day')}, which --json has")
     by_chain: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for day in document["days"]:
         by_chain[tuple(step["job"] for step in day["critical_path"])].append(day)
     for chain, number in list(numbers.items())[:CHAINS_MAX]:
         days = by_chain[chain]
         first = days[0]["critical_path"]
-        print(f"\ncritical path {number}, on {len(days)} {'day' if len(days) == 1 else 'days'}; on {days[0]['date']}:")
+        print(f"\ncritical path {number}, on {counted(len(days), 'day')}; on {days[0]['date']}:")
         for line in _steps(first, zone):
             print(f"  {line}")
     if len(numbers) > CHAINS_MAX:

@@ -9,29 +9,34 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from dagsched.cli.output import note, print_json, printable
 from dagsched.cli.parser import Parser, add_json
+from dagsched.cli.systemd_analyze import Opinion, second_opinion
 from dagsched.clock import SystemClock
 from dagsched.config import render
+from dagsched.counting import counted
 from dagsched.errors import UsageError
 
 if TYPE_CHECKING:
     from dagsched.importers import Difference, Imported, Verdict
 
+STDIN = Path("-")
 WORDS = {"same": "same", "differs": "differs because", "dropped": "not carried over because"}
 
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("kind", metavar="KIND", choices=tuple(KINDS), help=f"what PATH is: {', '.join(KINDS)}")
-    parser.add_argument("path", metavar="PATH", type=Path, help="a file, or a folder of them")
+    parser.add_argument("path", metavar="PATH", type=Path, help="a file or a folder of them; - is a crontab on stdin")
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="write the job file there (default: print it)"
     )
@@ -48,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None and args.output.exists() and not args.force:
         raise UsageError(f"{args.output} is there already and stays as it is; --force replaces it")
+    if args.path == STDIN and args.kind != "crontab":
+        raise UsageError(f"only a crontab can come on standard input; name the file or folder of {args.kind}")
     zone = args.timezone or host_zone()
     _check_zone(zone)
     now = SystemClock().now().replace(second=0, microsecond=0)
@@ -57,11 +64,14 @@ def run(args: argparse.Namespace) -> int:
     if loaded.config is None:
         raise UsageError("nothing was written: " + render(loaded.problems, "human"))
     rows = compare(imported.drafts, loaded.config, now, now + timedelta(days=365)) if args.verify else []
+    expressions = [each for draft in imported.drafts for each in draft.expressions]
+    opinion = second_opinion(expressions, now) if args.verify else None
     if args.output is not None:
         args.output.write_text(text, encoding="utf-8")
-    _show(args, imported, text, rows)
+    _show(args, imported, text, rows, opinion)
     lost = any(verdict.kind == "dropped" for verdict in imported.verdicts)
-    return 1 if lost or not all(row.is_zero for row in rows) else 0
+    differs = not all(row.is_zero for row in rows) or (opinion is not None and bool(opinion.differ))
+    return 1 if lost or differs else 0
 
 
 def host_zone() -> str:
@@ -86,6 +96,8 @@ def _check_zone(name: str) -> None:
 
 def files_of(path: Path, accepts: Callable[[Path], bool] = lambda _: True) -> list[Path]:
     """Return the file, or the files of a folder by name; raises UsageError for what is not there."""
+    if path == STDIN:
+        return [path]
     try:
         if path.is_dir():
             return sorted(each for each in path.iterdir() if (each.is_file() or each.is_symlink()) and accepts(each))
@@ -100,6 +112,8 @@ def read_text(path: Path) -> tuple[str, str]:
     from dagsched.importers.places import SIZE_MAX, NotText, text_of
 
     try:
+        if path == STDIN:
+            return text_of(sys.stdin.buffer.read(SIZE_MAX + 1))
         if not path.is_file():
             raise NotText("it is no file" if path.exists() else "there is no such file")
         with path.open("rb") as file:
@@ -160,7 +174,7 @@ def is_account(name: str) -> bool:
 
 
 def _systemd(args: argparse.Namespace, zone: str) -> Imported:
-    from dagsched.importers.draft import Imported
+    from dagsched.importers.draft import Imported, Verdict
     from dagsched.importers.systemd import read_units
 
     problems = Imported()
@@ -169,6 +183,9 @@ def _systemd(args: argparse.Namespace, zone: str) -> Imported:
     else:
         paths = files_of(args.path)
         paths += [each for each in (args.path.with_suffix(".service"),) if each != args.path and each.exists()]
+    for path in [each for each in paths if os.path.realpath(each) == os.devnull]:
+        paths.remove(path)
+        problems.verdicts.append(Verdict(str(path), 0, path.name, "same", "it is masked, so nothing starts it"))
     texts = {str(path): text for path, text in readable(paths, problems, not args.path.is_dir())}
     files_of(args.path)
     imported = read_units(texts, zone, args.user or "", (home_of(args.user) or "") if args.user else "")
@@ -183,7 +200,7 @@ def _dagu(args: argparse.Namespace, zone: str) -> Imported:
     problems, is_folder = Imported(), args.path.is_dir()
     paths = files_of(args.path, lambda path: path.suffix in (".yaml", ".yml"))
     texts = {str(path.absolute()): text for path, text in readable(paths, problems, not is_folder)}
-    imported = read_dags(texts, zone)
+    imported = read_dags(texts, zone, os.path.isfile)
     imported.verdicts = problems.verdicts + imported.verdicts
     return imported
 
@@ -197,7 +214,9 @@ KINDS: Mapping[str, Callable[[argparse.Namespace, str], Imported]] = {
 # ---------------------------------------------------------------- showing
 
 
-def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequence[Difference]) -> None:
+def _show(
+    args: argparse.Namespace, imported: Imported, text: str, rows: Sequence[Difference], opinion: Opinion | None
+) -> None:
     counts = Counter(verdict.kind for verdict in imported.verdicts)
     if args.json:
         document: dict[str, Any] = {
@@ -209,6 +228,7 @@ def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequenc
         }
         if args.verify:
             document["verify"] = [_row(row) for row in rows]
+            document["systemd_analyze"] = opinion._asdict() if opinion else None
         print_json(document)
         return
     # The job file alone goes to stdout when nobody named a file, so that it can be piped into one.
@@ -218,29 +238,49 @@ def _show(args: argparse.Namespace, imported: Imported, text: str, rows: Sequenc
         sys.stdout.flush()
     for line in _report(imported, counts):
         print(line, file=out)
-    for line in _compared(rows):
+    for line in [*_compared(rows), *_agreed(opinion)]:
         print(line, file=out)
     if args.output is not None:
         note(f"next: dagsched validate {args.output}, then dagsched next --file {args.output}")
 
 
 def _report(imported: Imported, counts: Counter[str]) -> Iterator[str]:
-    for verdict in imported.verdicts:
-        yield from _lines(verdict)
-    yield f"{len(imported.drafts)} jobs in {imported.timezone}: " + ", ".join(
-        f"{counts[kind]} {word}"
-        for kind, word in (("same", "same"), ("differs", "differ"), ("dropped", "not carried over"))
-    )
+    for _, alike in groupby(imported.verdicts, key=lambda each: (each.file, each.kind, each.why, each.job)):
+        yield from _lines(list(alike))
+    differ = counted(counts["differs"], "differs", "differ")
+    told = f"{counts['same']} same, {differ}, {counts['dropped']} not carried over"
+    yield f"{counted(len(imported.drafts), 'job')} in {imported.timezone}: {told}"
 
 
-def _lines(verdict: Verdict) -> Iterator[str]:
-    place = f"{verdict.file}:{verdict.line}" if verdict.line else verdict.file
+def _lines(alike: Sequence[Verdict]) -> Iterator[str]:
+    """Yield what became of lines that follow each other and are told the same."""
+    verdict, texts = alike[0], [printable(each.text) for each in alike]
+    places = _ranges([each.line for each in alike])
     goal = f" -> {verdict.job}" if verdict.job else ""
-    yield f"{place}: {printable(verdict.text)}{goal}"
+    if len(texts) > 1:
+        # What a setting is set to does not matter where all are told the same.
+        keys = [re.sub(r"[=:].*", "", text, flags=re.DOTALL) if re.match(r"\w+[=:]", text) else text for text in texts]
+        texts = keys if len(set(keys)) == len(keys) else texts
+    shown, left = texts[:1], texts[1:]
+    while left and sum(map(len, shown)) + len(left[0]) < 100:
+        shown.append(left.pop(0))
+    more = f" and {len(left)} more" if left else ""
+    yield f"{verdict.file}{f':{places}' if places else ''}: {', '.join(shown)}{more}{goal}"
     if verdict.kind == "same":
         yield f"    same{f': {printable(verdict.why)}' if verdict.why else ''}"
     else:
         yield f"    {WORDS[verdict.kind]} {printable(verdict.why)}"
+
+
+def _ranges(lines: Sequence[int]) -> str:
+    """Return line numbers as `3`, `3-5` or `3,7-9`; those of whole files are 0 and left out."""
+    found: list[list[int]] = []
+    for line in filter(None, lines):
+        if found and line == found[-1][1] + 1:
+            found[-1][1] = line
+        else:
+            found.append([line, line])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
 def _row(row: Difference) -> dict[str, Any]:
@@ -271,6 +311,14 @@ def _compared(rows: Sequence[Difference]) -> Iterator[str]:
         yield f"verify {names}: nothing to compare, {why}"
 
 
+def _agreed(opinion: Opinion | None) -> Iterator[str]:
+    if opinion is not None and not opinion.differ:
+        asked = counted(opinion.expressions, "OnCalendar expression")
+        yield f"systemd-analyze agrees on the next {opinion.times} times of {asked}"
+    elif opinion is not None:
+        yield from opinion.differ
+
+
 def _sentence(row: Difference) -> str:
     words = [f"verify {row.job}: {row.old} old, {row.new} new"]
     if row.is_zero:
@@ -278,5 +326,12 @@ def _sentence(row: Difference) -> str:
     for name, ticks in (("only old", row.missing), ("only new", row.extra)):
         if ticks:
             words.append(f"{len(ticks)} {name}, first " + ", ".join(_at(tick) for tick in ticks[:3]))
-    words += [f"{_at(tick)}: {why}" for tick, why in row.explained[:3]]
+    reasons: dict[str, list[datetime]] = {}
+    for tick, why in row.explained:
+        reasons.setdefault(why, []).append(tick)
+    words += [f"{why}: {_times(ticks)}" for why, ticks in list(reasons.items())[:5]]
     return "; ".join(words)
+
+
+def _times(ticks: Sequence[datetime]) -> str:
+    return _at(ticks[0]) if len(ticks) == 1 else f"{len(ticks)} times, first {_at(ticks[0])}"

@@ -71,8 +71,16 @@ async def _print_logs(args: argparse.Namespace) -> None:
                 nothing = False
                 out.write(piece)
         out.close()
-    if nothing:
-        note(f"{found.name} has written nothing")
+        if nothing:
+            note(await why_nothing(store, found, args.attempt))
+
+
+async def why_nothing(store: Store, found: Run, number: int | None = None) -> str:
+    """Return in words why there is nothing to print of an attempt."""
+    attempt = _chosen(await store.attempts(found.job, found.tick), found, number)
+    if attempt is not None and attempt.place and attempt.output_bytes:
+        return f"what {found.name} has written is on {attempt.place}"
+    return f"{found.name} has written nothing"
 
 
 @asynccontextmanager

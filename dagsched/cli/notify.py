@@ -30,16 +30,18 @@ def arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from dagsched.handlers.secrets import hidden_variables
     from dagsched.notifiers import send, test_message
 
-    notifiers = load_config(args.paths).notifiers
+    config = load_config(args.paths)
+    notifiers = config.notifiers
     if args.name not in notifiers:
         raise UsageError(f"the job files declare no notifier {args.name!r}{did_you_mean(args.name, notifiers)}")
     source = source_of(socket.gethostname(), str(state_dir(args)))
     message = test_message(f"msg_{uuid.uuid4().hex[:26]}", args.name, format_instant(SystemClock().now()), source)
     error = ""
     try:
-        asyncio.run(send(message, notifiers[args.name], os.environ))
+        asyncio.run(send(message, notifiers[args.name], os.environ, hidden_variables(config)))
     except NotifierError as failure:
         error = str(failure)
     if args.json:

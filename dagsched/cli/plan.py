@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from dagsched.clock import SystemClock
 from dagsched.errors import ConfigInvalid, Refused, UsageError
 
 if TYPE_CHECKING:
+    from dagsched.config import Loaded
     from dagsched.preview import Base, Preview
     from dagsched.stores.contract import Store
     from dagsched.views.plan_words import PlanWords
@@ -84,7 +86,19 @@ async def _look(args: argparse.Namespace, now: datetime) -> Preview:
         raise ConfigInvalid(new.problems)
     async with reading(_home(args), quiet=True) as store:
         base = await _base(args, store, now)
+        new = _with_registered(base, new.config.files, now) or new
         return await preview(store, base, new, now, timedelta(days=args.days))
+
+
+def _with_registered(base: Base, files: Mapping[str, str], now: datetime) -> Loaded | None:
+    """Return the new files with the registered jobs that are in force, which stay whatever files say; None: no such."""
+    from dagsched.config import load_texts
+    from dagsched.registered import among
+
+    carried = among(base.config.files) if base.version is not None else {}
+    folder = os.path.dirname(next(iter(files)))
+    beside = {os.path.join(folder, os.path.basename(file)): text for file, text in carried.items()}
+    return load_texts({**files, **beside}, now) if beside else None
 
 
 def _home(args: argparse.Namespace) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dagsched.cli.output import printable
+from dagsched.counting import counted
 from dagsched.views.plan_words import ADDED, CHANGED, REMOVED, PlanWords, Section
 
 FOLDED_ROWS = 12
@@ -53,7 +54,7 @@ def _open(section: Section) -> str:
 
 def _folded(section: Section) -> str:
     remark = f", {section.remark}" if section.remark else ""
-    summary = f"<summary><b>{section.title}</b>: {len(section.rows)} rows{_escaped(remark)}</summary>"
+    summary = f"<summary><b>{section.title}</b>: {counted(len(section.rows), 'row')}{_escaped(remark)}</summary>"
     return f"<details>\n{summary}\n\n{_table(section)}\n\n</details>"
 
 

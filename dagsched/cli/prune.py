@@ -21,6 +21,7 @@ from dagsched.cli.reading import config_in_force, reading
 from dagsched.cli.remote import ask, demand
 from dagsched.cli.times import instant_or_none, parse_since
 from dagsched.clock import SystemClock
+from dagsched.counting import counted
 from dagsched.model import Config, format_instant, parse_instant
 from dagsched.retention import keep_house, prune, says_what_to_keep
 
@@ -46,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"before": instant_or_none(before), "would_delete" if args.dry_run else "deleted": deleted})
         return 0
-    which = f"that ended before {format_instant(before)}" if before else "that are beyond what `keep` says"
-    print(f"{'would delete' if args.dry_run else 'deleted'} {deleted} run{'s' * (deleted != 1)} {which}")
+    which = f"that ended before {format_instant(before)}" if before else "beyond what `keep` says"
+    print(f"{'would delete' if args.dry_run else 'deleted'} {counted(deleted, 'run')} {which}")
     return 0
 
 

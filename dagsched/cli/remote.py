@@ -36,8 +36,21 @@ async def act(args: argparse.Namespace, verb: str, body: Mapping[str, Any]) -> d
     home = state_dir(args)
     answer = await ask(home, verb, body)
     if answer is None:
-        args.left_for = await _remember(home, verb, body)
+        args.left_for, args.left = await _remember(home, verb, body), not_yet(verb, body)
     return answer
+
+
+def not_yet(verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the answer to a verb will look like, as far as it is known before it is carried out.
+
+    Nothing has been made, so no run is listed; what only the daemon can know is None.
+    """
+    known = {name: body[name] for name in ("job", "run", "event", "id") if name in body}
+    if verb == "trigger":
+        return {"runs": [], "blocked": []}
+    if verb == "emit":
+        return {"event": body["event"], "repeated": None, "jobs": [], "runs": [], "blocked": []}
+    return {"id": None, **known, "total": None} if verb == "backfill" else known
 
 
 async def demand(args: argparse.Namespace, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,10 +101,15 @@ async def job_meant(args: argparse.Namespace) -> tuple[str, Config | None]:
     return args.job, next((config for config in configs if args.job in config.jobs), None)
 
 
+def left(args: argparse.Namespace) -> dict[str, Any]:
+    """Return for `--json` what became of a command that nobody has carried out yet."""
+    return {"left_for": args.left_for or None, **args.left}
+
+
 def report(args: argparse.Namespace, answer: Mapping[str, Any] | None, done: str, subject: str) -> int:
     """Say that it was done (`paused nightly`), or that it is remembered, or print the answer for `--json`."""
     if args.json:
-        print_json({"remembered": True} if answer is None else {"remembered": False, **answer})
+        print_json({"remembered": answer is None, **(answer if answer is not None else left(args))})
     elif answer is None and (other := getattr(args, "left_for", "")):
         print(f"{subject}: left for the active scheduler, {other}")
     elif answer is None:

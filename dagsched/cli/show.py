@@ -48,9 +48,11 @@ def _print_for_people(whole: Whole, zones: Zones) -> None:
             print(f"{title:<10} {printable(value)}")
     if whole.attempts:
         print()
+        # Where a state is one machine's own, there is nothing to say of places.
+        where = ("where",) if any(attempt.place for attempt in whole.attempts) else ()
         print_table(
-            ("attempt", "outcome", "started", "took", "exit", "reason"),
-            [_attempt_cells(attempt, zones) for attempt in whole.attempts],
+            ("attempt", "outcome", *where, "started", "took", "exit", "reason"),
+            [_attempt_cells(attempt, zones, has_place=bool(where)) for attempt in whole.attempts],
             right=("attempt", "took", "exit"),
             state="outcome",
         )
@@ -97,12 +99,13 @@ def _pairs(values: Any) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
-def _attempt_cells(attempt: Attempt, zones: Zones) -> list[str]:
+def _attempt_cells(attempt: Attempt, zones: Zones, *, has_place: bool) -> list[str]:
     seconds = duration_s(attempt)
     exit_code = "" if attempt.exit_code is None else str(attempt.exit_code)
     return [
         str(attempt.number),
         str(attempt.outcome) if attempt.outcome else "running",
+        *([attempt.place] if has_place else []),
         zones.show(attempt.job, attempt.started),
         length_text(None if seconds is None else timedelta(seconds=seconds)),
         exit_code if attempt.signal is None else f"signal {attempt.signal}",

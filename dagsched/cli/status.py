@@ -21,6 +21,7 @@ from dagsched.cli.reading import config_in_force, reading
 from dagsched.cli.remote import ask
 from dagsched.cli.times import distance
 from dagsched.clock import SystemClock
+from dagsched.counting import counted
 from dagsched.model import Run, format_instant
 from dagsched.stores.fleet import WorkerRow
 from dagsched.views.rows import reason_of
@@ -73,10 +74,13 @@ def _headlines(status: Status) -> Iterable[str]:
     if daemon is None and any(each.is_active for each in status.schedulers):
         # Also while one of this state directory stands by: it answers nobody yet.
         yield f"daemon    not active here ({status.home})"
+    elif daemon is None and status.held_by:
+        # It answers once it is up and until it has ended its attempts; `run --once` answers nobody.
+        yield f"daemon    starting, stopping or `run --once`: {status.held_by} ({status.home})"
     elif daemon is None:
         yield f"daemon    not running ({status.home})"
     else:
-        yield f"daemon    running, process {daemon['pid']} ({status.home})"
+        yield f"daemon    {'stopping' if daemon['stopping'] else 'running'}, process {daemon['pid']} ({status.home})"
     if status.store:
         yield f"store     {status.store}"
     for each in status.schedulers:
@@ -109,7 +113,9 @@ def _troubles(daemon: Mapping[str, Any]) -> Iterable[str]:
     if daemon["health"] != "ok":
         yield f"trouble   {daemon['health']}"
     if daemon["stopping"]:
-        yield "stopping  nothing new is started"
+        until, under_way = daemon.get("grace_until"), len(daemon["running"])
+        rest = f"; {counted(under_way, 'run')} under way, ended at {until}" if until and under_way else ""
+        yield f"stopping  nothing new is started{rest}"
     for problem in errors_in(daemon):
         yield f"problem   {problem['file']}:{problem['line']}:{problem['column']}: {problem['message']}"
 

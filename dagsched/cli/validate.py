@@ -14,6 +14,7 @@ from dagsched.cli.parser import Parser, add_paths
 from dagsched.cli.places import job_files
 from dagsched.clock import SystemClock
 from dagsched.config import Loaded, Problem, load, render, rows
+from dagsched.counting import counted
 
 FORMATS = ("human", "json", "github", "sarif")
 
@@ -49,4 +50,4 @@ def _has_warnings(problems: Sequence[Problem]) -> bool:
 def _all_is_well(loaded: Loaded) -> str:
     assert loaded.config is not None, "only called for a configuration that can be used"
     jobs, files = len(loaded.config.jobs), len(loaded.config.files)
-    return f"ok: {jobs} job{'s' * (jobs != 1)} in {files} file{'s' * (files != 1)}"
+    return f"ok: {counted(jobs, 'job')} in {counted(files, 'file')}"

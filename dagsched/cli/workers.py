@@ -13,6 +13,7 @@ from dagsched.cli.output import print_rows, print_table
 from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url
 from dagsched.cli.times import length_text
 from dagsched.clock import SystemClock
+from dagsched.counting import counted
 
 if TYPE_CHECKING:
     from dagsched.stores.fleet import Waiting, WorkerRow
@@ -53,7 +54,7 @@ def _cells(worker: WorkerRow, now: datetime) -> list[str]:
 
 def _words(waiting: Waiting, workers: Sequence[WorkerRow], now: datetime) -> str:
     which = waiting.queue + (f" ({', '.join(waiting.labels)})" if waiting.labels else "")
-    many = "1 attempt waits" if waiting.attempts == 1 else f"{waiting.attempts} attempts wait"
+    many = counted(waiting.attempts, "attempt waits", "attempts wait")
     since = length_text(max(now - waiting.since, now - now))
     nobody = "" if any(map(waiting.is_served_by, workers)) else "; no worker serves it"
     return f"queue {which}: {many}, the first for {since}{nobody}"

@@ -26,6 +26,7 @@ from dagsched.config.part import Part
 from dagsched.config.report import Report, where
 from dagsched.config.secrets import check_secret_uses, check_secrets
 from dagsched.config.workflows import check_workflow
+from dagsched.counting import counted
 from dagsched.declaration import Calendar, Catchup, Job, Match, OutputRef
 from dagsched.errors import CycleFound
 from dagsched.graph import Graph
@@ -335,7 +336,7 @@ def _tell_cycle(pairs: list[tuple[str, str]], view: View, report: Report) -> Non
     names = [pairs[0][0], *(upstream for _, upstream in pairs[:CYCLE_EDGES_MAX])]
     more = len(pairs) - CYCLE_EDGES_MAX
     if more > 0:
-        steps.append(f"and {more} more edges")
+        steps.append(f"and {counted(more, 'more edge')}")
         names += [f"{more - 1} more", pairs[0][0]]
     first = view.entries[pairs[0][0]]
     path = _edge_path(first, pairs[0][1])

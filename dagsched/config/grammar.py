@@ -21,6 +21,8 @@ from dagsched.declaration import EMPTY
 # What each mapping of name → part is checked with, part by part, so that one bad job does not make
 # `jsonschema` walk all the good ones.
 _PARTS = {"jobs": "job", "pools": "capacity", "calendars": "calendar"}
+# What is surely right as such a part, whatever its name.
+_RIGHT: Mapping[str, Any] = {"jobs": {"run": "x"}, "pools": 1, "calendars": {"weekdays": ["sun"]}}
 # Parts that are checked for form only where they are about templates and matrices.
 _OPEN = ("template", "pattern")
 # The `version` of the files that this program reads.
@@ -44,12 +46,13 @@ def check(data: dict[str, Any], members: Mapping[str, str] = EMPTY) -> Verdict:
     whole = _compiled("")
     if whole.is_valid(data):
         return Verdict([], frozenset())
-    found = complaints(_explainer(""), _outline(data), ())
+    misnamed = {key: _misnamed(key, data[key]) for key in _PARTS if isinstance(data.get(key), dict)}
+    found = complaints(_explainer(""), _outline(data, misnamed), ())
     unexplained: set[str] = set()
-    for key, part in _PARTS.items():
-        inner = data.get(key)
-        if not isinstance(inner, dict):
-            continue
+    for key, names in misnamed.items():
+        part, inner = _PARTS[key], data[key]
+        if len(names) > EXPLAINED_MAX:
+            found.append(_more(key, names))
         wrong = [name for name, value in inner.items() if not _compiled(part).is_valid(value)]
         found += _explained(key, part, {name: inner[name] for name in wrong[:EXPLAINED_MAX]}, members)
         if len(wrong) > EXPLAINED_MAX:
@@ -143,13 +146,16 @@ def _more(key: str, wrong: list[str]) -> Complaint:
     )
 
 
-def _outline(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data with every job, pool and calendar replaced by one that is surely right; names stay."""
-    outline = dict(data)
-    for key, stand_in in (("jobs", {"run": "x"}), ("pools", 1), ("calendars", {"weekdays": ["sun"]})):
-        if isinstance(data.get(key), dict):
-            outline[key] = dict.fromkeys(data[key], stand_in)
-    return outline
+def _outline(data: dict[str, Any], misnamed: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the data with those of the parts alone whose name is wrong, each replaced by one that is surely right."""
+    return data | {key: dict.fromkeys(names[:EXPLAINED_MAX], _RIGHT[key]) for key, names in misnamed.items()}
+
+
+def _misnamed(key: str, inner: Mapping[str, Any]) -> list[str]:
+    whole, right = _compiled(""), _RIGHT[key]
+    if whole.is_valid({"jobs": {}, key: dict.fromkeys(inner, right)}):
+        return []
+    return [name for name in inner if not whole.is_valid({"jobs": {}, key: {name: right}})]
 
 
 @lru_cache(maxsize=8)

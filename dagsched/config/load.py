@@ -28,6 +28,7 @@ from dagsched.config.problem import Problem
 from dagsched.config.reader import Document
 from dagsched.config.report import Report, where
 from dagsched.config.schedules import Schedules
+from dagsched.counting import counted
 from dagsched.declaration import EMPTY, Calendar, Config, Keep, RateLimit
 from dagsched.digests import sha256
 
@@ -405,7 +406,7 @@ class _Loading:
 
 
 def _pool_words(slots: int, rate: RateLimit | None) -> str:
-    return f"{slots} slots" + (f" and rate_limit {rate}" if rate is not None else "")
+    return counted(slots, "slot") + (f" and rate_limit {rate}" if rate is not None else "")
 
 
 _job_of = attrgetter("job")

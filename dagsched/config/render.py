@@ -10,6 +10,7 @@ from urllib.parse import quote
 from dagsched import __version__
 from dagsched.config.codes import CODES, severity_of
 from dagsched.config.problem import Problem
+from dagsched.counting import counted
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _RED, _YELLOW, _BOLD, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -47,12 +48,8 @@ def _block(problem: Problem, color: bool) -> str:
 def _count(problems: Sequence[Problem]) -> str:
     errors = sum(problem.is_error for problem in problems)
     warnings = len(problems) - errors
-    parts = [_plural(errors, "error")] * bool(errors) + [_plural(warnings, "warning")] * bool(warnings)
+    parts = [counted(errors, "error")] * bool(errors) + [counted(warnings, "warning")] * bool(warnings)
     return ", ".join(parts)
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:

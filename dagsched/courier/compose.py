@@ -22,13 +22,16 @@ from dagsched.stores.notices import Notices
 Key = tuple[str, datetime]
 STEPS_MAX = 1000
 REPEAT = "4h"
-"""How long a notifier is not told again of a job that goes on failing, when it does not say."""
+"""How long a notifier is not told again of a job that goes on failing or being late, when it does not say."""
+ENDS = {"recovered": "failure", "in_time": "late"}
+"""The kinds of news that end what another kind has begun; nobody is told of `in_time`."""
+_ENDED_BY = {trouble: end for end, trouble in ENDS.items()}
 
 
 class Composed(NamedTuple):
-    """A message, and what its notifier knows with it: `broken` runs, jobs that `broke`, jobs that are `mended`.
+    """A message, and what its notifier knows with it: `broken` runs, jobs in trouble (`broke`), jobs that are `mended`.
 
-    `spared`: jobs that go on failing, once for each failure that it is not told of because it was told lately.
+    `spared`: jobs whose trouble goes on, once for each time that it is not told of because it was told lately.
     """
 
     message: Message | None
@@ -67,8 +70,10 @@ class Composer:
         rows = [row for row in news if not await self._is_of_once(row)]
         if kind == "failure":
             return await self._failure(notifier, kind, rows)
-        if kind == "recovered":
-            rows = [row for row in rows if self._notices.is_broken(notifier, row.job)]
+        if kind == "late":
+            return await self._late(notifier, kind, rows)
+        if kind in ENDS:
+            rows = [row for row in rows if self._notices.is_troubled(notifier, ENDS[kind], row.job)]
             rows = list({row.job: row for row in reversed(rows)}.values())[::-1]
             return await self._recovered(notifier, kind, rows)
         items = [self._item(row, await self._run(row.job, row.tick)) for row in rows]
@@ -79,6 +84,18 @@ class Composer:
         told = [row for row in rows if is_asked(self._config, row, kind, notifier)]
         items = [self._item(row, await self._run(row.job, row.tick)) for row in told]
         return Composed(self._told(notifier, kind, rows, items), mended=tuple(row.job for row in rows))
+
+    async def _late(self, notifier: str, kind: str, rows: Sequence[EventRow]) -> Composed:
+        spared = {row.job for row in rows if self._is_spared(notifier, kind, row.job)}
+        told = [row for row in rows if row.job not in spared]
+        items = [self._item(row, await self._run(row.job, row.tick)) for row in told]
+        items = [item._replace(untold=self._untold(notifier, kind, item.job)) for item in items]
+        broke = tuple(dict.fromkeys(row.job for row in told))
+        return Composed(
+            self._told(notifier, kind, rows, items),
+            broke=broke,
+            spared=tuple(row.job for row in rows if row.job in spared),
+        )
 
     async def _failure(self, notifier: str, kind: str, rows: Sequence[EventRow]) -> Composed:
         clusters: dict[Key, Cluster] = {}
@@ -109,12 +126,12 @@ class Composer:
 
     def _are_spared(self, notifier: str, jobs: Sequence[str]) -> bool:
         """Whether the notifier was told so lately that these jobs fail that it need not be told again."""
-        return all(self._is_spared(notifier, job) for job in jobs)
+        return all(self._is_spared(notifier, "failure", job) for job in jobs)
 
-    def _is_spared(self, notifier: str, job: str) -> bool:
-        known = self._notices.last_told(notifier, job)
-        if known is None or self._notices.is_gathered(notifier, "recovered", job):
-            return False  # a job that has worked in between has failed anew
+    def _is_spared(self, notifier: str, kind: str, job: str) -> bool:
+        known = self._notices.last_told(notifier, kind, job)
+        if known is None or self._notices.is_gathered(notifier, _ENDED_BY[kind], job):
+            return False  # a job that has worked, or was in time, in between has begun anew
         spec = self._config.notifiers.get(notifier, {})
         return self._now - known[0] < parse_length(spec.get("repeat", REPEAT))
 
@@ -179,15 +196,19 @@ class Composer:
         row = cluster.row or EventRow(0, tick, "", job, tick)
         names = tuple(dict.fromkeys(cluster.affected))[:AFFECTED_MAX]
         item = self._item(row, cluster.run)
-        known = self._notices.last_told(notifier, job)
-        return item._replace(affected=len(cluster.affected), affected_jobs=names, untold=known[1] if known else 0)
+        untold = self._untold(notifier, "failure", job)
+        return item._replace(affected=len(cluster.affected), affected_jobs=names, untold=untold)
+
+    def _untold(self, notifier: str, kind: str, job: str) -> int:
+        known = self._notices.last_told(notifier, kind, job)
+        return known[1] if known else 0
 
     def _item(self, row: EventRow, run: Run | None) -> Item:
         job = self._config.jobs.get(row.job)
         assert row.tick is not None, "news of a job are of a run"
         state, reason, attempt = row.to_state, row.reason, row.attempt
         if run is not None and not state:
-            state, reason, attempt = str(run.state), run.reason, run.attempts or None
+            state, reason, attempt = str(run.state), reason or run.reason, run.attempts or None
         return Item(
             job=row.job,
             run=run_name(row.job, row.tick),

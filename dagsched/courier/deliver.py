@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from dagsched.errors import NotifierError
+from dagsched.handlers.secrets import hidden_variables
 from dagsched.model import Config
 from dagsched.notifiers import Message, send
 from dagsched.stores.notices import Notices, Waiting
@@ -27,7 +28,7 @@ async def deliver(
         return
     message = Message.from_json(waiting.body)
     try:
-        await send(message, spec, environ)
+        await send(message, spec, environ, hidden_variables(config))
     except NotifierError as error:
         _put_off(waiting, message, error, notices, now())
     except Exception as error:  # a library's surprise must not keep the others from being told

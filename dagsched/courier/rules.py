@@ -46,11 +46,15 @@ def is_asked(config: Config, row: EventRow, kind: str, notifier: str) -> bool:
 
 
 def mending(config: Config, row: EventRow) -> Sequence[tuple[str, str]]:
-    """Return ("recovered", notifier) for each that is told of the job's failures, if this line ends them."""
+    """Return ("recovered" or "in_time", notifier) for each that is told of the job's failures, or that it is late.
+
+    A success ends both, the latter only if it was in time.
+    """
     if row.type != "run.succeeded":
         return ()
-    return [("recovered", name) for rule in rules_for(config, row) if "failure" in rule.on for name in rule.to
-            if name in config.notifiers]  # fmt: skip
+    ends = (("failure", "recovered"), ("late", "in_time"))
+    return [(end, name) for rule in rules_for(config, row) for trouble, end in ends if trouble in rule.on
+            for name in rule.to if name in config.notifiers]  # fmt: skip
 
 
 def rules_for(config: Config, row: EventRow) -> tuple[NotifyRule, ...]:

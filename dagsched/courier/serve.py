@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from dagsched.clock import Clock
 from dagsched.config import load_texts
 from dagsched.config.lengths import parse_length
-from dagsched.courier.compose import Composer
+from dagsched.courier.compose import ENDS, Composer
 from dagsched.courier.deliver import deliver
 from dagsched.courier.rules import mending, wanted
 from dagsched.courier.tracer import Tracer
@@ -85,7 +85,7 @@ class Courier:
                 for row in rows:
                     if row.type == "config.applied":
                         self._config = None
-                    self._gather(await self._config_in_force(), row)
+                    await self._gather(await self._config_in_force(), row)
                 self._notices.move(READER, rows[-1].seq)
             self._cursor = rows[-1].seq
 
@@ -96,18 +96,25 @@ class Courier:
             self._config = found or Config({})
         return self._config
 
-    def _gather(self, config: Config, row: EventRow) -> None:
+    async def _gather(self, config: Config, row: EventRow) -> None:
         asked = wanted(config, row)
         for kind, notifier in dict.fromkeys([*asked, *mending(config, row)]):
-            if kind == "recovered" and not self._may_recover(notifier, row.job):
+            if kind in ENDS and not self._may_end(notifier, ENDS[kind], row.job):
                 continue
-            if kind == "success" and ("recovered", notifier) in asked and self._may_recover(notifier, row.job):
+            if kind == "in_time" and await self._was_late(row):
+                continue
+            if kind == "success" and ("recovered", notifier) in asked and self._may_end(notifier, "failure", row.job):
                 continue  # told as what it is
             due = self._clock.now() + parse_length(config.notifiers[notifier].get("group", GROUP))
             self._notices.gather(notifier, kind, row, due)
 
-    def _may_recover(self, notifier: str, job: str) -> bool:
-        return self._notices.is_broken(notifier, job) or self._notices.is_gathered(notifier, "failure", job)
+    def _may_end(self, notifier: str, trouble: str, job: str) -> bool:
+        """Whether the notifier knows of the job's trouble, or will when what is being gathered is told."""
+        return self._notices.is_troubled(notifier, trouble, job) or self._notices.is_gathered(notifier, trouble, job)
+
+    async def _was_late(self, row: EventRow) -> bool:
+        run = None if row.tick is None else await self._store.run(row.job, row.tick)
+        return run is not None and run.late
 
     # ------------------------------------------------------------ messages
 
@@ -116,8 +123,8 @@ class Courier:
         now = self._clock.now()
         groups = [group for group in self._notices.groups() if group.due <= now or self.is_last]
         config = await self._config_in_force()
-        # What recovers was told as broken first, and is known as such then.
-        for group in sorted(groups, key=lambda each: (each.kind != "failure", each.due)):
+        # What ends was told as trouble first, and is known as such then.
+        for group in sorted(groups, key=lambda each: (each.kind in ENDS, each.due)):
             news = self._notices.news(group.notifier, group.kind)
             composer = Composer(self._store, self._notices, config, self._source, now)
             composed = await composer.message(group.notifier, group.kind, news)
@@ -129,11 +136,11 @@ class Courier:
                 for job, tick in composed.broken:
                     self._notices.tell(group.notifier, job, tick, news[-1].seq)
                 for job in composed.broke:
-                    self._notices.broke(group.notifier, job, now)
+                    self._notices.troubled(group.notifier, group.kind, job, now)
                 for job in composed.spared:
-                    self._notices.spare(group.notifier, job)
+                    self._notices.spare(group.notifier, group.kind, job)
                 for job in composed.mended:
-                    self._notices.mended(group.notifier, job)
+                    self._notices.mended(group.notifier, ENDS[group.kind], job)
 
     async def _deliver(self) -> None:
         """Begin a try of each notifier's oldest message, if it is due and none is under way."""

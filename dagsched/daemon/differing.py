@@ -1,8 +1,10 @@
 """Whether the job files of a machine that stands by are those in force, and which it takes over with if not.
 
 The active scheduler reads its own files and stores what it puts in force. One that stood by goes on with what is
-stored, so that a death changes nothing but the machine; its own files, when they differ, count from their next change
-on, or when somebody asks for a reload.
+stored, so that a death changes nothing but the machine. What its own files say, when they differ, depends on who moved:
+were they once what is still in force, they have been edited meanwhile, and the active one died before it had that edit,
+so it is put in force next. Were they never that, they may as well be an old copy; then they count from their next
+change on, or when somebody asks for a reload.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from dagsched.config import load_texts
+from dagsched.counting import counted
 from dagsched.daemon.jobfiles import JobFiles
 from dagsched.errors import StoreError
 from dagsched.model import Config, ConfigVersion
@@ -34,6 +37,8 @@ class Differing:
     def __init__(self, store: Store, made: Callable[[ConfigVersion], JobFiles], heard: Callable[[str], None]) -> None:
         self.words = ""
         self.ignored = ""  # the digest of what the files say, when that is not to be put in force
+        self.is_edited = False  # whether the files hold an edit that the one before did not live to put in force
+        self._agreed = ""  # the digest of the configuration in force that the files last were
         self._store, self._made, self._heard = store, made, heard
         self._task: asyncio.Task[None] | None = None
 
@@ -70,11 +75,13 @@ class Differing:
         """
         if reading.config is not None and reading.config.digest == last.digest:
             return reading.config
-        self.ignored = reading.config.digest if reading.config is not None else ""
-        self.say(
-            f"takes over with configuration {last.number} as it is stored; {difference(reading, last)}. "
-            "They count once they are changed, or at `dagsched reload`"
-        )
+        self.is_edited = reading.config is not None and self._agreed == last.digest
+        words = f"takes over with configuration {last.number} as it is stored; {difference(reading, last)}. "
+        if self.is_edited:
+            self.say(words + "They were edited while this scheduler stood by, so they come into force next")
+        else:
+            self.ignored = reading.config.digest if reading.config is not None else ""
+            self.say(words + "They count once they are changed, or at `dagsched reload`")
         return load_texts(last.files, now).config
 
     def is_ignored(self, config: Config, *, is_asked: bool) -> bool:
@@ -85,6 +92,12 @@ class Differing:
         self.say("")
         return False
 
+    async def go_on_ignoring(self, job_files: JobFiles) -> None:
+        """Ignore as before what the files of this machine say, though they are read with other texts from now on."""
+        if self.ignored:
+            reading, _ = await job_files.read()
+            self.ignored = reading.config.digest if reading.config is not None else self.ignored
+
     async def _watch(self) -> None:
         job_files, number = None, 0
         while True:
@@ -94,6 +107,8 @@ class Differing:
                     if job_files is None or last.number != number:
                         job_files, number = self._made(last), last.number
                     reading, _ = await job_files.read(trust_stamps=True)
+                    if reading.config is not None and reading.config.digest == last.digest:
+                        self._agreed = last.digest
                     self.say(difference(reading, last))
             except StoreError as error:
                 log.debug("what is in force cannot be seen: %s", error)
@@ -105,7 +120,7 @@ def difference(reading: Reading, last: ConfigVersion) -> str:
     errors = [problem for problem in reading.problems if problem.is_error]
     if errors:
         where = f"{errors[0].file}:{errors[0].line}"
-        return f"{len(errors)} problem(s) in the job files here, the first at {where}: {errors[0].message}"
+        return f"{counted(len(errors), 'problem')} in the job files here, the first at {where}: {errors[0].message}"
     if reading.config is None or reading.config.digest == last.digest:
         return ""
     texts = reading.config.files

@@ -1,9 +1,10 @@
-"""The daemon's side of attempts that workers do.
+"""The active daemon's side of attempts that other places have: workers, and schedulers that were active before it.
 
-Such an attempt's start is written down together with its dispatch, and its end together with that dispatch's removal,
-so neither can be without the other. What is between them reaches the loop as reports, of which notifications tell at
-once and a look every few seconds without one. A daemon that takes over finds the dispatches and goes on with them:
-whatever becomes of schedulers, a worker's finished work is never done again.
+The start of a worker's attempt is written down together with its dispatch, and its end together with that dispatch's
+removal, so neither can be without the other. What is between them reaches the loop as reports, of which notifications
+tell at once and a look every few seconds without one. A daemon that takes over finds the dispatches and goes on with
+them, and with what the one before it had started on its own machine: whatever becomes of schedulers, finished work is
+never done again.
 """
 
 from __future__ import annotations
@@ -28,19 +29,20 @@ from dagsched.stores.fleet import Began, Fleet, Reports
 log = logging.getLogger("dagsched.daemon")
 
 LOOK_S = 5.0
-# Workers that could not reach the state as long as nobody could have that long to report before they are called lost.
+# Others that could not reach the state as long as nobody could have that long to report before they are called lost.
 PATIENCE_S = 10.0
 AGAIN_S = 1.0
 
 
 class Dispatcher:
-    """Hands attempts to workers and takes their reports; where the state is one machine's own there are none.
+    """Hands attempts to workers and takes reports of other places; where the state is one machine's own there are none.
 
-    `far`: the open attempts, as (run name, number), that are workers' business.
+    `far`: the open attempts, as (run name, number), that are not this machine's.
     """
 
     def __init__(self, fleet: Fleet | None = None) -> None:
         self.far: set[tuple[str, int]] = set()
+        self._left: set[tuple[str, int]] = set()  # those of them that other schedulers have
         self._fleet = fleet
         self._stops: dict[tuple[str, int], str] = {}
         self._told: set[tuple[str, int, str]] = set()
@@ -48,10 +50,11 @@ class Dispatcher:
         self._hidden: list[str] | None = None
 
     async def take_up(self, plan: Plan) -> None:
-        """Learn which attempts workers have, and go on stopping those that were being stopped."""
+        """Learn which attempts other places have, and go on stopping those that were being stopped."""
         if self._fleet is None:
             return
-        self.far = {(run_name(job, tick), number) for job, tick, number in await self._fleet.dispatched()}
+        self._left = {(run_name(job, tick), number) for job, tick, number in await self._fleet.left()}
+        self.far = {(run_name(job, tick), number) for job, tick, number in await self._fleet.dispatched()} | self._left
         self._told.clear()
         for run in plan.running():
             if run.stopping:
@@ -83,14 +86,13 @@ class Dispatcher:
             )
         turn = (run.ready if run.attempts == 1 else None) or now
         env = filled(job, act.outputs)
-        return Dispatch(
-            run.job, run.tick, run.attempts, job.queue, job.labels, turn - job.priority * POINT, env
-        )
+        return Dispatch(run.job, run.tick, run.attempts, job.queue, job.labels, turn - job.priority * POINT, env)
 
     def committed(self, batch: Batch) -> None:
         """Forget the attempts whose end is durable."""
         for job, tick, number in batch.settled:
             self.far.discard((run_name(job, tick), number))
+            self._left.discard((run_name(job, tick), number))
 
     def _is_far(self, key: tuple[str, datetime, int]) -> bool:
         job, tick, number = key
@@ -99,7 +101,10 @@ class Dispatcher:
     # ------------------------------------------------------------ meanwhile
 
     def stop(self, run: str, attempt: int, cause: str) -> bool:
-        """Have a worker end an attempt; False if no worker has it. A daemon that stops leaves workers alone."""
+        """Have an attempt ended where it is; False if that is here. A daemon that stops leaves other places alone.
+
+        A scheduler that stands by sees in the run's row that it is to be ended.
+        """
         if (run, attempt) not in self.far:
             return False
         if cause != "stop":
@@ -108,7 +113,7 @@ class Dispatcher:
         return True
 
     async def watch(self, plan: Callable[[], Plan], tell: Callable[[events.Event], None], clock: Clock) -> None:
-        """Tell what workers report and look after what they have, until this is cancelled."""
+        """Tell what other places report and look after what they have, until this is cancelled."""
         if self._fleet is None:
             return
         unlisten = self._fleet.listen(self._wake.set)
@@ -128,7 +133,7 @@ class Dispatcher:
                 except StoreError as error:
                     if str(error) != trouble:
                         trouble = str(error)
-                        log.warning("workers cannot be heard: %s", trouble)
+                        log.warning("workers and other schedulers cannot be heard: %s", trouble)
                     mend_at = loop.time() + PATIENCE_S
                 await self._rest(AGAIN_S if trouble else LOOK_S)
         finally:
@@ -146,8 +151,8 @@ class Dispatcher:
             self._stops.pop((run, attempt), None)
 
     async def _mend(self, fleet: Fleet, clock: Clock) -> None:
-        for job, tick, number in await fleet.mend(clock.now()):
-            log.warning("%s attempt %d is lost: its worker was not heard of", run_name(job, tick), number)
+        for job, tick, number in await fleet.mend(clock.now(), is_left=bool(self._left)):
+            log.warning("%s attempt %d is lost: whoever had it was not heard of", run_name(job, tick), number)
             self._wake.set()
 
     def _news(self, plan: Plan, reports: Reports, now: datetime) -> list[events.Event]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dagsched.clock import Clock
 from dagsched.config import Problem, render, rows
+from dagsched.registered import among
 from dagsched.reload import ConfigWatcher, Reading, Sources
 
 log = logging.getLogger("dagsched.daemon")
@@ -20,17 +21,15 @@ WATCH_AGAIN_S = 10.0
 class JobFiles:
     """What stands in `files` (absolute paths) is read as a whole; a bad file's last good text stands in for it.
 
-    `last_good`: absolute path → text of the configuration last in force. `also`: a folder of further files, which is
-    not watched: who writes there has them read. `problems` and `reverted` are those of the newest reading.
+    `last_good`: absolute path → text of the configuration last in force. Those of registered jobs stand in no file, and
+    are read with the others all the same. `problems` and `reverted` are those of the newest reading.
     """
 
-    def __init__(
-        self, files: Sequence[Path], last_good: Mapping[str, str], clock: Clock, also: Path | None = None
-    ) -> None:
+    def __init__(self, files: Sequence[Path], last_good: Mapping[str, str], clock: Clock) -> None:
         self.problems: tuple[Problem, ...] = ()
         self.reverted: tuple[str, ...] = ()
         self._files, self._clock = files, clock
-        self._sources = Sources(files, last_good, also)
+        self._sources = Sources(files, last_good, among(last_good))
 
     async def read(self, *, trust_stamps: bool = False) -> tuple[Reading, list[Problem]]:
         """Read all files, or with `trust_stamps` those that changed; return what they amount to, and errors if new.
@@ -45,9 +44,9 @@ class JobFiles:
         self.problems, self.reverted = reading.problems, tuple(reading.reverted)
         return reading, errors if errors != before else []
 
-    def forget(self, file: Path) -> None:
-        """Take a file that is gone for removed, at the next reading and not only after a while."""
-        self._sources.forget(file)
+    def keep(self, file: str, text: str | None) -> None:
+        """From now on read this text of a registered job with the others; None: no more."""
+        self._sources.keep(file, text)
 
     @property
     def errors(self) -> list[Problem]:

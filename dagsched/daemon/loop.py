@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,6 +37,11 @@ SLICE_S = 1.0
 STEP = timedelta(seconds=0.5)
 RETRY_S = 0.25
 RETRY_MAX_S = 5.0
+# A store that fails says so; one that hangs says nothing. Longer than any disk that still works takes.
+UNANSWERED_S = 5.0
+UNANSWERED = "the store does not answer"
+# How much longer one is waited for that does not answer whoever has to end.
+PARTING_S = 2.0
 # How much is done before others get a turn of the event loop: a slice takes a millisecond or two.
 EVENTS_AT_ONCE = 8
 STARTS_AT_ONCE = 32
@@ -141,13 +146,13 @@ class Loop:
         self._grace_s = grace.total_seconds()
         self._dispatcher = dispatcher or Dispatcher()
         self._inbox: deque[events.Event | Ask] = deque()
-        self.elsewhere: frozenset[tuple[str, int]] = frozenset()  # attempts that other machines have
         self._begun: dict[tuple[str, int], events.AttemptBegan] = {}
         self._watched: dict[tuple[str, datetime], list[asyncio.Future[None]]] = {}
         self._waker: asyncio.Future[None] | None = None
         self._is_unheard = False
         self._due_now = DUE_PER_COMMIT
         self._gave_up = asyncio.Event()
+        self._patience: asyncio.Timeout | None = None
         self._offset = self._wall_offset()
 
     # ------------------------------------------------------------ what comes in
@@ -159,7 +164,7 @@ class Loop:
 
     def take_over(self, other: Loop) -> None:
         """Take what was told to another loop, whose plan was thrown away, and not applied yet."""
-        self.commits, self.elsewhere = other.commits, other.elsewhere
+        self.commits = other.commits
         self._inbox.extend(other._inbox)
         self._begun |= other._begun
         self._watched.update(other._watched)
@@ -169,6 +174,8 @@ class Loop:
     def give_up(self) -> None:
         """From now on let a commit fail that cannot succeed yet: who has to end cannot wait for a disk."""
         self._gave_up.set()
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time() + PARTING_S)
 
     def wake(self) -> None:
         """End the present wait."""
@@ -214,7 +221,7 @@ class Loop:
             self._begun[report.run, report.attempt] = events.AttemptBegan(now, report.run, report.attempt, report.pid)
         elif isinstance(report, SpawnerGone):
             log.warning("the spawner ended; a new one has taken over")
-            self.tell(recovered(now, report.inventory, self.elsewhere | self._dispatcher.far))
+            self.tell(recovered(now, report.inventory, self._dispatcher.far))
         elif isinstance(report, Remark):
             log.warning("%s", report.text)
             self.tell(events.Noted(now, "executor.remark", report.text))
@@ -315,6 +322,10 @@ class Loop:
         if isinstance(item, Ask):
             self._grant(turn, item)
             return
+        if isinstance(item, events.Recovered):
+            # What was handed out since the inventory was told is not known to our spawner either, and not to be resent.
+            handed = {(act.run.name, act.run.attempts) for act in starts_of(turn.outbox.acts)}
+            item = item._replace(elsewhere=item.elsewhere | self._dispatcher.far | handed)
         self._take(turn, self._applied(item))
         if isinstance(item, events.AttemptFinished) and item.exit.seq:
             turn.acknowledged.append(item.exit.seq)
@@ -355,7 +366,7 @@ class Loop:
         while True:
             try:
                 began_s = self._clock.monotonic()
-                await self._store.commit(batch)
+                await self._answered(self._store.commit(batch))
             except StoreUnavailable as error:
                 if self._gave_up.is_set():
                     raise
@@ -367,6 +378,18 @@ class Loop:
                 self.commits.took(self._clock.monotonic() - began_s)
                 self._recover()
                 return
+
+    async def _answered(self, commit: Awaitable[None]) -> None:
+        """Wait for a commit. Raises StoreUnavailable when it does not answer somebody who gave up."""
+        notice = asyncio.get_running_loop().call_later(UNANSWERED_S, self._ail, UNANSWERED)
+        try:
+            async with asyncio.timeout(PARTING_S if self._gave_up.is_set() else None) as self._patience:
+                await commit
+        except TimeoutError:
+            raise StoreUnavailable(UNANSWERED) from None
+        finally:
+            self._patience = None
+            notice.cancel()
 
     def _ail(self, trouble: str) -> None:
         if trouble != self.health.trouble:
@@ -438,17 +461,15 @@ class Loop:
         self.tell(events.AttemptFinished(now, _unstartable(act.run, why, now)))
 
 
-def recovered(
-    now: datetime, inventory: Inventory, elsewhere: frozenset[tuple[str, int]] = frozenset()
-) -> events.Recovered:
-    """Return the event that an inventory stands for; `elsewhere`: attempts that other machines have."""
+def recovered(now: datetime, inventory: Inventory, elsewhere: Collection[tuple[str, int]] = ()) -> events.Recovered:
+    """Return the event that an inventory stands for; `elsewhere`: attempts that other places have."""
     return events.Recovered(
         now,
         frozenset((living.run, living.attempt) for living in inventory.living),
         inventory.exits,
         inventory.recorded,
         inventory.rebooted,
-        elsewhere,
+        frozenset(elsewhere),
     )
 
 

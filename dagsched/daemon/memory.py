@@ -6,7 +6,6 @@ the allocator holds of it afterwards stays with the process for months, unless i
 
 from __future__ import annotations
 
-import ctypes
 import gc
 from contextlib import suppress
 
@@ -27,6 +26,8 @@ def settle() -> None:
     collector would else walk through every job there is now and then, and a hundred thousand take it a tenth of a
     second, in which nothing starts.
     """
+    import ctypes  # `run --once` does without
+
     gc.collect()
     rest()
     # malloc_trim(3) is glibc's; others give memory back by themselves, or cannot.

@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, rows
+from dagsched.counting import counted
 from dagsched.daemon.audience import Audience
 from dagsched.daemon.differing import Differing
 from dagsched.daemon.dispatching import Dispatcher
@@ -33,6 +34,7 @@ from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import settle
 from dagsched.daemon.messenger import Messenger
 from dagsched.daemon.observers import Observers
+from dagsched.daemon.remaining import Remaining
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.daemon.secrets import Guard
 from dagsched.daemon.stopping import GRACE, KILL_GRACE, Stopping
@@ -44,7 +46,7 @@ from dagsched.errors import (
     StoreUnavailable,
 )
 from dagsched.executor import Executor
-from dagsched.model import Config, ConfigVersion, Exit, Outcome, format_instant
+from dagsched.model import Config, ConfigVersion, format_instant
 from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import address, open_store
 from dagsched.stores.contract import Store
@@ -52,7 +54,6 @@ from dagsched.stores.contract import Store
 log = logging.getLogger("dagsched.daemon")
 
 REBUILDS_MAX = 3
-BURY_S = 1.0
 
 
 class Daemon(Stopping):
@@ -98,13 +99,14 @@ class Daemon(Stopping):
         self._guard = Guard()
         self.dispatcher = Dispatcher(self.store.fleet)
         self._watching: asyncio.Task[None] | None = None
-        self._reloading = asyncio.Lock()
+        self.reloading = asyncio.Lock()  # held while what is in force is being changed
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
         self._waits_for = ""
         self._exit_code = 0
         self._once = False
         self._differing = Differing(self.store, self._files_of, self._tell_differing)
+        self._remaining = Remaining(self.state_dir, self.store.fleet, self.clock)
 
     # ------------------------------------------------------------ the daemon
 
@@ -145,17 +147,27 @@ class Daemon(Stopping):
             holder = f"process {os.getpid()} on {socket.gethostname()} since {format_instant(self.started)}"
             self.store.hear_terms(self.executor.renew)
             await acquired(self.store, holder, stands_by)
-        except BaseException:
-            await self._differing.end()
-            await self.store.close()
+        except BaseException as error:
+            await self._stand_no_more(is_told=isinstance(error, asyncio.CancelledError))
             raise
         await self._differing.end()
+        await self._remaining.end()
         if self.is_standing_by:
             log.warning("nobody else is active any more, so this scheduler takes over")
             self.is_standing_by = False
         address.note(self.state_dir, address.address_of(self.state_dir))
         # It starts beside this process, which has files to read meanwhile.
         self.executor.prepare()
+
+    async def _stand_no_more(self, *, is_told: bool) -> None:
+        """End without having become active; `is_told`: by somebody, so that nothing may be left running here."""
+        try:
+            await self._differing.end()
+            if is_told:
+                await self._remaining.drain(self._grace, self._systemd.alive)
+        finally:
+            await self._remaining.end()
+            await self.store.close()
 
     def _stand_by(self, why: str) -> None:
         self._systemd.alive()
@@ -167,6 +179,7 @@ class Daemon(Stopping):
             # The lock of the state directory is ours by now, so nobody else is told where its state is.
             address.note(self.state_dir, address.address_of(self.state_dir))
             self._differing.begin()
+            self._remaining.begin()
             self._wait_for_turn()
 
     def _tell_differing(self, words: str) -> None:
@@ -174,7 +187,13 @@ class Daemon(Stopping):
             self._systemd.ready(f"{self._waits_for}; {words}" if words else self._waits_for)
 
     def _files_of(self, last: ConfigVersion | None) -> JobFiles:
-        return JobFiles(self._files, last.files if last else {}, self.clock, registered.folder_of(self.state_dir))
+        files = registered.brought_over(last.files, self.state_dir, self.folder) if last else {}
+        return JobFiles(self._files, files, self.clock)
+
+    @property
+    def folder(self) -> Path:
+        """Where its job files are, the first of them if they are apart."""
+        return self._files[0] if self._files[0].is_dir() else self._files[0].parent
 
     async def _start(self) -> None:
         last = next(iter(await self.store.configs(limit=1)), None)
@@ -189,6 +208,8 @@ class Daemon(Stopping):
         is_known = last is not None and last.digest == config.digest
         await self._begin(config, number if is_known else number + 1)
         self.loop.tell(events.Noted(self.clock.now(), "daemon.started", f"process {os.getpid()}"))
+        if self._differing.is_edited:
+            self._soon(self._reload_quietly())
         if reading.pending_removal:
             self._soon(self._reload_when_settled())
 
@@ -207,19 +228,16 @@ class Daemon(Stopping):
         self._guard.use(self.executor, self.config)
         self.dispatcher.use(self.config)
         inventory = await self.executor.connect()
-        self.loop.elsewhere = frozenset(await self.store.elsewhere())
         await self.dispatcher.take_up(self.loop.plan)
-        self.loop.tell(recovered(self.clock.now(), inventory, self.loop.elsewhere | self.dispatcher.far))
+        self.loop.tell(recovered(self.clock.now(), inventory, self.dispatcher.far))
         if self._watching is None:
-            self._watching = self._soon(self._watch_workers())
+            self._watching = self._soon(self._watch_others())
         await self._turning(self._apply_config(self.config, self.number))
-        if self.loop.elsewhere:
-            self._soon(self._bury())
 
     def _loop(self, plan: Plan) -> Loop:
         return Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE, self.dispatcher)
 
-    async def _watch_workers(self) -> None:
+    async def _watch_others(self) -> None:
         await self.dispatcher.watch(lambda: self.loop.plan, lambda event: self.loop.tell(event), self.clock)
 
     async def _serve(self, until_idle: bool) -> None:
@@ -277,8 +295,7 @@ class Daemon(Stopping):
 
     def _own_running(self) -> bool:
         """Whether an attempt of this very machine is under way."""
-        others = self.loop.elsewhere | self.dispatcher.far
-        return any((run.name, run.attempts) not in others for run in self.loop.plan.running())
+        return any((run.name, run.attempts) not in self.dispatcher.far for run in self.loop.plan.running())
 
     async def _end(self) -> None:
         """End the spawner as well, or leave the attempts to it; write down that this was a clean stop."""
@@ -307,7 +324,7 @@ class Daemon(Stopping):
         noticed is looked for by the files' stamps.
         """
         assert self.job_files is not None, "`run --once` reads its files once"
-        async with self._reloading:
+        async with self.reloading:
             self._systemd.reloading()
             were_bad = bool(self.job_files.errors)
             reading, errors = await self.job_files.read(trust_stamps=trust_stamps)
@@ -318,10 +335,7 @@ class Daemon(Stopping):
             )
             changed = reading.config is not None and reading.config.digest != self.config.digest and not is_ignored
             if changed and reading.config is not None:
-                self._guard.use(self.executor, reading.config)
-                self.dispatcher.use(reading.config)
-                await self._apply_config(reading.config, self.number + 1)
-                self.config, self.number = reading.config, self.number + 1
+                await self._put_in_force(reading.config)
             elif were_bad and not self.job_files.errors:
                 # Nothing comes into force, so without this line who was told of the errors would never hear the end.
                 words = f"the job files can be used again; configuration {self.number} is in force, as before"
@@ -330,6 +344,22 @@ class Daemon(Stopping):
         if reading.pending_removal:
             self._soon(self._reload_when_settled())
         return changed
+
+    async def put_text(self, config: Config, file: str, text: str | None) -> None:
+        """Put `config` in force, which is the one that is with this text of a registered job, or (None) without one.
+
+        Whoever asks holds `reloading` since `config` was made.
+        """
+        assert self.job_files is not None, "`run --once` answers no verbs"
+        await self._put_in_force(config)
+        self.job_files.keep(file, text)
+        await self._differing.go_on_ignoring(self.job_files)
+
+    async def _put_in_force(self, config: Config) -> None:
+        self._guard.use(self.executor, config)
+        self.dispatcher.use(config)
+        await self._apply_config(config, self.number + 1)
+        self.config, self.number = config, self.number + 1
 
     def _hear_hangup(self) -> None:
         if self.job_files is not None:
@@ -356,7 +386,7 @@ class Daemon(Stopping):
 
     async def _note_rejected(self, errors: Sequence[Problem]) -> None:
         assert self.job_files is not None
-        words = f"{len(errors)} problem(s), the first: {errors[0].file}:{errors[0].line}: {errors[0].message}"
+        words = f"{counted(len(errors), 'problem')}, the first: {errors[0].file}:{errors[0].line}: {errors[0].message}"
         detail = {"problems": rows(errors[:20]), "reverted": list(self.job_files.reverted)}
         await self.loop.ask(lambda now: events.Noted(now, "config.rejected", words, detail))
 
@@ -369,26 +399,13 @@ class Daemon(Stopping):
         log.warning("%s", trouble)
         self.loop.tell(events.Noted(self.clock.now(), "config.unwatched", trouble))
 
-    # ------------------------------------------------------------ attempts on other machines
-
-    async def _bury(self) -> None:
-        """Call attempts of other machines lost once nothing of them can be alive."""
-        loop = self.loop
-        while loop is self.loop and (found := await self._elsewhere()):
-            for (run, number), is_dead in found.items():
-                if is_dead:
-                    reason = "the scheduler that had it was not heard of"
-                    now = self.clock.now()
-                    loop.tell(events.AttemptFinished(now, Exit(run, number, Outcome.LOST, now, reason=reason)))
-            await asyncio.sleep(BURY_S)
-
-    async def _elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        try:
-            return await self.store.elsewhere()
-        except StoreUnavailable:
-            return dict.fromkeys(self.loop.elsewhere, False)
-
     # ------------------------------------------------------------ signs of life
+
+    @property
+    def health(self) -> str:
+        """What keeps the daemon from starting anything, "ok" when nothing does."""
+        trouble = "" if self.executor.may_start() else "the lease could not be renewed"
+        return self.loop.health.trouble or trouble or "ok"
 
     async def _beat(self) -> None:
         """Show that this daemon lives: to systemd, and to the next start, which tells how long it was down."""
@@ -400,9 +417,8 @@ class Daemon(Stopping):
 
     def _status_line(self) -> str:
         errors = len(self.job_files.errors) if self.job_files else 0
-        trouble = f", {errors} problem(s) in the job files" if errors else ""
-        jobs = "1 job" if len(self.config.jobs) == 1 else f"{len(self.config.jobs)} jobs"
-        return f"configuration {self.number}, {jobs}{trouble}"
+        trouble = f", {counted(errors, 'problem')} in the job files" if errors else ""
+        return f"configuration {self.number}, {counted(len(self.config.jobs), 'job')}{trouble}"
 
     # ------------------------------------------------------------ doors and tasks
 

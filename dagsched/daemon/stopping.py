@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from dagsched.clock import Clock
@@ -35,6 +35,7 @@ class Stopping:
         self._interrupts = 0
         self._killed = False
         self._deadline: asyncio.TimerHandle | None = None
+        self.grace_until: datetime | None = None
         self._is_up = False
         self.is_standing_by = False
         self._starting: asyncio.Future[Any] | None = None
@@ -63,6 +64,7 @@ class Stopping:
             if not handover:
                 loop = asyncio.get_running_loop()
                 self._deadline = loop.call_later(self._grace.total_seconds(), self._kill)
+                self.grace_until = self.clock.now() + self._grace
         self._handover = self._handover or handover
         self.loop.wake()
 

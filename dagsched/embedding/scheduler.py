@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from dagsched.api import calls_door, control_door
+from dagsched.api import control_door, inbox_door
 from dagsched.clock import Clock
 from dagsched.config import BadLength, parse_length, render
 from dagsched.config.files import lending
@@ -58,9 +58,9 @@ class Scheduler:
         doors: list[Callable[[Daemon], Any]] = [lambda daemon: self._bell]
         self._daemon = GuestDaemon(
             _files_of(jobs), Path(state_dir), functions, observer=self._bell, grace=_length(grace), slots=slots,
-            clock=clock, doors=[control_door if control else calls_door, *doors],
+            clock=clock, doors=[control_door if control else inbox_door, *doors],
         )  # fmt: skip
-        self._control, self._is_controlled = Control(self._daemon), control
+        self._control = Control(self._daemon)
         self._serving: asyncio.Task[int] | None = None
 
     # ------------------------------------------------------------ start and end
@@ -84,9 +84,6 @@ class Scheduler:
             # It has ended before it was up: with what keeps it from starting.
             await self._serving
             raise NoDaemon("the scheduler ended while it was starting")
-        if not self._is_controlled:
-            # What was left for the next daemon while none ran; the door for commands does it otherwise.
-            await self._alive(self._control.take_requests())
         return self
 
     async def _serve(self) -> int:

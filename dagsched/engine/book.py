@@ -29,7 +29,7 @@ from dagsched.engine.commands import (
 )
 from dagsched.engine.joins import resolve
 from dagsched.engine.ledger import Key, Ledger
-from dagsched.engine.lifecycle import Change, LeftOut, Started, step
+from dagsched.engine.lifecycle import EVENTS, Change, LeftOut, Started, step
 from dagsched.graph import Graph
 from dagsched.model import (
     EMISSIONS_MAX,
@@ -173,7 +173,7 @@ class Book:
             return self._unborn(run, change)
         after = step(run, change)
         self._keep(after)
-        self._drafts.append(_Draft(change.event, after, "", attempt, run.state, change.reason))
+        self._drafts.append(_Draft(EVENTS[type(change)], after, "", attempt, run.state, change.reason))
         self.on_change(after)
         return after
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from heapq import merge
 
+from dagsched import reasons
 from dagsched.model import Catchup, Job, JobMark, Origin, RunState, format_instant
 from dagsched.triggers import Trigger, trigger_of
 from dagsched.triggers.calendars import DaysOff, Working
@@ -88,7 +89,7 @@ class _Reading:
 
     def all(self, mark: JobMark) -> Iterator[Due]:
         if not self.job.enabled:
-            yield from self._left_out(mark.cursor, self.now, RunState.SKIPPED, "disabled")
+            yield from self._left_out(mark.cursor, self.now, RunState.SKIPPED, reasons.DISABLED())
             return
         before = self.now
         if mark.paused is not None:
@@ -97,7 +98,7 @@ class _Reading:
             yield from self._watched_or_missed(mark.cursor, before)
         else:
             yield from self._on_and_off(self.off, mark.cursor, before)
-        yield from self._range(before, self.now, RunState.SKIPPED, "paused", None)
+        yield from self._range(before, self.now, RunState.SKIPPED, reasons.PAUSED(), None)
 
     def _on_and_off(self, off: DaysOff, after: datetime, until: datetime) -> Iterator[Due]:
         """Yield what becomes of the ticks on days off, and of the others as if those were none."""
@@ -142,9 +143,9 @@ class _Reading:
     def _missed(self, after: datetime, until: datetime, chosen: datetime | None) -> Iterator[Due]:
         """Decide by the catch-up in force from now on; `chosen` stands in for all that is not run by itself."""
         if self.heir is None:
-            yield from self._left_out(after, until, RunState.MISSED, "job removed")
+            yield from self._left_out(after, until, RunState.MISSED, reasons.JOB_REMOVED())
         elif not self.heir.enabled:
-            yield from self._left_out(after, until, RunState.MISSED, "disabled")
+            yield from self._left_out(after, until, RunState.MISSED, reasons.DISABLED())
         elif self.heir.schedule == self.job.schedule:
             yield from self._caught_up(self.heir, after, until, chosen)
         else:
@@ -152,7 +153,7 @@ class _Reading:
                 if self._is_kept(tick):
                     yield from self._caught_up(self.heir, tick - MILLISECOND, tick, chosen)
                 else:
-                    yield Due(tick, state=RunState.MISSED, reason="schedule changed")
+                    yield Due(tick, state=RunState.MISSED, reason=reasons.SCHEDULE_CHANGED())
 
     def _is_kept(self, tick: datetime) -> bool:
         assert self.heir is not None
@@ -166,7 +167,7 @@ class _Reading:
         if heir.catchup_window is not None:
             oldest = self.now - heir.catchup_window
             if oldest > after:
-                reason = f"too old: catch-up reaches back {heir.catchup_window}"
+                reason = reasons.TOO_OLD(heir.catchup_window)
                 yield from self._left_out(after, min(until, oldest - MILLISECOND), RunState.MISSED, reason)
                 after = oldest - MILLISECOND
         if heir.catchup is Catchup.ALL:
@@ -177,7 +178,7 @@ class _Reading:
     def _coalesced(self, after: datetime, until: datetime, chosen: datetime | None) -> Iterator[Due]:
         if chosen is None or after >= until:
             return
-        reason = f"coalesced into {format_instant(chosen)}"
+        reason = reasons.COALESCED(format_instant(chosen))
         end = min(until, chosen - MILLISECOND)
         yield from self._left_out(after, end, RunState.MISSED, reason, chosen)
         if after < chosen <= until:

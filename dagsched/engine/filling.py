@@ -20,6 +20,8 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
+from dagsched import reasons
+from dagsched.counting import counted
 from dagsched.engine.book import Book
 from dagsched.engine.events import BackfillFed, BackfillRequested, Want
 from dagsched.engine.joins import Join, Judgement, Verdict, links_of, resolve, verdict_of
@@ -132,7 +134,7 @@ class Filling:
         self._works[backfill.id] = self._started(backfill)
         self._tell_seats()
         self._book.save_backfill(backfill)
-        self._note("backfill.started", backfill, f"{_span(backfill)}, {backfill.total} ticks")
+        self._note("backfill.started", backfill, f"{_span(backfill)}, {counted(backfill.total, 'tick')}")
 
     def _refuse(self, event: BackfillRequested, job: Job) -> None:
         if not job.enabled:
@@ -303,7 +305,7 @@ class Filling:
         links = links_of(job, tick, self._book.ledger, past=True)
         name = _waits_for_ever(self._book, job, links)
         if name is not None:
-            reason = f"upstream {name} has no tick at or before this one"
+            reason = reasons.NO_EARLIER_TICK(name)
             return self._book.leave_out(id, tick, RunState.SKIPPED, reason, origin=Origin.BACKFILL)
         params = work.backfill.params if id == work.backfill.job else {}
         return self._ticks.make_run(

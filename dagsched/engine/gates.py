@@ -14,15 +14,25 @@ from dagsched.engine.book import Book
 from dagsched.engine.ledger import Key
 from dagsched.engine.rates import Rates
 from dagsched.model import Job, Origin, Run, format_instant
+from dagsched.reasons import OUTSIDE, At
 from dagsched.triggers.windows import opening
 
 
+class Hold(NamedTuple):
+    """What keeps a live run from going on: the gate, in words, and until when, if that is known."""
+
+    at: At
+    words: str
+    until: datetime | None = None
+
+
 class Closed(NamedTuple):
-    """A gate that is closed until the instant `opens`; `words` say which and why.
+    """A gate that is closed until the instant `opens`; `words` say why.
 
     `skip`: the run does not wait for that but is left out, for this reason; empty when it waits.
     """
 
+    at: At
     opens: datetime
     words: str
     skip: str = ""
@@ -47,7 +57,7 @@ class Gates:
         if job.rate_limit is not None:
             at = self.rates.job_opens(job, now)
             if at is not None:
-                return Closed(at, f"rate_limit {job.rate_limit} allows its next start at {format_instant(at)}")
+                return Closed(At.RATE, at, f"rate_limit {job.rate_limit} allows its next start at {format_instant(at)}")
         return None
 
     def turn_away(self, run: Run, gate: Closed) -> None:
@@ -94,6 +104,6 @@ def closed_window(run: Run, job: Job, now: datetime) -> Closed | None:
         return None
     hours = ", ".join(map(str, job.window))
     if job.window[0].outside == "skip" and (not run.patient or run.origin is Origin.CATCHUP):
-        return Closed(now, f"window {hours} is closed", f"window: closed outside {hours}")
+        return Closed(At.WINDOW, now, f"window {hours} is closed", OUTSIDE(hours))
     assert found is not None, "a window opens within weeks"
-    return Closed(found.opens, f"window {hours} opens at {format_instant(found.opens)}")
+    return Closed(At.WINDOW, found.opens, f"window {hours} opens at {format_instant(found.opens)}")

@@ -30,6 +30,9 @@ class Verdict(IntEnum):
     BAD = 3
 
 
+_VERDICTS = len(Verdict)  # which Python would count anew
+
+
 def links_of(job: Job, tick: datetime, ledger: Ledger, *, past: bool = False) -> tuple[Link, ...]:
     """Return what the run (job, tick) is judged against, one link or more per upstream (`all`: also none).
 
@@ -117,10 +120,10 @@ class Join:
     def __init__(self, rule: TriggerRule, upstreams: Sequence[str], links: Sequence[Link]) -> None:
         self.rule = rule
         # Counts stand in lists at the place that a verdict is: this is asked for every edge of every run.
-        self._edges: dict[str, list[int]] = {name: [0] * len(Verdict) for name in upstreams}
+        self._edges: dict[str, list[int]] = {name: [0] * _VERDICTS for name in upstreams}
         self._said: list[Verdict | None] = [None] * len(links)
         self._names = [link.job for link in links]
-        self._count = [0] * len(Verdict)
+        self._count = [0] * _VERDICTS
         self._count[Verdict.OK] = len(self._edges)
 
     def hear(self, link: int, verdict: Verdict) -> None:

@@ -10,118 +10,125 @@ under way and *retrying* while it waits for the next one. The other six states a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 from dagsched.model import EMPTY, Link, Origin, Run, RunState
 
 W, Q, R, Y = RunState.WAITING, RunState.QUEUED, RunState.RUNNING, RunState.RETRYING
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something that happened to a run at the instant `at`; `event` is its name in the event log."""
+class Joined(NamedTuple):
+    """Its trigger rule holds."""
 
-    event: ClassVar[str] = ""
     at: datetime
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Joined(Change):
-    """Its trigger rule holds."""
-
-    event: ClassVar[str] = "run.queued"
-
-
-@dataclass(frozen=True, slots=True)
-class Unjoined(Change):
+class Unjoined(NamedTuple):
     """An upstream run it had been joined with was re-opened before it started."""
 
-    event: ClassVar[str] = "run.waiting"
+    at: datetime
+    reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked(Change):
+class Blocked(NamedTuple):
     """Its trigger rule can no longer hold because of a bad upstream."""
 
-    event: ClassVar[str] = "run.upstream_failed"
+    at: datetime
+    reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut(Change):
+class LeftOut(NamedTuple):
     """It will not run; the reason says why.
 
     `stand_in`: the tick of the same job whose run stands in for it, None without one.
     """
 
-    event: ClassVar[str] = "run.skipped"
+    at: datetime
+    reason: str = ""
     stand_in: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Started(Change):
+class Started(NamedTuple):
     """An attempt is about to start.
 
     `definition`: hash of the job as it is now; `config`: number of the configuration.
     """
 
-    event: ClassVar[str] = "run.started"
+    at: datetime
+    reason: str = ""
     definition: str = ""
     config: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded(Change):
+class Succeeded(NamedTuple):
     """Its attempt ended by itself with exit 0."""
 
-    event: ClassVar[str] = "run.succeeded"
-    outputs: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    at: datetime
+    reason: str = ""
+    outputs: Mapping[str, str] = EMPTY
 
 
-@dataclass(frozen=True, slots=True)
-class Retried(Change):
+class Retried(NamedTuple):
     """Its attempt did not succeed and another one follows.
 
     `not_before`: the instant at which its backoff ends.
     """
 
-    event: ClassVar[str] = "run.retrying"
+    at: datetime
+    reason: str = ""
     not_before: datetime | None = None
     exit_code: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed(Change):
+class Failed(NamedTuple):
     """Its last attempt did not succeed and nobody will retry it."""
 
-    event: ClassVar[str] = "run.failed"
+    at: datetime
+    reason: str = ""
     exit_code: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled(Change):
+class Cancelled(NamedTuple):
     """A person, an edit or its own overlap policy ended it."""
 
-    event: ClassVar[str] = "run.cancelled"
+    at: datetime
+    reason: str = ""
     stand_in: datetime | None = None
     exit_code: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reopened(Change):
+class Reopened(NamedTuple):
     """A person asked for it again.
 
     `grant`: how many attempts more it may have; `links`: what it is judged against, None leaves that as it was;
     `origin`: what makes its tick from now on, None leaves that, too.
     """
 
-    event: ClassVar[str] = "run.reopened"
+    at: datetime
+    reason: str = ""
     grant: int = 1
     links: tuple[Link, ...] | None = None
     origin: Origin | None = None
 
+
+Change = Joined | Unjoined | Blocked | LeftOut | Started | Succeeded | Retried | Failed | Cancelled | Reopened
+"""Something that happened to a run at the instant `at`."""
+
+EVENTS: Mapping[type[Change], str] = {
+    Joined: "run.queued",
+    Unjoined: "run.waiting",
+    Blocked: "run.upstream_failed",
+    LeftOut: "run.skipped",
+    Started: "run.started",
+    Succeeded: "run.succeeded",
+    Retried: "run.retrying",
+    Failed: "run.failed",
+    Cancelled: "run.cancelled",
+    Reopened: "run.reopened",
+}
+"""What each change is called in the event log."""
 
 TRANSITIONS: Mapping[RunState, Mapping[type[Change], RunState]] = {
     W: {Joined: Q, Blocked: RunState.UPSTREAM_FAILED, LeftOut: RunState.SKIPPED, Cancelled: RunState.CANCELLED},

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 
-from dagsched.engine import events
+from dagsched import reasons
+from dagsched.engine import events, verbs
 from dagsched.engine.book import Book, Edit
 from dagsched.engine.calls import Calls
 from dagsched.engine.commands import Command
@@ -24,18 +24,15 @@ from dagsched.engine.filling import Filling
 from dagsched.engine.forgetting import forget_what_nothing_needs
 from dagsched.engine.lateness import Deadlines
 from dagsched.engine.ledger import Key
-from dagsched.engine.lifecycle import Cancelled, LeftOut
+from dagsched.engine.lifecycle import LeftOut
 from dagsched.engine.rates import Start
-from dagsched.engine.reopen import reopen
 from dagsched.engine.retries import change_after, reason_of
 from dagsched.engine.seats import Seats
 from dagsched.engine.swap import swap
 from dagsched.engine.ticks import Ticks
 from dagsched.engine.waiting import WaitingRoom
-from dagsched.errors import Refused, Unknown
 from dagsched.model import (
     EMPTY,
-    LIVE,
     Attempt,
     Backfill,
     Config,
@@ -44,13 +41,11 @@ from dagsched.model import (
     Job,
     JobMark,
     Match,
-    Origin,
     Outcome,
     Run,
     RunState,
     format_step,
     parse_run_name,
-    run_name,
 )
 
 # What comes in meanwhile waits for this many to be made, committed and started, and not for a thousand.
@@ -173,7 +168,7 @@ class Plan:
         self._dispatch()
         while self.calls.abandoned:
             for run, caller in self.calls.take_abandoned():
-                self._cancel(run, f"cancelled with {caller}")
+                verbs.end(self.book, run, f"cancelled with {caller}")
             self._judge()
             self._dispatch()
         self.deadlines.tell()
@@ -219,8 +214,7 @@ class Plan:
         for run in self.waiting.unmatched():
             if not self.ticks.can_ever_tick(run.job):
                 name = next(link.job for link in run.links if link.tick is None and link.match is Match.LATEST)
-                reason = f"{name} has never had a tick, and no schedule will make one"
-                self.book.move(run, LeftOut(self.book.now, reason))
+                self.book.move(run, LeftOut(self.book.now, reasons.NEVER_A_TICK(name)))
 
     def _recount(self, run: Run) -> None:
         job = self.book.jobs.get(run.job)
@@ -268,7 +262,7 @@ class Plan:
         self.seats.learn(event.starts, event.config)
         self.ticks.make_due(event.config.jobs)
         self._judge()
-        self._remember(event.rows)
+        verbs.remember(self.book, event.rows)
         self._rebuild(swap(self.book, event.config, event.number))
         self._hold(_NO_CONFIG, False)
         self.seats.stir_all()
@@ -343,118 +337,13 @@ class Plan:
             if run.state is RunState.RUNNING:
                 self.book.stop(run.name, run.attempts, "stop")
 
-    # ------------------------------------------------------------ verbs
-
-    def _trigger_requested(self, event: events.TriggerRequested) -> None:
-        job = self._job(event.job)
-        if not job.enabled:
-            raise Refused(f"{job.id} is disabled in {job.position or 'its file'}; set enabled: true there first")
-        if self.ticks.is_queue_full(job):
-            raise Refused(f"{job.id} has {job.max_queued} runs that are not over yet (max_queued)")
-        if event.only:
-            self._trigger_alone(event)
-            return
-        asked = [*self.book.graph.ancestors(job.id), job.id] if event.with_upstream else [job.id]
-        asked = [id for id in asked if self.book.jobs[id].enabled]
-        reached = [id for one in asked for id in self.ticks.spread(one)]
-        # What is due already comes first: a join looks for the newest tick up to its own.
-        self.ticks.make_due()
-        self.ticks.make_manual(asked, reached, Origin.MANUAL, {job.id: event.params})
-
-    def _trigger_alone(self, event: events.TriggerRequested) -> None:
-        tick = self.ticks.free_tick([event.job])
-        self.ticks.make_run(
-            self.book.jobs[event.job], tick, Origin.MANUAL,
-            patient=True, only=True, asked_for=True, params=event.params,
-        )  # fmt: skip
-
-    def _event_emitted(self, event: events.EventEmitted) -> None:
-        emit(self.book, self.ticks, event)
-
-    def _once_requested(self, event: events.OnceRequested) -> None:
-        enabled = [id for id in event.jobs if self.book.jobs[id].enabled]
-        disabled = [id for id in event.jobs if not self.book.jobs[id].enabled]
-        self.ticks.make_manual(enabled, disabled, Origin.ONCE, event.params)
-
-    def _cancel_requested(self, event: events.CancelRequested) -> None:
-        run = self._run(event.run)
-        if run.state.is_terminal:
-            raise Refused(f"{run.name} is {run.state} already")
-        self._cancel(run, "cancelled by request")
-
-    def _cancel(self, run: Run, reason: str) -> None:
-        if run.state is not RunState.RUNNING:
-            self.book.move(run, Cancelled(self.book.now, reason))
-        elif not run.stopping or reason == "cancelled by request":
-            self.book.amend(run, "run.stopping", reason, stopping=reason)
-            self.book.stop(run.name, run.attempts, "cancel")
-
-    def _run_called(self, event: events.RunCalled) -> None:
-        self._remember(event.rows)
-        self.calls.call(self._run(event.caller), self._job(event.job), event, self.ticks)
-
-    def _rerun_requested(self, event: events.RerunRequested) -> None:
-        self._remember(event.rows)
-        reopen(self.book, self.waiting, self.ticks, event.run, downstream=event.downstream)
-
-    def _pause_requested(self, event: events.PauseRequested) -> None:
-        self._job(event.job)
-        # What was due before the pause is not paused.
-        self.ticks.make_due()
-        mark = self.book.marks[event.job]
-        if mark.paused is None:
-            self.book.save_mark(mark._replace(paused=event.now))
-            self.book.note("job.paused", job=event.job)
-            # A run that the pause holds back gives its seat to one that a person asked for.
-            self.seats.stir(event.job)
-
-    def _resume_requested(self, event: events.ResumeRequested) -> None:
-        self._job(event.job)
-        # What was due during the pause stays skipped.
-        self.ticks.make_due()
-        mark = self.book.marks[event.job]
-        if mark.paused is not None:
-            self.book.save_mark(mark._replace(paused=None))
-            self.book.note("job.resumed", job=event.job)
-            self.seats.stir(event.job)
-
-    def _ack_requested(self, event: events.AckRequested) -> None:
-        self._remember(event.rows)
-        run = self._run(event.run)
-        if run.state is not RunState.FAILED:
-            raise Refused(f"{run.name} is {run.state}; only a failed run is a dead letter")
-        if not run.acked:
-            self.book.amend(run, "run.acked", acked=True)
-
     # ------------------------------------------------------------ helpers
-
-    def _remember(self, rows: Iterable[Run]) -> None:
-        for row in rows:
-            # One that was read alive and is not in memory has ended since: this plan was made after it was read.
-            if row.state not in LIVE and self.book.ledger.get(row.key) is None:
-                self.book.ledger.put(row)
-
-    def _job(self, id: str) -> Any:
-        job = self.book.jobs.get(id)
-        if job is None:
-            raise Unknown("job", id, get_close_matches(id, list(self.book.jobs), 3))
-        return job
 
     def _hold(self, why: str, held: bool) -> None:
         """Start nothing as long as there is any reason not to."""
         (self._holds.add if held else self._holds.discard)(why)
         self.seats.held = bool(self._holds)
         self.seats.held_for = ", ".join(sorted(self._holds - {_NO_CONFIG}))
-
-    def _run(self, name: str) -> Run:
-        try:
-            job, tick = parse_run_name(name)
-        except ValueError as error:
-            raise Refused(str(error)) from None
-        run = self.book.ledger.covering(job, tick)
-        if run is None:
-            raise Unknown("run", name, [run_name(job, row.tick) for row in self.book.ledger.live(job)][:3])
-        return run
 
     # ------------------------------------------------------------ what is asked of it
 
@@ -482,18 +371,18 @@ _HANDLERS: dict[type[events.Event], Callable[[Plan, Any], None]] = {
     events.Recovered: Plan._recovered,
     events.AttemptBegan: Plan._attempt_began,
     events.AttemptFinished: Plan._attempt_finished,
-    events.TriggerRequested: Plan._trigger_requested,
-    events.OnceRequested: Plan._once_requested,
-    events.EventEmitted: Plan._event_emitted,
-    events.RunCalled: Plan._run_called,
-    events.CancelRequested: Plan._cancel_requested,
-    events.RerunRequested: Plan._rerun_requested,
+    events.TriggerRequested: verbs.trigger,
+    events.OnceRequested: verbs.once,
+    events.EventEmitted: lambda plan, event: emit(plan.book, plan.ticks, event),
+    events.RunCalled: verbs.call,
+    events.CancelRequested: verbs.cancel,
+    events.RerunRequested: verbs.rerun,
     events.BackfillRequested: lambda plan, event: plan.filling.ask(event),
     events.BackfillFed: lambda plan, event: plan.filling.fed(event),
     events.BackfillCancelRequested: lambda plan, event: plan.filling.cancel(event.id),
-    events.PauseRequested: Plan._pause_requested,
-    events.ResumeRequested: Plan._resume_requested,
-    events.AckRequested: Plan._ack_requested,
+    events.PauseRequested: verbs.pause,
+    events.ResumeRequested: verbs.resume,
+    events.AckRequested: verbs.ack,
     events.Noted: lambda plan, event: plan.book.note(event.type, reason=event.reason, detail=event.detail),
     events.StartsHeld: lambda plan, event: plan._hold("the daemon is about to stop", event.held),
     events.StopRequested: Plan._stop_requested,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 
+from dagsched import reasons
 from dagsched.engine.book import Book
 from dagsched.engine.joins import Join, Judgement, link_edge, links_of, resolve, verdict_of
 from dagsched.engine.ledger import Key
@@ -34,7 +35,6 @@ from dagsched.model import (
 )
 
 MILLISECOND = timedelta(milliseconds=1)
-STOPPED_BY = ("upstream ", "its rule ", "when: ")
 
 
 def reopen(book: Book, waiting: WaitingRoom, ticks: Ticks, name: str, *, downstream: bool) -> None:
@@ -212,7 +212,7 @@ def _stopped(
         elif job.schedule is None:
             # Left out together with its upstream: the same tick of the upstream is the one.
             yield from sorted({tick for name, tick in reopened if name in names and _has(row, tick)})
-        elif row.reason.startswith(STOPPED_BY):
+        elif reasons.read(row.reason) in reasons.STOPPED:
             # Made and left out by one event: the links were never kept, so they are made again.
             for tick in _ticks_of(ticks, job, row):
                 links = links_of(job, tick, book.ledger)
@@ -223,7 +223,7 @@ def _stopped(
 def _was_stopped(row: Run) -> bool:
     """Whether an upstream stopped it, and not its own overlap, pause or queue; inherited rows are looked at closer."""
     if row.state is RunState.SKIPPED:
-        return row.reason.startswith((*STOPPED_BY, "paused", "disabled", "calendar "))
+        return reasons.read(row.reason) in reasons.STOPPED | reasons.NO_FIRE
     return row.state in (RunState.UPSTREAM_FAILED, RunState.MISSED)
 
 

@@ -18,12 +18,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 
+from dagsched import reasons
+from dagsched.counting import counted
 from dagsched.engine.book import Book
-from dagsched.engine.gates import Gates, closed_window
+from dagsched.engine.gates import Gates, Hold, closed_window
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, LeftOut
 from dagsched.engine.rates import Rates, Start
 from dagsched.model import ACTIVE, Config, Job, Origin, Overlap, Run, RunState, format_instant, run_name
+from dagsched.reasons import At
 
 Place = tuple[int, timedelta, datetime]
 Turn = tuple[datetime, int, datetime, str]
@@ -276,7 +279,7 @@ class Seats:
         stand_in = next(reversed(staying or actives), None)
         for run in newcomers[: len(newcomers) - len(staying)]:
             if stand_in is not None:
-                reason = f"overlap: {stand_in.name} was active"
+                reason = reasons.OVERLAP(stand_in.name)
                 self._book.move(run, LeftOut(self._book.now, reason, stand_in.tick))
         return staying
 
@@ -293,7 +296,7 @@ class Seats:
         return staying
 
     def _give_way(self, run: Run, to: datetime) -> None:
-        reason = f"replaced by {format_instant(to)}"
+        reason = reasons.REPLACED(format_instant(to))
         if run.state is RunState.RUNNING:
             self._book.amend(run, "run.stopping", reason, stopping=reason, stand_in=to)
             self._book.stop(run.name, run.attempts, "cancel")
@@ -446,40 +449,44 @@ class Seats:
 
     # ------------------------------------------------------------ what `why` asks
 
-    def blocks(self, run: Run) -> str:
-        """Return the one thing that keeps a queued or retrying run from starting, in words."""
+    def blocks(self, run: Run) -> Hold:
+        """Return the one thing that keeps a queued or retrying run from starting."""
         if self.held_for:
-            return f"nothing starts now: {self.held_for}"
+            return Hold(At.DAEMON, f"nothing starts now: {self.held_for}")
         job, desk = self._book.jobs[run.job], self._desk(run.job)
         if not self._ignores(run):
-            return f"{run.job} is paused"
+            return Hold(At.PAUSED, f"{run.job} is paused")
         if run.tick not in desk.seated:
             others = ", ".join(format_instant(tick) for tick in sorted(desk.seated)) or "none"
-            return f"max_active_runs {job.max_active_runs} is reached: active are {others}"
+            return Hold(At.SEAT, f"max_active_runs {job.max_active_runs} is reached: active are {others}")
         if run.not_before is not None and run.not_before > self._book.now:
             what = "its retry delay" if run.state is RunState.RETRYING else "its jitter"
-            return f"{what} ends at {format_instant(run.not_before)}"
+            return Hold(At.DELAY, f"{what} ends at {format_instant(run.not_before)}", run.not_before)
         gate = self.gates.closed(run, job)
-        if gate is not None:
-            return gate.words
+        return self._pool_holds(run, job) if gate is None else Hold(gate.at, gate.words, gate.opens)
+
+    def _pool_holds(self, run: Run, job: Job) -> Hold:
         opens = self._pool_opens(job.pool or "")
         if opens is not None:
             limit = self._book.pool_rates[job.pool or ""]
-            return f"rate_limit {limit} of pool {job.pool} allows its next start at {format_instant(opens)}"
+            words = f"rate_limit {limit} of pool {job.pool} allows its next start at {format_instant(opens)}"
+            return Hold(At.RATE, words, opens)
         if not self._fits(job.pool or "", job.slots):
             used, capacity = self._pools[job.pool or ""].used, self._book.pools[job.pool or ""]
-            return f"pool {job.pool} has {capacity - used} of {capacity} slots free and it needs {job.slots}"
+            free = f"{capacity - used} of {capacity} slots free"
+            return Hold(At.POOL, f"pool {job.pool} has {free} and it needs {job.slots}")
         if self._is_full() and job.queue is None:
-            return f"all {self.slots_max} slots of the daemon are taken"
-        return self._turn_words(run, job)
+            return Hold(At.DAEMON, f"the daemon has {counted(self.slots_max or 0, 'slot')}, all taken")
+        return self._whose_turn(run, job)
 
-    def _turn_words(self, run: Run, job: Job) -> str:
+    def _whose_turn(self, run: Run, job: Job) -> Hold:
         """Say whom the pool serves before a run that nothing else keeps from starting."""
         pool = self._pools[job.pool] if job.pool in self._pools else PoolLine()
         _, _, tick, first = min([*pool.line, *pool.far], default=(None, 0, run.tick, run.job))
         if (first, tick) == run.key:
-            return "it starts next"
-        return f"pool {job.pool} serves {run_name(first, tick)} first (priority {self._book.jobs[first].priority})"
+            return Hold(At.TURN, "it starts next")
+        before = f"{run_name(first, tick)} first (priority {self._book.jobs[first].priority})"
+        return Hold(At.POOL, f"pool {job.pool} serves {before}")
 
     def _place(self, run: Run) -> Place:
         """Return where the run stands in its job's line."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dagsched import reasons
 from dagsched.definition import digest
 from dagsched.engine.book import Book, Edit, edit_of
 from dagsched.engine.joins import link_edge
@@ -64,7 +65,7 @@ def _diff(edit: Edit, old: Mapping[str, Job], new: Mapping[str, Job]) -> dict[st
 def _cancel_removed(book: Book, new: Mapping[str, Job]) -> None:
     for run in list(book.ledger.all_live()):
         if run.job not in new and run.state is not RunState.RUNNING:
-            book.move(run, Cancelled(book.now, "job removed"))
+            book.move(run, Cancelled(book.now, reasons.JOB_REMOVED()))
 
 
 def _mark(book: Book, job: Job, before: Job | None) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
+from dagsched import reasons
+from dagsched.counting import counted
 from dagsched.engine.book import Book, Edit
 from dagsched.engine.due import Due, dues, is_on_time, newest_tick
 from dagsched.engine.joins import links_of
@@ -226,7 +228,7 @@ class Ticks:
         assert job.schedule is not None
         left = None if job.schedule.max_runs is None else job.schedule.max_runs - self._counted(job)
         since = self._book.last_seen
-        downtime = f"down from {format_instant(since)} to {format_instant(now)}" if since else "down"
+        downtime = reasons.DOWN_FROM(format_instant(since), format_instant(now)) if since else reasons.DOWN()
         found = dues(job, heir, self._book.marks[job.id], left, now, downtime, days_off(job, self._book.calendars))
         if self._is_alone(job.id):
             return found
@@ -344,16 +346,16 @@ class Ticks:
 
     def _left_out_at_birth(self, job: Job, tick: datetime, origin: Origin, asked_for: bool) -> str | None:
         if not job.enabled:
-            return "disabled"
+            return reasons.DISABLED()
         off = days_off(job, self._book.calendars) if job.calendar and is_schedule_tick(tick) else None
         # A person may run a job on a day off; a stretch of its ticks leaves those days out all the same.
         if off is not None and (not asked_for or origin is Origin.BACKFILL) and (reason := off.reason(tick)):
             return reason
         mark = self._book.marks.get(job.id)
         if mark is not None and mark.paused is not None and not asked_for:
-            return "paused"
+            return reasons.PAUSED()
         if origin is not Origin.BACKFILL and self.is_queue_full(job):
-            return f"queue full: {job.max_queued} runs are not over yet"
+            return reasons.QUEUE_FULL(counted(job.max_queued, "run is", "runs are"))
         return None
 
     def is_queue_full(self, job: Job) -> bool:
@@ -469,5 +471,5 @@ def _is_inherited(row: Run) -> bool:
     if row.state in LIVE:
         return False
     if row.state is RunState.SKIPPED:
-        return row.reason in ("paused", "disabled") or row.reason.startswith("calendar ")
+        return reasons.read(row.reason) in reasons.NO_FIRE
     return row.state is RunState.MISSED

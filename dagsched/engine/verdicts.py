@@ -2,24 +2,26 @@
 
 A run meets its gates in three stages. At *birth*, when its tick is made: is the job enabled, not paused, and what does
 catch-up make of the tick? When its *joins* are judged: upstreams, and overlap. At its *start*: a seat, delays, pool,
-and the daemon. The engine says in words which gate left a tick out (the row's reason) or holds a run back now; the
-table knows these words. A new gate is one line of it: its place among the others, its words, who asks for it, and what
-a person can do about it.
+and the daemon. Which gate left a tick out is told by the row's reason (`dagsched.reasons`); which one holds a run back
+now, by the engine. A new gate is one line here: its place among the others, who asks for it, and what a person can do
+about it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
 
+from dagsched import reasons
+from dagsched.engine.gates import Hold
 from dagsched.engine.joins import Verdict as Says
 from dagsched.engine.joins import resolve, verdict_of
 from dagsched.engine.plan import Plan
 from dagsched.model import LIVE, Job, Match, Origin, Run, RunState, format_instant
+from dagsched.reasons import At
 
 SHOWN_MAX = 5
 
@@ -52,16 +54,10 @@ def _always(job: Job) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One line of the table.
+    """One line of the table. `asked`: whether the job asks for it at all; `unblock`: what would open it, in words."""
 
-    `left_out`: a pattern of the reasons of ticks that ended at this gate; `blocks`: one of the words with which the
-    engine says that it holds a run back; "" when that never happens. `asked`: whether the job asks for it at all.
-    """
-
-    name: str
+    name: At
     stage: Stage
-    left_out: str = ""
-    blocks: str = ""
     asked: Callable[[Job], bool] = _always
     unblock: Callable[[Plan, Run, Job], str] = lambda plan, run, job: ""
 
@@ -71,22 +67,28 @@ def blocking(plan: Plan, run: Run, held: str = "") -> str:
 
     `held`: why nothing starts at all, if the plan itself does not know.
     """
+    hold = hold_of(plan, run, held)
+    return hold.words if hold is not None else ""
+
+
+def hold_of(plan: Plan, run: Run, held: str = "") -> Hold | None:
+    """Return the same with the gate it is, None while an attempt is under way."""
     if run.state is RunState.RUNNING:
-        return ""
+        return None
     if run.state is RunState.WAITING:
-        return _waits_for(plan, run)
-    return f"nothing starts now: {held}" if held else plan.seats.blocks(run)
+        return Hold(At.UPSTREAMS, _waits_for(plan, run))
+    return Hold(At.DAEMON, f"nothing starts now: {held}") if held else plan.seats.blocks(run)
 
 
 def verdicts(plan: Plan, run: Run, job: Job | None, held: str = "") -> list[Verdict]:
     """Return what every gate says of the run, in their order; `job`: its declaration, None when it is no more."""
-    words = blocking(plan, run, held) if run.state in LIVE and job is not None else ""
-    gate = gate_of(run, words)
+    hold = hold_of(plan, run, held) if run.state in LIVE and job is not None else None
+    gate = gate_of(run, hold)
     at = _stage(run, gate)
     found = []
     for number, each in enumerate(GATES):
         if each is gate:
-            found.append(_closed(plan, run, job, each, words))
+            found.append(_closed(plan, run, job, each, hold))
         elif job is not None and not each.asked(job):
             found.append(Verdict(each.name, "not_asked"))
         elif each.stage < at or (gate is not None and each.stage == at and number < GATES.index(gate)):
@@ -96,16 +98,14 @@ def verdicts(plan: Plan, run: Run, job: Job | None, held: str = "") -> list[Verd
     return found
 
 
-def gate_of(run: Run, words: str) -> Gate | None:
+def gate_of(run: Run, hold: Hold | None) -> Gate | None:
     """Return the gate at which the run stands or its tick ended, None when it went through all of them."""
     if run.state in LIVE:
-        return next((gate for gate in GATES if gate.blocks and re.match(gate.blocks, words)), None)
-    if run.attempts:
-        return None
-    found = next((gate for gate in GATES if gate.left_out and re.match(gate.left_out, run.reason)), None)
-    if found is None and run.state is RunState.MISSED:
-        return CATCH_UP  # its job was removed, say
-    return found
+        return BY_NAME.get(hold.at) if hold is not None else None
+    reason = reasons.read(run.reason)
+    if run.attempts or reason is None or (run.state is RunState.CANCELLED and reason is not reasons.REPLACED):
+        return None  # an edit may take a run's job away at any gate
+    return BY_NAME[reason.at]
 
 
 def _stage(run: Run, gate: Gate | None) -> Stage:
@@ -116,11 +116,12 @@ def _stage(run: Run, gate: Gate | None) -> Stage:
     return gate.stage if gate is not None else Stage.PAST if run.attempts else Stage.BIRTH
 
 
-def _closed(plan: Plan, run: Run, job: Job | None, gate: Gate, words: str) -> Verdict:
+def _closed(plan: Plan, run: Run, job: Job | None, gate: Gate, hold: Hold | None) -> Verdict:
     if run.state not in LIVE:
         return Verdict(gate.name, "left_out", run.ended, run.reason)
     assert job is not None, "only runs of jobs that are declared are held back"
-    return Verdict(gate.name, "blocks", blocked_since(plan, run, gate), words, gate.unblock(plan, run, job))
+    assert hold is not None, "a gate is closed because something holds the run back"
+    return Verdict(gate.name, "blocks", blocked_since(plan, run, gate), hold.words, gate.unblock(plan, run, job))
 
 
 def blocked_since(plan: Plan, run: Run, gate: Gate | None) -> datetime | None:
@@ -128,9 +129,10 @@ def blocked_since(plan: Plan, run: Run, gate: Gate | None) -> datetime | None:
     since = run.started if run.state is RunState.RETRYING else run.ready
     since = since or run.created
     mark = plan.book.marks.get(run.job)
-    if gate is not None and gate.name == "paused" and mark is not None and mark.paused is not None:
+    name = gate.name if gate is not None else None
+    if name is At.PAUSED and mark is not None and mark.paused is not None:
         return max(mark.paused, since) if since else mark.paused
-    if gate is not None and gate.name != "delay" and run.not_before is not None and run.not_before <= plan.book.now:
+    if name not in (None, At.DELAY) and run.not_before is not None and run.not_before <= plan.book.now:
         return max(run.not_before, since) if since else run.not_before
     return since
 
@@ -140,9 +142,9 @@ def _passed_at(run: Run, stage: Stage) -> datetime | None:
 
 
 def _why_passed(plan: Plan, run: Run, gate: Gate) -> str:
-    if gate.name == "upstreams":
+    if gate.name is At.UPSTREAMS:
         return ", ".join(_upstream_states(plan, run))
-    return "caught up" if gate.name == "catch-up" and run.origin is Origin.CATCHUP else ""
+    return "caught up" if gate.name is At.CATCH_UP and run.origin is Origin.CATCHUP else ""
 
 
 def _upstream_states(plan: Plan, run: Run) -> Iterator[str]:
@@ -218,24 +220,29 @@ def _has_upstreams(job: Job) -> bool:
     return bool(job.depends_on)
 
 
-CATCH_UP = Gate("catch-up", Stage.BIRTH, "down|coalesced into |too old: |schedule changed")
+def _may_be_delayed(job: Job) -> bool:
+    return bool(job.jitter) or job.retry.max_attempts > 1
+
+
+def _is_limited(job: Job) -> bool:
+    return job.rate_limit is not None or job.pool is not None
+
+
 GATES: tuple[Gate, ...] = (
-    Gate("enabled", Stage.BIRTH, "disabled$"),
-    Gate("paused", Stage.BIRTH, "paused$", ".* is paused$", unblock=lambda plan, run, job: f"dagsched resume {job.id}"),
-    Gate("calendar", Stage.BIRTH, "calendar ", asked=lambda job: bool(job.calendar)),
-    CATCH_UP,
-    Gate("queue", Stage.BIRTH, "queue full"),
-    Gate("upstreams", Stage.JOIN, "upstream |superseded|.* has never had a tick|its rule ",
-         "it waits for upstream", _has_upstreams, _upstreams_end),
-    Gate("condition", Stage.JOIN, "when: ", asked=lambda job: bool(job.when)),
-    Gate("overlap", Stage.JOIN, "overlap: |replaced by "),
-    Gate("seat", Stage.START, "", "max_active_runs ", lambda job: job.max_active_runs is not None, _a_seat),
-    Gate("delay", Stage.START, "", "its retry delay |its jitter ",
-         lambda job: bool(job.jitter) or job.retry.max_attempts > 1, _at_the_end_of_the_delay),
-    Gate("window", Stage.START, "window: ", "window ", lambda job: bool(job.window), _when_it_opens),
-    Gate("rate", Stage.START, "", "rate_limit ", lambda job: job.rate_limit is not None or job.pool is not None,
-         _when_it_opens),
-    Gate("pool", Stage.START, "", "pool ", lambda job: job.pool is not None, _room_in_the_pool),
-    Gate("daemon", Stage.START, "", "nothing starts now|all [0-9]+ slots ", unblock=_the_daemon),
-)  # fmt: skip
-"""In the order in which they are judged. Of two that know the same words the first one is meant."""
+    Gate(At.ENABLED, Stage.BIRTH),
+    Gate(At.PAUSED, Stage.BIRTH, unblock=lambda plan, run, job: f"dagsched resume {job.id}"),
+    Gate(At.CALENDAR, Stage.BIRTH, lambda job: bool(job.calendar)),
+    Gate(At.CATCH_UP, Stage.BIRTH),
+    Gate(At.QUEUE, Stage.BIRTH),
+    Gate(At.UPSTREAMS, Stage.JOIN, _has_upstreams, _upstreams_end),
+    Gate(At.CONDITION, Stage.JOIN, lambda job: bool(job.when)),
+    Gate(At.OVERLAP, Stage.JOIN),
+    Gate(At.SEAT, Stage.START, lambda job: job.max_active_runs is not None, _a_seat),
+    Gate(At.DELAY, Stage.START, _may_be_delayed, _at_the_end_of_the_delay),
+    Gate(At.WINDOW, Stage.START, lambda job: bool(job.window), _when_it_opens),
+    Gate(At.RATE, Stage.START, _is_limited, _when_it_opens),
+    Gate(At.POOL, Stage.START, lambda job: job.pool is not None, _room_in_the_pool),
+    Gate(At.DAEMON, Stage.START, unblock=_the_daemon),
+)
+"""In the order in which they are judged."""
+BY_NAME = {gate.name: gate for gate in GATES}

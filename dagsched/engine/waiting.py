@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from heapq import heappop, heappush
 
+from dagsched import reasons
 from dagsched.engine.book import Book
 from dagsched.engine.joins import Join, Judgement, Verdict, resolve, verdict_of
 from dagsched.engine.ledger import Key
@@ -73,7 +74,7 @@ class WaitingRoom:
             run = self._book.ledger.get((job, older))
             if older < tick and run is not None and run.state is RunState.WAITING:
                 name = next(link.job for link in run.links if link.tick is None)
-                self._book.move(run, LeftOut(self._book.now, f"superseded: {name} has never had a tick"))
+                self._book.move(run, LeftOut(self._book.now, reasons.SUPERSEDED(name)))
 
     def unmatched(self) -> list[Run]:
         """Return the waiting runs linked to an upstream that has never had a tick."""
@@ -106,12 +107,12 @@ class WaitingRoom:
     def _blame(self, run: Run, join: Join, verdict: Verdict) -> str:
         number = join.first(verdict)
         if number is None:
-            return f"its rule {join.rule} can no longer hold"
+            return reasons.RULE(join.rule)
         link = run.links[number]
         row = resolve(link, self._book.ledger)
         if row is None:
-            return f"upstream {link.job} has no tick at this one"
-        return f"upstream {link.job} {row.state}"
+            return reasons.NO_SUCH_TICK(link.job)
+        return reasons.UPSTREAM(link.job, row.state)
 
     def _hear(self, run: Run, join: Join, number: int) -> None:
         link = run.links[number]

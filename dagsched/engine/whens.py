@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from dagsched import reasons
 from dagsched.conditions import Verdict, judge, parse
 from dagsched.engine.book import Book
 from dagsched.engine.joins import resolve
@@ -27,7 +28,7 @@ def refusal(book: Book, job: Job, run: Run) -> str:
         return ""
     text = " ".join(job.when.split())
     shown = text if len(text) <= TEXT_SHOWN_MAX else f"{text[: TEXT_SHOWN_MAX - 3]}..."
-    return f"when: {shown} is false" + (f" ({verdict.words})" if verdict.words else "")
+    return reasons.WHEN(shown, f" ({verdict.words})" if verdict.words else "")
 
 
 def judged(book: Book, job: Job, run: Run) -> Verdict:

@@ -9,14 +9,25 @@ from typing import Any
 
 from dagsched.engine.joins import resolve
 from dagsched.engine.plan import Plan
-from dagsched.engine.verdicts import Verdict, blocked_since, blocking, gate_of, verdicts
-from dagsched.model import LIVE, Attempt, ConfigVersion, Job, Match, Origin, Run, format_instant, run_name
+from dagsched.engine.verdicts import Verdict, blocked_since, gate_of, hold_of, verdicts
+from dagsched.model import (
+    LIVE,
+    Attempt,
+    ConfigVersion,
+    Job,
+    Match,
+    Origin,
+    Run,
+    format_instant,
+    format_length,
+    run_name,
+)
 from dagsched.triggers import dst_note, local, trigger_of
 from dagsched.triggers.calendars import days_off
 from dagsched.triggers.text import schedule_text
 from dagsched.triggers.windows import opening
 
-__all__ = ["Answer", "Then", "blocking", "explain_no_row", "explain_run"]
+__all__ = ["Answer", "Then", "explain_no_row", "explain_run"]
 
 SECOND = timedelta(seconds=1)
 
@@ -91,10 +102,10 @@ def say_gates(plan: Plan, run: Run, job: Job | None, answer: Answer, held: str) 
             answer.lines.append(f"  ended at the gate {verdict.gate}")
         elif verdict.verdict == "blocks":
             _say_what_blocks(verdict, answer)
-    words = blocking(plan, run, held) if run.state in LIVE and run.job in plan.book.jobs else ""
-    if words and gate_of(run, words) is None:
-        # Its turn has come, or something holds it that is no gate of the table: it is told all the same.
-        _say_what_blocks(Verdict("turn", "blocks", blocked_since(plan, run, None), words), answer)
+    hold = hold_of(plan, run, held) if run.state in LIVE and run.job in plan.book.jobs else None
+    if hold is not None and gate_of(run, hold) is None:
+        # Its turn has come: it is told all the same.
+        _say_what_blocks(Verdict(hold.at, "blocks", blocked_since(plan, run, None), hold.words), answer)
 
 
 def _say_what_blocks(verdict: Verdict, answer: Answer) -> None:
@@ -141,7 +152,7 @@ def explain_no_row(plan: Plan, job: Job, tick: datetime, now: datetime, then: Th
     elif told.schedule is None and _comes_from_upstream(plan, told, tick, now):
         _say_coming(plan, told, tick, now, answer)
     elif told.schedule is None:
-        _say_unscheduled(told, tick, then, answer)
+        _say_unscheduled(told, tick, then, tick > now, answer)
     elif told.schedule.event:
         _say_on_event(told, tick, then, answer)
     elif trigger_of(told.schedule).next(tick - SECOND) != tick:
@@ -181,10 +192,14 @@ def _say_unknown_then(job: Job, tick: datetime, then: Then, answer: Answer) -> N
              " does not declare it")
 
 
-def _say_unscheduled(job: Job, tick: datetime, then: Then, answer: Answer) -> None:
-    above = ", ".join(edge.job for edge in job.depends_on)
+def _say_unscheduled(job: Job, tick: datetime, then: Then, is_to_come: bool, answer: Answer) -> None:
+    above = " or ".join(edge.job for edge in job.depends_on)
     words = f"{job.id}{_where(job, then)} has no schedule; it runs when {above or 'a person'} makes it"
-    _say(answer, "no schedule", words, f"none of them has made a tick at {format_instant(tick)}")
+    if not above:
+        return _say(answer, "no schedule", words, f"nobody made a tick at {format_instant(tick)}")
+    made = f"none of them has made a tick at {format_instant(tick)}"
+    made += f"; `dagsched next {job.id}` has those to come" if is_to_come else ""
+    return _say(answer, "no schedule", words, made)
 
 
 def _comes_from_upstream(plan: Plan, job: Job, tick: datetime, now: datetime) -> bool:
@@ -333,6 +348,8 @@ def _note(job: Job, tick: datetime) -> str:
 
 
 def _length(length: timedelta) -> str:
-    return str(timedelta(seconds=round(length.total_seconds())))
+    """Return a length as people say it: to the second, and to the minute from an hour on."""
+    size = 60 if length >= timedelta(hours=1) else 1
+    return format_length(timedelta(seconds=size * round(length.total_seconds() / size)))
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import re
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -30,6 +29,8 @@ from dagsched.executor.peer import Peer
 from dagsched.executor.reports import Exited, Inventory, Living, Remark, Report, SpawnerGone, Started
 from dagsched.handlers import GRACE_S, Launch
 from dagsched.model import Exit
+from dagsched.passing import passed_on
+from dagsched.spawner import cgroups
 from dagsched.stores.contract import Term
 
 PROTOCOL = 1
@@ -38,13 +39,6 @@ ORDERS_PER_TURN = 64
 
 _PAUSE_S = 0.01
 _PAUSE_MAX_S = 5.0
-
-# What the service manager told the daemon is not meant for its jobs (sd_notify(3), sd_listen_fds(3)), and an
-# outer attempt's mark would make this daemon's attempts look like that one's. Nor is the store: its URL may hold a
-# password, and a job that runs a dagsched of its own does not mean this one's state.
-_NOT_PASSED_ON = re.compile(
-    r"NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|LISTEN_(PID|FDS|FDNAMES)|DAGSCHED_(MARK|OUTPUT|STORE|NAMESPACE)"
-)
 
 
 class Executor:
@@ -69,8 +63,7 @@ class Executor:
     ) -> None:
         self._state_dir = state_dir.absolute()
         self._on_report = on_report
-        base = os.environ if env is None else env
-        self._base = {name: value for name, value in base.items() if not _NOT_PASSED_ON.fullmatch(name)}
+        self._base = passed_on(os.environ if env is None else env)
         self._env = self._base
         self._cwd = (cwd or Path.cwd()).absolute()
         self._log_bytes_max, self._protocol, self._patience_s = log_bytes_max, protocol, patience_s
@@ -100,7 +93,8 @@ class Executor:
         self._orders = deque(order for order in self._orders if not isinstance(order, Launch))
         return dropped
 
-    def _may_start(self) -> bool:
+    def may_start(self) -> bool:
+        """Whether the lease, if the store has one, is known to last; else starts wait until it is renewed."""
         return self._term is None or boottime_s() < self._term.starts_until
 
     @property
@@ -110,7 +104,7 @@ class Executor:
 
     def hide(self, names: frozenset[str]) -> None:
         """Give attempts that start from now on the environment without these variables."""
-        env = {name: value for name, value in self._base.items() if name not in names}
+        env = passed_on(self._base, names)
         if env == self._env:
             return
         self._env = env
@@ -279,11 +273,12 @@ class Executor:
 
     def send(self) -> None:
         """Send what was ordered now and not at the end of this turn of the loop; of many orders, the first."""
-        self._send(ORDERS_PER_TURN)
+        if self.may_start():
+            self._send(ORDERS_PER_TURN)
 
     def _send_later(self) -> None:
         self._sending = False
-        if self._may_start():
+        if self.may_start():
             self._send(ORDERS_PER_TURN)
             self._send_soon()
         else:
@@ -412,8 +407,9 @@ class Executor:
 
     async def _quit(self, peers: list[Peer]) -> None:
         while True:
+            children = {newborn.pid for newborn in self._newborns}
             for peer in peers:
-                peer.send({"do": "quit"})
+                peer.send({"do": "quit", "mourned": peer.pid in children})
                 peer.flush()
             await _all_lost(peers)
             if peers and all(peer.bye for peer in peers):
@@ -423,6 +419,10 @@ class Executor:
             peers = self._peers()
         for newborn in self._newborns:
             await asyncio.to_thread(newborn.wait)
+        for peer in peers:
+            if peer.cgroup:
+                # By now nobody is in it. A spawner that left it while it lived would wait for the kernel to move it.
+                cgroups.remove(peer.cgroup)
         # One that was started by an earlier daemon has said goodbye, but may still be on its way out.
         for peer in peers:
             for pause_s in _pauses():

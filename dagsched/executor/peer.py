@@ -11,7 +11,10 @@ from dagsched.spawner import wire
 Key = tuple[str, int]
 
 
-class Peer(asyncio.Protocol):
+BUFFER_BYTES = 1 << 16
+
+
+class Peer(asyncio.BufferedProtocol):
     """A spawner as seen from here.
 
     `ready` is done when the inventory is complete, or is cancelled when the stream ended before that. `lost`
@@ -19,18 +22,19 @@ class Peer(asyncio.Protocol):
     another version and takes no starts.
     """
 
-    def __init__(
-        self, on_message: Callable[[Peer, dict[str, Any]], None], on_lost: Callable[[Peer], None]
-    ) -> None:
+    def __init__(self, on_message: Callable[[Peer, dict[str, Any]], None], on_lost: Callable[[Peer], None]) -> None:
         loop = asyncio.get_running_loop()
         self._on_message, self._on_lost = on_message, on_lost
         self._feed = wire.Feed()
+        # One for all that comes: asyncio's own would be mapped and given back for each message.
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._out = bytearray()
         self._transport: asyncio.Transport | None = None
         self.ready: asyncio.Future[None] = loop.create_future()
         self.lost: asyncio.Future[None] = loop.create_future()
         self.version = 0
         self.pid = 0
+        self.cgroup = ""  # to be removed once its process has ended
         self.drain = self.rebooted = self.bye = False
         self.living: dict[Key, int] = {}
         self.recorded: set[Key] = set()
@@ -40,8 +44,11 @@ class Peer(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
-        for message in self._feed.take(data):
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        for message in self._feed.take(bytes(self._buffer[:nbytes])):
             self._take(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,7 +82,7 @@ class Peer(asyncio.Protocol):
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["is"]
         if kind == "bye":
-            self.bye = True
+            self.bye, self.cgroup = True, message.get("cgroup", "")
         elif kind == "remark" or self.ready.done():
             self._on_message(self, message)
         elif kind == "welcome":

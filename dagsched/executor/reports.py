@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from dagsched.model import Exit
 
 
-@dataclass(frozen=True, slots=True)
-class Living:
+class Living(NamedTuple):
     """An attempt whose process, or something it left behind, lives."""
 
     run: str
@@ -17,8 +16,7 @@ class Living:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(NamedTuple):
     """What the spawner knows.
 
     `recorded`: every attempt whose start was written down, those of `living` and `exits` included; what is in
@@ -33,8 +31,7 @@ class Inventory:
     survived: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """The attempt has a process."""
 
     run: str
@@ -43,22 +40,19 @@ class Started:
     time: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(NamedTuple):
     """The attempt ended, with everything it left behind."""
 
     exit: Exit
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnerGone:
+class SpawnerGone(NamedTuple):
     """The spawner died and there is a new one; what nobody saw end is in `inventory.recorded` alone."""
 
     inventory: Inventory
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """Something about the spawner that a person should know; it goes on."""
 
     text: str

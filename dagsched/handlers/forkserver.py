@@ -33,9 +33,11 @@ import sys
 import threading
 import time
 import traceback
+from array import array
 from contextlib import suppress
 from typing import Any, NoReturn
 
+import dagsched
 from dagsched.handlers import child, python
 from dagsched.handlers.table import BUILT_IN
 
@@ -96,7 +98,7 @@ class ForkServer:
 
     def _take(self) -> bool:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES_MAX, 2)
+            data, descriptors = _received(self._sock, 2)
         except OSError:
             return False
         if not data:
@@ -167,6 +169,20 @@ class ForkServer:
             end.close()
 
 
+_BUFFER = memoryview(bytearray(MESSAGE_BYTES_MAX))
+"""For every message: `recv_fds` has as much mapped anew each time, which takes longer than the message."""
+
+
+def _received(sock: socket.socket, descriptors: int) -> tuple[bytes, array[int]]:
+    """Return a message, b"" at the end, and the descriptors that came with it, that many at most."""
+    found = array("i")
+    size, extra, _, _ = sock.recvmsg_into([_BUFFER], socket.CMSG_LEN(descriptors * found.itemsize))
+    for level, kind, data in extra:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return bytes(_BUFFER[:size]), found
+
+
 class Mark:
     """The attempt's name where others look for it: the environment this process was started with (proc_pid_environ(5)).
 
@@ -205,7 +221,7 @@ def _serve(order: dict[str, Any], log: int, door: socket.socket, mark: Mark) -> 
         mark.write("")
         try:
             door.send(DONE)
-            data, descriptors, _, _ = socket.recv_fds(door, MESSAGE_BYTES_MAX, 1)
+            data, descriptors = _received(door, 1)
         except OSError:
             return 0
         if not data:
@@ -226,7 +242,7 @@ def _is_clean() -> bool:
     """Whether nothing is left of what was done: no thread, no process, and no module that is another one by now."""
     if threading.active_count() > 1 or _has_children():
         return False
-    return not any(map(_has_changed, list(sys.modules.values())))
+    return not any(_has_changed(name, module) for name, module in list(sys.modules.items()) if name not in _LASTING)
 
 
 def _has_children() -> bool:
@@ -238,13 +254,19 @@ def _has_children() -> bool:
 
 
 _SEEN: dict[str, float] = {}
+_LASTING = set(sys.builtin_module_names)
+"""Modules that nobody edits while they are in use, as far as they were met: Python's own, and what is installed."""
+_INSTALLED = (sys.base_prefix, sys.prefix, os.path.dirname(dagsched.__file__))
 _BEGAN = time.time()
 
 
-def _has_changed(module: Any) -> bool:
+def _has_changed(name: str, module: Any) -> bool:
     """Whether a module's file, if it lies outside of Python's own folders, was changed since it can have been read."""
     path = getattr(module, "__file__", None)
-    if path is None or path.startswith((sys.base_prefix, sys.prefix)):
+    if path is None:
+        return False
+    if path.startswith(_INSTALLED):
+        _LASTING.add(name)
         return False
     try:
         changed = os.stat(path).st_mtime
@@ -255,12 +277,20 @@ def _has_changed(module: Any) -> bool:
 
 def _settle_in(order: dict[str, Any]) -> None:
     """Make environment, folder and import path those of a Python started for this attempt."""
-    os.environ.clear()
-    os.environ.update(order["env"])
+    _change_environment(order["env"])
     time.tzset()
     os.chdir(order["cwd"])
     sys.path[0] = os.getcwd()
     importlib.invalidate_caches()
+
+
+def _change_environment(wanted: dict[str, str]) -> None:
+    """Make the environment that one; from one attempt to the next, most of it stays as it is."""
+    for name in set(os.environ) - wanted.keys():
+        del os.environ[name]
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 def _run(order: dict[str, Any]) -> int:

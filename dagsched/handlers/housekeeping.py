@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dagsched.counting import counted
 from dagsched.errors import HandlerError
 
 SCHEMA: Mapping[str, Any] = {"type": "object", "additionalProperties": False, "properties": {}}
@@ -26,7 +27,7 @@ class Housekeeper:
 
     SCHEMA = SCHEMA
 
-    def __init__(self, verb: str, words: str) -> None:
+    def __init__(self, verb: str, words: Callable[[Mapping[str, Any]], str]) -> None:
         self._verb, self._words = verb, words
 
     def run(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -35,7 +36,7 @@ class Housekeeper:
             raise HandlerError("DAGSCHED_OUTPUT is not set: this is no attempt of dagsched")
         # Outputs lie in a folder of the state directory.
         answer = ask(Path(context["outputs"]).parent.parent, self._verb)
-        print(self._words.format_map(answer))
+        print(self._words(answer))
         return answer
 
 
@@ -64,6 +65,18 @@ def ask(home: Path, verb: str) -> dict[str, Any]:
     return dict(answer["ok"])
 
 
-retention = Housekeeper("retention", "deleted {deleted} runs that are beyond what `keep` says")
-compact = Housekeeper("compact", "gave {freed} bytes back: {before} bytes in use before, {after} now")
-rollup = Housekeeper("rollup", "figures of {days} days were worked out anew")
+def _deleted(answer: Mapping[str, Any]) -> str:
+    return f"deleted {counted(answer['deleted'], 'run')} beyond what `keep` says"
+
+
+def _freed(answer: Mapping[str, Any]) -> str:
+    return f"gave {answer['freed']:,} bytes back: {answer['before']:,} bytes in use before, {answer['after']:,} now"
+
+
+def _worked_out(answer: Mapping[str, Any]) -> str:
+    return f"figures of {counted(answer['days'], 'day')} worked out anew"
+
+
+retention = Housekeeper("retention", _deleted)
+compact = Housekeeper("compact", _freed)
+rollup = Housekeeper("rollup", _worked_out)

@@ -129,18 +129,33 @@ def _numbers(text: str, low: int, high: int, from_end: bool = False) -> frozense
 
 
 def elapses(
-    specs: list[Spec], timezone: str, after: datetime, until: datetime, left_out: Mapping[int, str] | None = None
+    specs: list[Spec],
+    timezone: str,
+    after: datetime,
+    until: datetime,
+    left_out: Mapping[int, str] | None = None,
+    near: Mapping[int, str] | None = None,
 ) -> Iterator[Fire]:
     """Yield when a timer with these expressions elapses in (after, until]; equal instants are one.
 
-    `left_out`: place of an expression that could not be carried over → why, which is the reason of its instants.
+    `left_out`: place of an expression that could not be carried over → why, which is the reason of its instants;
+    `near`: place of one whose seconds were → by how much it is late.
     """
-    found: dict[datetime, str] = {}
+    found: dict[datetime, Fire] = {}
     for place, spec in enumerate(specs):
-        why = (left_out or {}).get(place, "")
+        late = (near or {}).get(place, "")
+        why = late or (left_out or {}).get(place, "")
         for tick in _ticks(spec, spec.timezone or timezone, after, until):
-            found[tick] = why if found.get(tick, why) else ""
-    yield from (Fire(tick, 1, found[tick]) for tick in sorted(found))
+            if tick not in found or found[tick].why:
+                found[tick] = Fire(tick, 1, why, bool(late))
+    yield from (found[tick] for tick in sorted(found))
+
+
+def without_second(spec: Spec) -> tuple[Spec, int]:
+    """Return the expression at the minute before, and the one second at which it elapses; 0 if it has several."""
+    if len(spec.seconds) != 1 or spec.years is not None:
+        return spec, 0
+    return spec._replace(seconds=frozenset([0])), min(spec.seconds)
 
 
 def _ticks(spec: Spec, timezone: str, after: datetime, until: datetime) -> Iterator[datetime]:

@@ -10,8 +10,8 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
-_SHELLS = ("sh", "bash", "dash", "zsh", "python", "python3", "perl", "ruby", "node", "php")
-_INTERPRETERS = frozenset((*_SHELLS, "nice", "ionice", "env", "exec", "sudo", "chronic", "time"))
+from dagsched.importers.names import name_of
+
 _RANDOM_SLEEP = re.compile(
     r"""(?:sleep\s+(?:\$\(\(\s*\$?RANDOM\s*%\s*(?P<n>\d{1,6})\s*\)\)|\$\[\s*\$?RANDOM\s*%\s*(?P<b>\d{1,6})\s*\]|(?P<all>\$\{?RANDOM\}?)|"""
     r"""`(?:/usr/bin/)?shuf\s+-i\s+0-(?P<s>\d{1,6})\s+-n\s*1`|\$\((?:/usr/bin/)?shuf\s+-i\s+0-(?P<t>\d{1,6})\s+-n\s*1\))"""
@@ -22,13 +22,8 @@ _CD = re.compile(r"cd\s+(/[\w./@%+=:-]*)\s*&&\s*")
 _FLOCK = re.compile(
     r"(?:/usr/bin/)?flock\s+((?:(?:-n|--nonblock|--nb|-x|-xn|-nx|-e|--exclusive)\s+)+)([\w./-]+)\s+(-c\s+)?"
 )
-# What stands before the work in packages' crontabs: tests whether the program is there, or who else starts it.
-_GUARD = re.compile(
-    r"^(?:if\s+)?(?:!\s+)?(?:\[\[?\s[^]]*\]\]?\s*|(?:test|which|command\s+-v)\s[^&|;]*(?:>&1\s*)?)(?:&&|\|\||;)\s*(?:then\s+|\{\s+)?"
-)
-_RANDOM_SLEEP_ANYWHERE = re.compile(rf"(?:(?<=&&)|^)\s*(?:{_RANDOM_SLEEP.pattern})")
-_BUILTINS = frozenset(
-    ["cd", "command", "true", "if", "then", "else", "fi", "for", "do", "while", ".", "source", "set", "export"]
+_DETACHES = re.compile(
+    r"(?:^|[\s/;(])(?:nohup|setsid|disown|daemonize|start-stop-daemon)\s|screen\s+(?:-\w+\s+)*-\w*d|tmux\s+new\S*\s(?:.*\s)?-\w*d"
 )
 _SHELL = re.compile(r"[;&|`\n()]|<<")
 
@@ -62,6 +57,9 @@ def read_command(text: str, has_input: bool, locks: dict[str, int]) -> Command:
         _take_lock(found, locks)
         _take_timeout(found)
         _suggest(found)
+    if _leaves_something(found.run):
+        why = "what it leaves running when it ends is stopped: keep it in the foreground, or let systemd start it"
+        found.notes.append(("differs", why))
     found.name = name_of(found.run)
     return found
 
@@ -127,6 +125,12 @@ def _take_timeout(found: Command) -> None:
         )
 
 
+def _leaves_something(text: str) -> bool:
+    """Whether a command puts work into the background that outlives it, as far as that can be seen."""
+    plain = re.sub(r"'[^']*'|\"[^\"]*\"", "", _unredirected(text)).replace("&&", "")
+    return ("&" in plain and not re.search(r"\bwait\b", plain)) or _DETACHES.search(plain) is not None
+
+
 def _suggest(found: Command) -> None:
     parts = re.split(r"\s*&&\s*", _unredirected(found.run))
     guards = re.match(r"(sleep|test|\[|command|cd|which|export|\.|source)\s", parts[0])
@@ -138,26 +142,6 @@ def _suggest(found: Command) -> None:
 
 def _unredirected(text: str) -> str:
     return re.sub(r"\d?>&\d|&>>?|<&\d", "", text)
-
-
-def name_of(command: str) -> str:
-    """Return a name for the job after the first program that does the work; `job` when none can be told."""
-    text = re.sub(r"<<-?\s*\S+|^\s*sleep\s+\d+[smh]?\s*(?:&&|;)", "", _RANDOM_SLEEP_ANYWHERE.sub("", command))
-    text, spare = _GUARD.sub("", text.lstrip()), ""
-    while (rest := _GUARD.sub("", text.lstrip())) != text.lstrip():
-        text = rest
-    for word in re.split(r"[\s;|&<>()'\"]+", text):
-        base = word.rstrip("/").rpartition("/")[2]
-        if not word or word.startswith(("-", "$", "[", "{", "!")) or base in _INTERPRETERS or base in _BUILTINS:
-            spare = spare or (base if base in _SHELLS else "")
-            continue
-        if re.match(r"\w+=", word):
-            if word.endswith(("=", "=$")):
-                return "job"
-            continue
-        if name := re.sub(r"\.(sh|py|pl|rb|php|js)$", "", base):
-            return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.").lower() or "job"
-    return spare or "job"
 
 
 def length_text(seconds: int) -> str:

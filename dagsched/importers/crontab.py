@@ -57,6 +57,7 @@ class _Reading:
     prefix: str
     env: dict[str, str] = field(default_factory=lambda: {"PATH": PATH})
     special: dict[str, str] = field(default_factory=dict)
+    has_begun: bool = False
     above: list[tuple[int, str]] = field(default_factory=list)
     loose: list[str] = field(default_factory=list)
     out: Imported = field(default_factory=Imported)
@@ -69,11 +70,21 @@ class _Reading:
             self._line(number, line.strip())
         self._loosen()
         self.out.comments = [line for line in self.loose if line]
+        self._settle_head()
         if lines[-1].strip() and not lines[-1].lstrip().startswith("#"):
             self._say(
                 len(lines), lines[-1], "differs", "the last line has no line feed: cron ignores such a file or line"
             )
         return self.out
+
+    def _settle_head(self) -> None:
+        """Keep what stands above all lines at the top of the file, or with its first job when it is one of several."""
+        text = "\n".join(self.out.head).strip("\n")
+        self.out.head = text.split("\n") if text else []
+        if self.prefix:
+            target = self.out.drafts[0].comments if self.out.drafts else self.out.comments
+            target[:0] = self.out.head
+            self.out.head = []
 
     def _say(self, line: int, text: str, kind: str, why: str = "", job: str = "") -> None:
         self.out.verdicts.append(Verdict(self.file, line, text, kind, why, job))
@@ -97,8 +108,7 @@ class _Reading:
             self.loose.append(line.lstrip("# "))
         elif _HEADINGS.search(line):
             self._loosen()
-            self._say(number, line, "same", "kept as a comment")
-            self.loose.append(line.strip("# \t"))
+            self._say(number, line, "same", "names of columns, of which a job file has none")
         else:
             self.above.append((number, line.strip("# \t")))
 
@@ -106,11 +116,15 @@ class _Reading:
         """Keep comments that describe no line as comments."""
         for number, text in self.above:
             self._say(number, f"# {text}", "same", "kept as a comment")
-        self.loose += [text for _, text in self.above]
+        if self.has_begun:
+            self.loose += [text for _, text in self.above]
+        elif self.above:
+            self.out.head += ["", *(text for _, text in self.above)] if self.out.head else [t for _, t in self.above]
         self.above = []
 
     def _assign(self, number: int, line: str, match: re.Match[str]) -> None:
         self._loosen()
+        self.has_begun = True
         name = next(part for part in match.groups()[:3] if part is not None)
         value = match[4]
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
@@ -157,13 +171,13 @@ class _Reading:
             return self._say(number, line, "dropped", f"there is no time zone {value!r}")
         self.special["CRON_TZ"] = value
         return self._say(
-            number, line, "same", "`timezone` of the jobs below, as cronie reads it; Debian's cron ignores it"
+            number, line, "differs", "it is the `timezone` of the jobs below, as under cronie; Debian's cron ignores it"
         )
 
     # ------------------------------------------------------------ lines with times
 
     def _entry(self, number: int, line: str) -> None:
-        above, self.above = self.above, []
+        above, self.above, self.has_begun = self.above, [], True
         notes: list[tuple[str, str]] = []
         try:
             fields, rest, macro = self._times(line, notes)
@@ -224,9 +238,6 @@ class _Reading:
     def _schedule(self, draft: Draft, fields: Fields | None, macro: str, notes: list[tuple[str, str]]) -> None:
         if fields is None:
             draft.unverifiable = "@reboot is no time of the calendar"
-            notes.append(
-                ("differs", "@reboot is no time of the calendar: the job has no schedule; let the boot trigger it")
-            )
             return
         zone = self.special.get("CRON_TZ", self.timezone)
         draft.fires = partial(debian.fires, fields, zone)
@@ -234,9 +245,9 @@ class _Reading:
         expression, extras = expression_of(fields, macro)
         if expression != said and expression != said.lower():
             notes.append(("same", f"written as '{expression}', which says the same to every cron"))
-        if zone != self.timezone:
-            extras["timezone"] = zone
         draft.keys["schedule"] = {"cron": expression, **extras} if extras else expression
+        if zone != self.timezone:
+            draft.keys["timezone"] = zone
         if fields.random:
             notes.append(("differs", f"a random time at each start of cronie, one fixed time here: {fields.random}"))
 
@@ -248,6 +259,11 @@ class _Reading:
         wish = name if not self.prefix or name.startswith(self.prefix) else f"{self.prefix}-{name}"
         wish = self.prefix if self.prefix and name == "job" else wish
         draft.id = self.out.names.free(wish)
+        if "schedule" not in draft.keys:
+            why = f"the job has no schedule; let the boot run `dagsched trigger {draft.id}`"
+            notes.insert(0, ("differs", f"@reboot is no time of the calendar: {why}"))
+        if not self.is_system and (match := re.match(r"([a-z_][\w-]*)\s+/", command)) and self.homes(match[1]):
+            notes.append(("same", f"'{match[1]}' is run as a program; if it names the account, say --system"))
         if given is not None:
             notes.append(("same", "what follows % is its input"))
             understood.run = f"{{ {understood.run}\n}} <<'INPUT'\n{given}INPUT\n"
@@ -261,7 +277,7 @@ class _Reading:
         elif home:
             draft.keys["cwd"] = home
         else:
-            notes.append(("differs", f"starts in the job file's folder: the home of {account} is not known here"))
+            notes.append(("differs", f"it starts in the job file's folder: the home of {account} is not known here"))
         if (shell := self.special.get("SHELL", "/bin/sh")) not in ("/bin/sh", "sh"):
             draft.keys["shell"] = shell
         draft.keys["env"] = dict(self.env)
@@ -275,6 +291,9 @@ def expression_of(fields: Fields, macro: str) -> tuple[str, dict[str, Any]]:
     if macro and macro in MACROS:
         return macro, {}
     minute, hour, day, month, weekday = (text.lower() for text in fields.texts)
+    # A star decides what clock changes do to a line: that of the minutes may go where that of the hours stays.
+    if hour.startswith("*") and re.fullmatch(r"\*/\d+", minute) and 60 % int(minute[2:]) and len(fields.minutes) <= 8:
+        minute = ",".join(map(str, sorted(fields.minutes)))
     extras: dict[str, Any] = {}
     all_days, all_weekdays = len(fields.days) == 31, len(fields.weekdays) == 7
     day = "*" if all_days and fields.wants_both else day

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from dagsched.importers.commands import name_of
 from dagsched.importers.crontab import DEFAULTS, PATH, Homes, read_crontab
 from dagsched.importers.draft import Draft, Imported, Verdict
+from dagsched.importers.names import name_of
 
 _TIMES = r"(?:@\w+|-?[\d*][\w*,/~-]*(?:\s+[\w*,/~-]+){4})"
 _ENTRY = re.compile(rf"^\s*{_TIMES}\s+(\S+)(?:\s+(\S.*))?$", re.MULTILINE)

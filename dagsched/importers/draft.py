@@ -15,11 +15,15 @@ RANKS = ("same", "differs", "dropped")
 
 
 class Fire(NamedTuple):
-    """One instant at which the old program starts the work `times` times; `why`: what is odd about it, or ""."""
+    """One instant at which the old program starts the work `times` times; `why`: what is odd about it, or "".
+
+    `is_near`: it stands for one some seconds later, which a schedule here cannot say.
+    """
 
     tick: datetime
     times: int = 1
     why: str = ""
+    is_near: bool = False
 
 
 class Verdict(NamedTuple):
@@ -38,7 +42,8 @@ class Draft:
     """A job that is not checked yet.
 
     `keys`: as in a job file, in the order they are written; `comments`: lines that stood above it and describe
-    something else; `fires`: None when the old program has no fixed times, and then `unverifiable` says why.
+    something else; `fires`: None when the old program has no fixed times, and then `unverifiable` says why;
+    `expressions`: its times as systemd writes them, each with a zone.
     """
 
     id: str
@@ -48,6 +53,7 @@ class Draft:
     comments: list[str] = field(default_factory=list)
     fires: Fires | None = None
     unverifiable: str = ""
+    expressions: list[str] = field(default_factory=list)
 
 
 class Names:
@@ -70,19 +76,21 @@ class Names:
 
 @dataclass(slots=True)
 class Imported:
-    """Everything that was made of one PATH; `top`: further keys of the job file, such as `pools`."""
+    """Everything that was made of one PATH; `head`: comments on the whole file; `top`: further keys of the job file."""
 
     timezone: str = "UTC"
     defaults: dict[str, Any] = field(default_factory=dict)
     drafts: list[Draft] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
+    head: list[str] = field(default_factory=list)
     top: dict[str, Any] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
 
     def take(self, other: Imported) -> None:
         """Add what another file gave; ids that are taken get a number."""
         renamed: dict[str, str] = {}
+        self.head += other.head
         for draft in other.drafts:
             renamed[draft.id] = draft.id = self.names.free(draft.id)
         self.drafts += other.drafts

@@ -9,10 +9,20 @@ from datetime import datetime
 from typing import Any
 
 from dagsched.config import Loaded, load_texts
+from dagsched.declaration import Config
 from dagsched.importers.draft import Draft, Imported
+from dagsched.triggers.lint import lint
 
-SHARED = ("cwd", "shell", "user", "tags", "keep", "timeout", "pool")
-"""Keys that move to `defaults` when all jobs agree."""
+SHARED = ("cwd", "shell", "user", "timeout", "pool")
+"""Keys that move to `defaults` when most jobs agree and none lacks them."""
+ALIKE = ("tags", "keep")
+"""Keys that do so when all agree."""
+ORDER = (
+    *("description", "tags", "schedule", "timezone", "dst", "catchup", "catchup_window", "jitter", "overlap"),
+    *("depends_on", "trigger_rule", "when", "pool", "run", "handler", "with", "shell", "user", "cwd", "env", "secrets"),
+    *("retry", "timeout", "keep"),
+)
+"""Of a job's keys: what it is, when it runs, after what, what it does, and how often."""
 _PLAIN = re.compile(r"(?:\d+(?:ms|[smhd]))+|[A-Za-z_./][A-Za-z0-9_ ./@%+=,;()$\"-]*[A-Za-z0-9_/)\"]|[A-Za-z_/.]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _WORDS = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"])
@@ -29,7 +39,49 @@ def checked(imported: Imported, name: str, now: datetime) -> tuple[str, Loaded]:
         _take_out_refused(imported, name, now)
         text = emit(imported)
         loaded = load_texts({name: text}, now)
+    if loaded.config is not None and _state_clock_changes(imported, loaded.config, now):
+        text = emit(imported)
+        loaded = load_texts({name: text}, now)
     return text, loaded
+
+
+def _state_clock_changes(imported: Imported, config: Config, now: datetime) -> bool:
+    """Say in the file what clock changes do to its jobs, where `validate` would warn of it; return whether any was.
+
+    The rules are those that hold anyway, and those of cron: who moves in knows them, and need not be warned.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for draft in imported.drafts:
+        job = config.jobs.get(draft.id)
+        if job is None or job.schedule is None or "dst" in {**imported.defaults, **draft.keys}:
+            continue
+        codes = {remark.code for remark in lint(job.schedule, now)}
+        rules: dict[str, str] = {}
+        if len(codes & {"W301", "W302"}) == 1:
+            rules["gap"] = "run" if "W301" in codes else "skip"
+        if "W303" in codes:
+            rules["overlap"] = "both"
+        if rules:
+            draft.keys = _after(draft.keys, ("timezone", "schedule"), {"dst": rules})
+            found[draft.id] = rules
+    words = {"run": "made up for after a gap", "skip": "left out in a gap", "both": "run each time they come"}
+    for place, verdict in enumerate(imported.verdicts):
+        if verdict.job in found:
+            told = " and ".join(words[each] for each in found[verdict.job].values())
+            why = f"when the clocks change its times are {told}, as under cron (`dst`)"
+            imported.verdicts[place] = verdict._replace(why="; ".join(each for each in (verdict.why, why) if each))
+    return bool(found)
+
+
+def _after(keys: dict[str, Any], places: Sequence[str], more: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys with more of them behind the first of `places` that is there."""
+    at = next(place for place in places if place in keys)
+    found: dict[str, Any] = {}
+    for key, value in keys.items():
+        found[key] = value
+        if key == at:
+            found |= more
+    return found
 
 
 def _take_out_refused(imported: Imported, name: str, now: datetime) -> None:
@@ -77,11 +129,17 @@ def _without_upstreams(draft: Draft) -> Draft:
 
 def emit(imported: Imported) -> str:
     """Return the text of a job file with these jobs, in their order."""
-    lines = ["version: 1", f"timezone: {scalar(imported.timezone)}"]
-    shared = _shared_env(imported.drafts)
-    defaults = dict(imported.defaults) | _shared_keys(imported.drafts)
+    zone = timezone_of(imported)
+    lines = [*(f"# {printable(line)}".rstrip() for line in imported.head), *([""] if imported.head else [])]
+    lines += ["version: 1", f"timezone: {scalar(zone)}"]
+    shared = _common([draft.keys.get("env", {}) for draft in imported.drafts])
+    keys_of = [draft.keys for draft in imported.drafts]
+    alike = {key for key in ALIKE if all(keys.get(key) == keys_of[0].get(key) for keys in keys_of)}
+    defaults = dict(imported.defaults) | _common(keys_of, (*SHARED, *sorted(alike)))
     if shared:
         defaults["env"] = {**defaults.get("env", {}), **shared}
+    # What is said for all jobs need not be said again.
+    said = {**defaults, "timezone": zone}
     for key, value in imported.top.items():
         if value:
             lines += ["", *_mapping({key: value}, "")]
@@ -90,8 +148,9 @@ def emit(imported: Imported) -> str:
     lines += ["", "jobs:" if imported.drafts else "jobs: {}"]
     for draft in imported.drafts:
         lines += _comment(draft.comments)
-        keys = {key: value for key, value in draft.keys.items() if key not in SHARED or key not in defaults}
-        if own := {name: value for name, value in keys.get("env", {}).items() if name not in shared}:
+        keys = {key: draft.keys[key] for key in sorted(draft.keys, key=_place)}
+        keys = {key: value for key, value in keys.items() if key not in said or said[key] != value}
+        if own := {name: value for name, value in keys.get("env", {}).items() if shared.get(name) != value}:
             keys["env"] = own
         else:
             keys.pop("env", None)
@@ -100,24 +159,30 @@ def emit(imported: Imported) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _shared_env(drafts: Sequence[Draft]) -> dict[str, Any]:
-    """Return the variables that every job has with the same value; none for a job alone."""
-    if len(drafts) < 2:
-        return {}
-    first, *others = [draft.keys.get("env", {}) for draft in drafts]
-    return {
-        name: value
-        for name, value in first.items()
-        if isinstance(value, str | int) and all(other.get(name) == value for other in others)
-    }
+def _place(key: str) -> int:
+    return ORDER.index(key) if key in ORDER else len(ORDER)
 
 
-def _shared_keys(drafts: Sequence[Draft]) -> dict[str, Any]:
-    """Return the keys that every one of several jobs has with the same value."""
-    if len(drafts) < 2:
+def timezone_of(imported: Imported) -> str:
+    """Return the zone of the file: the one that all jobs with times name, else that of the old machine."""
+    found = {draft.keys.get("timezone", imported.timezone) for draft in imported.drafts if "schedule" in draft.keys}
+    return found.pop() if len(found) == 1 else imported.timezone
+
+
+def _common(mappings: Sequence[Mapping[str, Any]], among: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return what most of several mappings say; a key counts that none of them lacks. `among`: the keys looked at."""
+    if len(mappings) < 2:
         return {}
-    first, *others = [draft.keys for draft in drafts]
-    return {key: first[key] for key in SHARED if key in first and all(other.get(key) == first[key] for other in others)}
+    found: dict[str, Any] = {}
+    for key in among if among is not None else mappings[0]:
+        values = [mapping.get(key) for mapping in mappings]
+        if any(value is None or (isinstance(value, Mapping) and "job" in value) for value in values):
+            continue
+        shown = [json.dumps(value, sort_keys=True) for value in values]
+        often = max(shown, key=shown.count)
+        if shown.count(often) * 2 > len(values):
+            found[key] = values[shown.index(often)]
+    return found
 
 
 def _comment(lines: Sequence[str]) -> Iterator[str]:

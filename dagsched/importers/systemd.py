@@ -72,6 +72,8 @@ class _Reading:
         unit = self._service(service, name.removesuffix(".timer"), timer)
         if unit is None:
             why = f"{service} is not here, or has no ExecStart that can be carried over"
+            if not service.endswith(".service"):
+                why = f"it starts {service}, and only services become jobs; import the services that come with it"
             self.out.verdicts.append(Verdict(where, 0, name, "dropped", why))
             return None
         keys, unit.draft.keys = unit.draft.keys, {}
@@ -148,6 +150,16 @@ class _Reading:
         for setting in settings:
             notes = self.notes.get((setting.file, setting.line)) or [reason_of(setting.key, setting.value)]
             kind = worst([each for each, _ in notes])
-            why = "; ".join(dict.fromkeys(why for each, why in notes if why and (kind == "same" or each != "same")))
+            why = _joined([why for each, why in notes if why and (kind == "same" or each != "same")])
             text = f"{setting.key}={setting.value}" if setting.key else setting.value
             yield Verdict(setting.file, setting.line, text, kind, why, job)
+
+
+def _joined(reasons: list[str]) -> str:
+    """Return reasons in one line; units that are not here are named together."""
+    missing = " is not here"
+    absent = list(dict.fromkeys(why.removesuffix(missing) for why in reasons if why.endswith(missing)))
+    kept = [why for why in dict.fromkeys(reasons) if not why.endswith(missing)]
+    if absent:
+        kept.append(f"{', '.join(absent)} {'are' if len(absent) > 1 else 'is'} not here")
+    return "; ".join(kept)

@@ -62,7 +62,7 @@ def _named(
         return []
     other = by_name.get(name)
     if setting.key == "Before":
-        say(setting, "dropped", f"say it the other way round: `depends_on` in the job of {name}")
+        say(setting, "dropped", f"a job says what it waits for, not who waits for it: put it into the job of {name}")
     elif setting.key == "After":
         _after(unit, setting, name, other, say)
     elif other is not None and other.timer:

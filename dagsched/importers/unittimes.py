@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import Any
 
-from dagsched.importers.calendarspec import Spec, elapses, read_spec, schedule_of
+from dagsched.importers.calendarspec import Spec, elapses, read_spec, schedule_of, without_second
 from dagsched.importers.commands import length_text
 from dagsched.importers.cronfields import Unreadable
 from dagsched.importers.draft import Draft
@@ -26,6 +26,9 @@ def put_times(draft: Draft, timer: list[Setting], timezone: str, say: Say) -> No
     """Give a draft the schedule of a timer, and the times that its verification compares with."""
     _calendar(draft, timer, timezone, say)
     _elapsed(draft, timer, say)
+    if timer and "schedule" not in draft.keys:
+        for setting in values_of(timer, "Timer", "OnBootSec") or values_of(timer, "Timer", "OnStartupSec"):
+            say(setting, "dropped", f"the job has no schedule; let the boot run `dagsched trigger {draft.id}`")
     draft.unverifiable = draft.unverifiable or "none of its times are of the calendar"
     for setting in values_of(timer, "Timer", "Persistent"):
         draft.keys["catchup"] = "latest" if setting.value.lower() in TRUE else "none"
@@ -52,13 +55,18 @@ def _calendar(draft: Draft, timer: list[Setting], timezone: str, say: Say) -> No
     specs: list[Spec] = []
     said: list[tuple[int, dict[str, Any], bool, Setting]] = []
     left: dict[int, str] = {}
+    near: dict[int, str] = {}
     for setting in settings:
         try:
-            spec = read_spec(setting.value)
+            spec, second = without_second(read_spec(setting.value))
         except Unreadable as error:
             say(setting, "dropped", str(error))
             continue
         specs.append(spec)
+        draft.expressions.append(setting.value if spec.timezone else f"{setting.value} {timezone}")
+        if second:
+            near[len(specs) - 1] = f"systemd starts it {second} s later"
+            say(setting, "differs", f"a schedule here has no seconds: it starts {second} s earlier")
         try:
             keys, wants_both = schedule_of(spec, spec.timezone or timezone)
             said.append((len(specs) - 1, {**keys, "timezone": spec.timezone or timezone}, wants_both, setting))
@@ -79,7 +87,7 @@ def _calendar(draft: Draft, timer: list[Setting], timezone: str, say: Say) -> No
         both.add(wants_both)
         say(setting, "same", "")
     if specs:
-        draft.fires = partial(elapses, specs, timezone, left_out=left)
+        draft.fires = partial(elapses, specs, timezone, left_out=left, near=near)
     if chosen:
         draft.keys["schedule"] = _schedule(crons, chosen, True in both, timezone)
 

@@ -48,7 +48,8 @@ class Specifiers:
 def work_of(timer: list[Setting], service: list[Setting], names: Specifiers, say: Say) -> str:
     """Return shell text for what a service does, "" when one of its commands cannot be said."""
     before = [*_conditions(timer, names, say), *_conditions(service, names, say), *_files(service, names, say)]
-    before += _manners(service, say)
+    set_up, manners = _manners(service, say)
+    before += set_up
     commands: list[str] = []
     forgiven = _forgiven(service, say)
     for key in ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost"):
@@ -65,7 +66,9 @@ def work_of(timer: list[Setting], service: list[Setting], names: Specifiers, say
                 commands.append(line)
     if not values_of(service, "Service", "ExecStart"):
         return ""
-    lines = [*before, *commands]
+    if not before and len(commands) == 1 and " || " not in commands[0]:
+        return " ".join([*(words for words, _ in manners), commands[0]])
+    lines = [*before, *(line for _, line in manners), *commands]
     return lines[0] if len(lines) == 1 else "\n".join(["set -e", *lines])
 
 
@@ -125,24 +128,45 @@ def _files(service: list[Setting], names: Specifiers, say: Say) -> list[str]:
     return lines
 
 
-def _manners(service: list[Setting], say: Say) -> list[str]:
-    """Return lines that make the run nice."""
+def _manners(service: list[Setting], say: Say) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return lines before all else, and what makes the run nice: as words before a command, and as a line."""
     lines = []
-    for setting in values_of(service, "Service", "UMask"):
-        if re.fullmatch(r"[0-7]{1,4}", setting.value):
-            lines = [f"umask {setting.value}"]
-            say(setting, "same", "")
-    classes = {"none": "0", "realtime": "1", "best-effort": "2", "idle": "3"}
-    for key, command, known in (
-        ("Nice", "renice -n {} -p $$ >/dev/null || true", None),
-        ("IOSchedulingClass", "ionice -c {} -p $$ || true", classes),
-    ):
+    for key, command in (("UMask", "umask {}"), ("LimitNOFILE", "ulimit -n {}")):
         for setting in values_of(service, "Service", key)[-1:]:
-            value = known.get(setting.value, setting.value) if known else setting.value
-            if re.fullmatch(r"-?\d{1,2}", value):
-                lines.append(command.format(value))
+            if re.fullmatch(r"[0-7]{1,4}" if key == "UMask" else r"\d{1,9}", setting.value):
+                lines.append(command.format(setting.value))
                 say(setting, "same", "")
-    return lines
+    found = []
+    for setting in values_of(service, "Service", "Nice")[-1:]:
+        if re.fullmatch(r"-?\d{1,2}", setting.value):
+            found.append((f"nice -n {setting.value}", f"renice -n {setting.value} -p $$ >/dev/null || true"))
+            say(setting, "same", "")
+    for setting in values_of(service, "Service", "CPUSchedulingPolicy")[-1:]:
+        if option := {"idle": "-i", "batch": "-b"}.get(setting.value):
+            found.append((f"chrt {option} 0", f"chrt {option} -p 0 $$ || true"))
+            say(setting, "same", "")
+    return lines, [*found, *_disk(service, say)]
+
+
+def _disk(service: list[Setting], say: Say) -> list[tuple[str, str]]:
+    """Return how a run uses the disk, in the same two ways."""
+    classes = {"none": "0", "realtime": "1", "best-effort": "2", "idle": "3"}
+    options = ""
+    for setting in values_of(service, "Service", "IOSchedulingClass")[-1:]:
+        number = classes.get(setting.value, setting.value)
+        if number in classes.values():
+            options = f"-c {number}"
+            say(setting, "same", "")
+    for setting in values_of(service, "Service", "IOSchedulingPriority")[-1:]:
+        if re.fullmatch("[0-7]", setting.value) and options != "-c 3":
+            options = f"{options or '-c 2'} -n {setting.value}"
+            say(setting, "same", "")
+    # The first class is root's alone; it is asked for, and who may not have it goes on without.
+    return (
+        [(f"ionice {'-t ' if '-c 1' in options else ''}{options}", f"ionice {options} -p $$ || true")]
+        if options
+        else []
+    )
 
 
 def _forgiven(service: list[Setting], say: Say) -> str:

@@ -48,7 +48,7 @@ def _compare(draft: Draft, config: Config, after: datetime, until: datetime) -> 
     explained = []
     for tick in sorted(fires.keys() | new):
         fire = fires.get(tick)
-        if fire is not None and fire.why and (fire.times != 1 or tick not in new):
+        if fire is not None and fire.why and (fire.times != 1 or fire.is_near or tick not in new):
             explained.append((tick, fire.why))
     reasons = {tick for tick, _ in explained}
     return Difference(

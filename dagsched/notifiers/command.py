@@ -1,4 +1,8 @@
-"""`type: command`: a command that gets the message as JSON on standard input, and the gist as variables."""
+"""`type: command`: a command that gets the message as JSON on standard input, and the gist as variables.
+
+Its environment is what an attempt of a job starts with: this process's own, without what is somebody's secret, and with
+the secrets that it was given by name.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from typing import Any
 
 from dagsched.errors import NotifierError
 from dagsched.notifiers.message import Message
+from dagsched.notifiers.secret import text_of
+from dagsched.passing import passed_on
 
 SHOWN_BYTES_MAX = 500
 END_S = 2.0
@@ -20,11 +26,12 @@ END_S = 2.0
 async def send(message: Message, spec: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     """Run the command to its end; raises NotifierError unless it exits 0."""
     argv = [str(word) for word in spec["run"]]
+    secrets = {name: text_of(said, spec, environ) for name, said in spec.get("secrets", {}).items()}
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,
             cwd=spec.get("folder"),
-            env={**environ, **variables(message)},
+            env={**passed_on(environ, spec.get("hidden", ())), **variables(message), **secrets},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

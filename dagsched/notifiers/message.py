@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from dagsched.counting import counted
+
 ITEMS_MAX = 20
 AFFECTED_MAX = 10
 TITLE_CHARACTERS_MAX = 150
@@ -138,7 +140,7 @@ def _lines(item: Item, kind: str) -> list[str]:
     if item.owner:
         lines.append(f"  owner: {one_line(item.owner, REASON_CHARACTERS_MAX)}")
     if item.untold:
-        lines.append(f"  and {item.untold} time{'s' * (item.untold > 1)} before it, since the last message")
+        lines.append(f"  and {counted(item.untold, 'time')} before it, since the last message")
     if item.affected:
         beyond = item.affected - len(item.affected_jobs)
         names = ", ".join(item.affected_jobs) + (f" and {beyond} more" if beyond > 0 else "")
@@ -150,7 +152,7 @@ def _lines(item: Item, kind: str) -> list[str]:
 
 def _title_of_problems(problems: Sequence[Any]) -> str:
     count = len(problems)
-    return f"the job files cannot be used: {count} problem{'' if count == 1 else 's'}; the last good ones stay in force"
+    return f"the job files cannot be used: {counted(count, 'problem')}; the last good ones stay in force"
 
 
 def _problem_line(problem: Mapping[str, Any]) -> str:

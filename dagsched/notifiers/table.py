@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -22,15 +22,18 @@ TYPES = {
 TIMEOUT = "15s"
 
 
-async def send(message: Message, spec: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+async def send(
+    message: Message, spec: Mapping[str, Any], environ: Mapping[str, str], hidden: Collection[str] = ()
+) -> None:
     """Deliver one message once; `spec`: what the job file says of the notifier, `environ`: where its secrets may be.
 
-    Raises NotifierError, in whose words no secret of the notifier stands.
+    `hidden`: variables of `environ` that are secrets of somebody, which no command finds in its environment. Raises
+    NotifierError, in whose words no secret of the notifier stands.
     """
     timeout_s = parse_length(spec.get("timeout", TIMEOUT)).total_seconds()
     try:
         async with asyncio.timeout(timeout_s):
-            await import_module(TYPES[spec["type"]]).send(message, spec, environ)
+            await import_module(TYPES[spec["type"]]).send(message, {**spec, "hidden": hidden}, environ)
     except TimeoutError:
         raise NotifierError(f"no answer within {timeout_s:g} s") from None
     except NotifierError as error:

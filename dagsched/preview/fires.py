@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from dagsched import reasons
 from dagsched.engine.book import Book
 from dagsched.engine.commands import Command, SaveRun
 from dagsched.graph import Graph
@@ -272,14 +273,11 @@ class _Watch:
                     self.most = max(self.most, len(known))
 
 
-_NO_FIRE = ("disabled", "paused", "calendar ")
-
-
 def fires(run: Run) -> bool:
     """Whether this row's tick is a fire time: not missed, nor skipped as disabled, as paused or on a day off."""
     if run.state is RunState.MISSED:
         return False
-    return run.state is not RunState.SKIPPED or not run.reason.startswith(_NO_FIRE)
+    return run.state is not RunState.SKIPPED or reasons.read(run.reason) not in reasons.NO_FIRE
 
 
 def _alone(job: Job, jobs: Mapping[str, Job]) -> Job:

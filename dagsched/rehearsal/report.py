@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from dagsched import reasons
+from dagsched.counting import counted
 from dagsched.model import Config, Outcome, Run, format_instant
 from dagsched.rehearsal.days import Day, Step, days_of
 from dagsched.rehearsal.habits import ASSUMED, Habit, Source
@@ -20,8 +22,6 @@ SHOWN_MAX = 10
 
 NOTHING = timedelta(0)
 NO_POOL = "(none)"
-# Reasons of the engine that name something are counted under their first words.
-_REASONS = ("overlap", "queue full", "superseded", "replaced", "coalesced", "too old", "down", "upstream", "its rule")
 
 
 def report(
@@ -88,7 +88,8 @@ def _is_left(state: str) -> bool:
 
 
 def _kind(reason: str) -> str:
-    return next((kind for kind in _REASONS if reason.startswith(kind)), reason.partition(":")[0] or "no reason given")
+    known = reasons.read(reason)
+    return known.kind if known is not None else reason or "no reason given"
 
 
 def _attempts(rehearsed: Rehearsed) -> dict[str, Any]:
@@ -232,7 +233,7 @@ def _jobs(
     retries: Counter[str] = Counter()
     for (job, state, reason), count in ticks.items():
         states[job][str(state)] += count
-        skips[job] += count if reason.startswith("overlap") else 0
+        skips[job] += count if reasons.read(reason) is reasons.OVERLAP else 0
     for run in rehearsed.rows:
         if run.attempts:
             waited[run.job].append(_waited(rehearsed, run))
@@ -259,22 +260,22 @@ def assumptions(
     failures = Counter(habit.fail_rate_from for habit in used)
     if lengths[Source.HISTORY]:
         yield (
-            f"{_jobs_word(lengths[Source.HISTORY])} {_take(lengths[Source.HISTORY])} as long as one of the newest "
+            f"{counted(lengths[Source.HISTORY], 'job')} {_take(lengths[Source.HISTORY])} as long as one of the newest "
             "successes on record, each as likely"
         )
     if lengths[Source.GIVEN]:
-        yield f"{_jobs_word(lengths[Source.GIVEN])} {_take(lengths[Source.GIVEN])} as long as was said"
+        yield f"{counted(lengths[Source.GIVEN], 'job')} {_take(lengths[Source.GIVEN])} as long as was said"
     if lengths[Source.ASSUMED]:
         yield (
-            f"{_jobs_word(lengths[Source.ASSUMED])} without a success on record {_take(lengths[Source.ASSUMED])} "
+            f"{counted(lengths[Source.ASSUMED], 'job')} without a success on record {_take(lengths[Source.ASSUMED])} "
             f"{int(ASSUMED.total_seconds())} s, or half the timeout where that is shorter"
         )
     if failures[Source.HISTORY]:
-        yield f"attempts of {_jobs_word(failures[Source.HISTORY])} fail as often as those on record"
+        yield f"attempts of {counted(failures[Source.HISTORY], 'job')} fail as often as those on record"
     if failures[Source.GIVEN]:
-        yield f"attempts of {_jobs_word(failures[Source.GIVEN])} fail as often as was said"
+        yield f"attempts of {counted(failures[Source.GIVEN], 'job')} fail as often as was said"
     if failures[Source.ASSUMED]:
-        yield f"attempts of {_jobs_word(failures[Source.ASSUMED])} without a record never fail"
+        yield f"attempts of {counted(failures[Source.ASSUMED], 'job')} without a record never fail"
     if any(habit.outputs for habit in used):
         yield "a success puts out what the newest one on record did"
     if opened:
@@ -283,7 +284,7 @@ def assumptions(
     yield "a failed attempt takes as long as one that succeeds, and one length does not depend on another"
     yield from _about_the_start(rehearsed)
     yield "the daemon is always there, starts at once what may start; nobody triggers, emits, edits or pauses anything"
-    limit = f"{rehearsed.slots} attempts at a time" if rehearsed.slots else "no limit on attempts at a time"
+    limit = f"{counted(rehearsed.slots, 'attempt')} at a time" if rehearsed.slots else "no limit on attempts at a time"
     yield f"{limit}, and a machine that is never too slow for them"
     yield f"days are those of {zone}; a day is finished when the last job that is due once that day has ended"
 
@@ -296,10 +297,6 @@ def _about_the_start(rehearsed: Rehearsed) -> Iterator[str]:
     if not rehearsed.is_over:
         hours = int(AFTERWARDS.total_seconds() // 3600)
         yield f"runs that were not over {hours} h after the end are counted as they then stood"
-
-
-def _jobs_word(count: int) -> str:
-    return "1 job" if count == 1 else f"{count:,} jobs"
 
 
 def _take(count: int) -> str:

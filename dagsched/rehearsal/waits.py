@@ -8,7 +8,6 @@ The time in between is put to the cause it names.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,8 +15,10 @@ from enum import StrEnum
 from heapq import heappop, heappush
 
 from dagsched.engine.commands import Command, SaveRun
+from dagsched.engine.gates import Hold
 from dagsched.engine.ledger import Key
-from dagsched.model import Run, RunState, parse_instant
+from dagsched.model import Run, RunState
+from dagsched.reasons import At
 from dagsched.virtual import Virtual
 
 NOTHING = timedelta(0)
@@ -36,25 +37,23 @@ class Cause(StrEnum):
     OTHER = "other"
 
 
-# How the engine words it (`Seats.blocks`), the first that fits.
-_WORDS = (
-    (re.compile(r"its retry delay "), Cause.BACKOFF),
-    (re.compile(r"its jitter "), Cause.JITTER),
-    (re.compile(r"max_active_runs "), Cause.TURN),
-    (re.compile(r"pool \S+ (has|serves) "), Cause.POOL),
-    (re.compile(r"all \d+ slots "), Cause.SLOTS),
-    (re.compile(r".*\brate"), Cause.RATE),
-    (re.compile(r".*\b(window|calendar)"), Cause.WINDOW),
-)
-# What opens at a known instant is named with it: a delay, a window, a rate.
-_UNTIL = re.compile(r" at (\S+Z)$")
+_CAUSES = {
+    At.SEAT: Cause.TURN,
+    At.WINDOW: Cause.WINDOW,
+    At.RATE: Cause.RATE,
+    At.POOL: Cause.POOL,
+    # Nobody stops a rehearsal's daemon or fills its disk: it can only have too few slots.
+    At.DAEMON: Cause.SLOTS,
+}
 FOR_CAPACITY = (Cause.POOL, Cause.RATE, Cause.SLOTS)
 """What a run waits for because others use it; the other causes are its own."""
 
 
-def cause_of(words: str) -> Cause:
-    """Return the kind of what the engine names as blocking a run."""
-    return next((cause for pattern, cause in _WORDS if pattern.match(words)), Cause.OTHER)
+def cause_of(hold: Hold, run: Run) -> Cause:
+    """Return the kind of what the engine names as keeping a run from starting."""
+    if hold.at is At.DELAY:
+        return Cause.BACKOFF if run.state is RunState.RETRYING else Cause.JITTER
+    return _CAUSES.get(hold.at, Cause.OTHER)
 
 
 class Waits:
@@ -94,11 +93,10 @@ class Waits:
             return
         if run.tick in self._held[run.job] or run.job not in self._virtual.plan.book.jobs:
             return
-        words = self._virtual.plan.seats.blocks(current)
-        self._held[run.job][run.tick] = (cause_of(words), now)
-        until = _UNTIL.search(words)
-        if until is not None:
-            heappush(self._delayed, (parse_instant(until[1]), run.job))
+        hold = self._virtual.plan.seats.blocks(current)
+        self._held[run.job][run.tick] = (cause_of(hold, current), now)
+        if hold.until is not None:
+            heappush(self._delayed, (hold.until, run.job))
 
     def _let_go(self, job: str, tick: datetime, now: datetime) -> None:
         cause, since = self._held[job].pop(tick)

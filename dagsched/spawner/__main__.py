@@ -34,4 +34,7 @@ def main(state_dir: str, protocol: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2])))
+    code = main(sys.argv[1], int(sys.argv[2]))
+    sys.stderr.flush()
+    # Its daemon waits for this end, and taking the interpreter apart would change nothing.
+    os._exit(code)

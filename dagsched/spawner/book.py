@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .attempt import Attempt
     from .journal import Key
 
+    # Whose, its number, and its record as JSON.
+    Exit = tuple[Key, int, bytes]
+
 _GARBAGE_BYTES_MAX = 1 << 18
 
 
@@ -43,8 +46,8 @@ class Book:
         self.ghosts: set[Key] = set()
         self.exits: dict[int, dict[str, Any]] = {}
         self._exit_keys: set[Key] = set()
-        self._fresh: list[dict[str, Any]] = []  # this turn's exits
-        self.unwritten: list[dict[str, Any]] = []  # exits the disk had no room for
+        self._fresh: list[Exit] = []  # this turn's
+        self.unwritten: list[Exit] = []  # those the disk had no room for
 
     # ------------------------------------------------------------ beginning and end
 
@@ -55,14 +58,17 @@ class Book:
         self._cgroup = cgroups.enter(f"dagsched-{self._state_id}-{self._protocol}")
         self._try_compact()
 
-    def close(self, *, settle: bool) -> None:
-        """Leave the file to the next spawner; `settle` forgets the ghosts, which a daemon has dealt with."""
+    def close(self, *, settle: bool) -> str:
+        """Leave the file to the next spawner, and return the cgroup that is to be removed, "" when there is none.
+
+        `settle` forgets the ghosts, which a daemon has dealt with.
+        """
         if settle:
             self.settle()
         self._cgroup, leaving = "", self._cgroup
         self._try_compact()
         self._journal.close()
-        cgroups.leave(leaving)
+        return leaving
 
     def take_over_abandoned(self) -> None:
         """Do the same for spawners of other protocol versions that live no more."""
@@ -111,7 +117,7 @@ class Book:
         records = {each.key: _start_record(each) for each in attempts}
         if records:
             self._ensure_open()
-            self._journal.append(records.values())
+            self._journal.append(map(journal.body_of, records.values()))
             self._starts.update(records)
 
     def add_exit(self, attempt: Attempt, **parts: Any) -> None:
@@ -133,13 +139,13 @@ class Book:
         self._starts.pop(attempt.key, None)
         self._processes.pop(attempt.key, None)
         self._keep(record)
-        self._fresh.append(record)
+        self._fresh.append((attempt.key, record["seq"], journal.body_of(record)))
 
     def _keep(self, record: dict[str, Any]) -> None:
         self.exits[record["seq"]] = record
         self._exit_keys.add((record["run"], record["attempt"]))
 
-    def write(self, started: Iterable[Attempt]) -> list[dict[str, Any]]:
+    def write(self, started: Iterable[Attempt]) -> list[Exit]:
         """Write the turn's records and return its exits, which are to be reported."""
         fresh, self._fresh = self._fresh, []
         self.unwritten += fresh
@@ -148,7 +154,8 @@ class Book:
         try:
             if records or self.unwritten:
                 self._ensure_open()
-                self._journal.append([*records, *self.unwritten])
+                bodies = [*map(journal.body_of, records), *(body for _, _, body in self.unwritten)]
+                self._journal.append(bodies)
             self.unwritten, self._complaint = [], ""
             if self._journal.bytes_written > 2 * self._live_bytes + _GARBAGE_BYTES_MAX:
                 self._compact()
@@ -163,7 +170,7 @@ class Book:
             record = self.exits.pop(seq, None)
             if record is not None:
                 self._exit_keys.discard((record["run"], record["attempt"]))
-        self.unwritten = [each for each in self.unwritten if each["seq"] in self.exits]
+        self.unwritten = [each for each in self.unwritten if each[1] in self.exits]
 
     def settle(self) -> None:
         """Forget the ghosts and the restart: what became of them is durable elsewhere."""
@@ -183,9 +190,7 @@ class Book:
             "next": self._next_seq,
         }
         ghosts = [{"t": "S", "run": run, "attempt": attempt, "at": 0} for run, attempt in self.ghosts]
-        self._journal.rewrite(
-            [head, *ghosts, *self._starts.values(), *self._processes.values(), *self.exits.values()]
-        )
+        self._journal.rewrite([head, *ghosts, *self._starts.values(), *self._processes.values(), *self.exits.values()])
         self.unwritten = []
         self._live_bytes = self._journal.bytes_written
 

@@ -94,25 +94,47 @@ class Family:
         return owner
 
     def find_strays(self) -> None:
-        """Attribute the children of ours that nobody has claimed yet."""
-        for pid in processes.children(os.getpid()):
-            main = self._mains.get(pid)
-            if pid in self._strays or (main is not None and main.status is None) or self._forks.is_ours(pid):
-                continue
+        """Attribute the children of ours that nobody has claimed yet.
+
+        One that is dead when it is looked at may have left us children of its own after the list was read, so the list
+        is read until it holds no death that is news.
+        """
+        dead: set[int] = set()
+        while True:
+            died = {pid for pid in processes.children(os.getpid()) if not self._find_owner(pid)}
+            if died <= dead:
+                return
+            dead |= died
+
+    def _find_owner(self, pid: int) -> bool:
+        """Attribute a child of ours, unless somebody has claimed it; False if nobody has and it is dead.
+
+        What dies while it is looked at shows neither environment nor output: the guess would be a neighbour's.
+        """
+        main = self._mains.get(pid)
+        if pid in self._strays or (main is not None and main.status is None) or self._forks.is_ours(pid):
+            return True
+        known = processes.stat(pid)
+        if known is None or not known.alive:
+            self._unread.pop(pid, None)
+            return False
+        mark = processes.mark_if_told(pid)
+        owner = self._owner(known, mark or "")
+        if owner is None:
             known = processes.stat(pid)
             if known is None or not known.alive:
-                continue
-            mark = processes.mark_if_told(pid)
-            owner = self._owner(known, mark or "")
-            if owner is None and mark is None and self._stays_unread(known):
-                continue
-            self._unread.pop(pid, None)
-            owner = owner or self._by_time(known.start)
-            self._strays[pid] = owner
-            if owner is None:
-                processes.send(pid, signal.SIGKILL)
-            else:
-                owner.strays.add(pid)
+                self._unread.pop(pid, None)
+                return False
+            if (mark is None or known.is_leaving) and self._stays_unread(known):
+                return True
+        self._unread.pop(pid, None)
+        owner = owner or self._by_time(known.start)
+        self._strays[pid] = owner
+        if owner is None:
+            processes.send(pid, signal.SIGKILL)
+        else:
+            owner.strays.add(pid)
+        return True
 
     def _owner(self, known: processes.Stat, mark: str) -> Attempt | None:
         return (
@@ -130,7 +152,7 @@ class Family:
 
     def is_undecided(self, attempt: Attempt) -> bool:
         """Whether a stray is still unread that may turn out to be of this attempt."""
-        return any(attempt.start_ticks[0] <= start for start, _ in self._unread.values())
+        return bool(self._unread) and any(attempt.start_ticks[0] <= start for start, _ in self._unread.values())
 
     def _by_mark(self, mark: str) -> Attempt | None:
         _, _, rest = mark.partition("/")

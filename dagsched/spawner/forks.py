@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Watch = Callable[[int, Callable[[], None]], None]
 
 MESSAGE_BYTES_MAX = 1 << 18
+ANSWER_BYTES_MAX = 1 << 16
 ORDER_BYTES_MAX = 1 << 16
 ASKED_MAX = 4
 MARK_BYTES_MAX = 512
@@ -79,10 +80,9 @@ class Forks:
     # ------------------------------------------------------------ orders
 
     def takes(self, order: dict[str, Any], mark: str) -> bool:
-        """Whether an order is one for a fork server, and one that it can take."""
+        """Whether an order that may be forked is one that a fork server can take."""
         return (
-            bool(order.get("fork"))
-            and not order.get("user")
+            not order.get("user")
             and processes.HAS_PROC
             and not self.is_unusable
             and len(os.fsencode(mark)) <= MARK_BYTES_MAX
@@ -188,7 +188,7 @@ class Forks:
         """Take what the server says; yield each process it has made with "", or what was asked with what went wrong."""
         while self._sock is not None:
             try:
-                data = self._sock.recv(MESSAGE_BYTES_MAX)
+                data = self._sock.recv(ANSWER_BYTES_MAX)
             except BlockingIOError:
                 return
             except OSError:

@@ -30,7 +30,16 @@ _encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 def encode(record: dict[str, Any]) -> bytes:
     """Return the record as one checksummed line."""
-    body = _encoder.encode(record).encode("ascii")
+    return line_of(body_of(record))
+
+
+def body_of(record: dict[str, Any]) -> bytes:
+    """Return the record as JSON, which is how the daemon is told of it, too."""
+    return _encoder.encode(record).encode("ascii")
+
+
+def line_of(body: bytes) -> bytes:
+    """Return a record's JSON as a line, with its checksum."""
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
@@ -118,9 +127,9 @@ class Journal:
         self.close()
         self._fd, self.bytes_written = fd, size
 
-    def append(self, records: Iterable[dict[str, Any]]) -> None:
-        """Add records, all or none; raises OSError (a full disk, say)."""
-        data = b"".join(map(encode, records))
+    def append(self, bodies: Iterable[bytes]) -> None:
+        """Add records, given as `body_of` has them, all or none; raises OSError (a full disk, say)."""
+        data = b"".join(map(line_of, bodies))
         try:
             self.bytes_written += _write_all(self._fd, data)
         except OSError:

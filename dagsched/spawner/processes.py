@@ -8,6 +8,7 @@ does with process groups alone.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 
@@ -21,6 +22,7 @@ MARK = "DAGSCHED_MARK"
 HAS_PROC = os.path.exists("/proc/self/stat")
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _FILES_MAX = 65536
 
@@ -29,9 +31,10 @@ class Stat:
     """A process as /proc/PID/stat has it; `start` in clock ticks since boot.
 
     `is_bare`: it has no environment and will not show one, as a kernel thread and what was started with `env -i`.
+    `is_leaving`: it is no kernel thread, and has given up its memory and nothing else yet, which an exit begins with.
     """
 
-    __slots__ = ("group", "is_bare", "parent", "pid", "session", "start", "state")
+    __slots__ = ("group", "is_bare", "is_leaving", "parent", "pid", "session", "start", "state")
 
     def __init__(self, pid: int, text: bytes) -> None:
         # The name in brackets may hold blanks and brackets itself, so count from the last one.
@@ -43,6 +46,7 @@ class Stat:
         # An exec sets env_start and env_end (equal at first) and, once both are final, start_code.
         has_memory, start_code, environment = fields[20] != b"0", fields[23], fields[47:49]
         self.is_bare = not has_memory or (start_code not in (b"0", b"1") and len({*environment}) == 1)
+        self.is_leaving = not has_memory and self.state not in "ZX" and self.session != 0
 
     @property
     def alive(self) -> bool:
@@ -166,8 +170,7 @@ def boot_id() -> str:
 
 def ticks_now() -> int:
     """Return the time since boot in the unit of `Stat.start`; suspended time counts."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return int(time.clock_gettime(clock) * TICKS_PER_SECOND)
+    return int(time.clock_gettime(_SINCE_BOOT) * TICKS_PER_SECOND)
 
 
 def become_subreaper() -> bool:
@@ -180,33 +183,34 @@ def become_subreaper() -> bool:
     return prctl is not None and prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
 
-def raise_file_limit() -> tuple[int, int]:
-    """Let this process open as many files as it may; return (soft, hard) as they were, for its children."""
-    import resource
+class FileLimit:
+    """How many files may be open: in children as many as is usual here, in this process more once it needs them.
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard < _FILES_MAX else max(soft, _FILES_MAX), hard))
-    except (OSError, ValueError):
-        say("the limit of open files stays as it is")
-    return soft, hard
+    `files_max`: how many it may have open at most.
+    """
 
+    def __init__(self) -> None:
+        self._usual = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.files_max = hard if hard < _FILES_MAX else max(soft, _FILES_MAX)
+        self._is_usual = True
 
-def files_max() -> int:
-    """Return how many files this process may have open."""
-    import resource
+    def make_room(self, files: int) -> None:
+        """Raise this process's limit before so many logs, as many gates of forked attempts, and others reach it."""
+        if self._is_usual and 3 * files >= self._usual[0]:
+            self._is_usual = False
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self.files_max, self._usual[1]))
+            except (OSError, ValueError):
+                say("the limit of open files stays as it is")
 
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-def limit_files(pid: int, limits: tuple[int, int]) -> None:
-    """Give a child the limit of open files that is usual here; programs with select(2) rely on a low one."""
-    import resource
-
-    try:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
-    except (AttributeError, OSError):  # not Linux, another user's, or gone already
-        return
+    def pass_on(self, pid: int) -> None:
+        """Give a child the limit that is usual here; programs with select(2) rely on a low one."""
+        if self._is_usual:
+            return  # it was born with it
+        try:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, self._usual)
+        except (AttributeError, OSError):  # not Linux, another user's, or gone already
+            return
 
 
 def ignored_signals() -> list[int]:

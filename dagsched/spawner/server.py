@@ -11,12 +11,13 @@ SIGTERM (the machine goes down) stops every attempt and then ends it.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
 import socket
 
-from . import logs, processes, spawning, term
+from . import cgroups, logs, processes, spawning, term
 from .book import Book
 from .link import Link
 from .timers import Timers
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .attempt import Attempt
+    from .book import Exit
     from .journal import Key
 
 WRITE_AGAIN_S = 1.0
 TELL_S = 0.05
 GRACE_S = 10.0
 ACCEPT_AGAIN_S = 1.0
+OBJECTS_BEFORE_A_LOOK = 20_000
 
 
 class Server:
@@ -44,6 +47,7 @@ class Server:
         self.protocol = protocol
         self.state_fd = os.open(self.state_dir, os.O_RDONLY | os.O_DIRECTORY)
         self.quitting = self.terminated = False
+        self.mourned = False  # a daemon waits for this process's end, and removes its cgroup then
         self.timers = Timers()
         self.writing_again = False
         self.untold: dict[Key, Attempt] = {}  # started, and the daemon has not been told
@@ -69,6 +73,9 @@ class Server:
     def run(self, first: int) -> None:
         """Serve until there is nothing more to do; `first` is the descriptor of the first connection."""
         processes.become_subreaper()
+        # What is here stays, and attempts are freed with their last reference: hardly anything is ever found.
+        gc.freeze()
+        gc.set_threshold(OBJECTS_BEFORE_A_LOOK)
         for folder in (logs.FOLDER, "outputs"):
             logs.make_folders(self.state_fd, folder)
         self.book.open()
@@ -104,9 +111,11 @@ class Server:
         self.listener.close()
         self.work.forks.retire()
         os.unlink(self._socket_name(), dir_fd=self.state_fd)
-        self.book.close(settle=self.quitting)
+        cgroup = self.book.close(settle=self.quitting)
+        if self.link is None or not self.mourned:
+            cgroups.leave(cgroup)
         if self.link is not None:
-            self.link.send({"is": "bye"})
+            self.link.send({"is": "bye", "cgroup": cgroup if self.mourned else ""})
             self.link.finish()
 
     def _watch_signals(self) -> None:
@@ -227,7 +236,7 @@ class Server:
         elif verb == "settled":
             self.book.settle()
         elif verb == "quit":
-            self.quitting = True
+            self.quitting, self.mourned = True, bool(message.get("mourned"))
 
     def _start(self, link: Link, message: dict[str, Any]) -> None:
         if message.get("expires") is None or term.now_s() < message["expires"]:
@@ -290,10 +299,10 @@ class Server:
             self._greet(link)
         link.flush()
 
-    def _tell_exits(self, link: Link, exits: list[dict[str, Any]]) -> None:
-        for each in exits:
-            self.untold.pop((each["run"], each["attempt"]), None)
-        link.send_rows("exits", exits)
+    def _tell_exits(self, link: Link, exits: list[Exit]) -> None:
+        for key, _, _ in exits:
+            self.untold.pop(key, None)
+        link.send_bodies("exits", [body for _, _, body in exits])
 
     def _tell_later(self, started: list[Attempt]) -> None:
         """Tell of starts a little later: nobody waits for that, and of a short attempt its exit tells all."""

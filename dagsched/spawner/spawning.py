@@ -35,13 +35,14 @@ class Starter:
         self._state_dir, self._state_id = state_dir, state_id
         self.ignored: list[int] = []
         self._here = ""
+        self._path = os.environ.get("PATH")
         self.cwd = "/"
         self.env: dict[str, str] = {}
 
     def output_path(self, order: dict[str, Any]) -> str:
         """Return where the attempt writes its outputs; a folder of its own when it runs as somebody else."""
         if not order.get("user"):
-            return os.path.join(self._state_dir, order["output"])
+            return f"{self._state_dir}/{order['output']}"
         import tempfile
 
         account = _account(order["user"])
@@ -55,13 +56,17 @@ class Starter:
 
     def place(self, order: dict[str, Any], output: str) -> tuple[str, dict[str, str]]:
         """Return folder and environment of an order's process; raises CannotStart when the folder cannot be entered."""
-        cwd = os.path.join(self.cwd, order.get("cwd") or "")
+        cwd = self._folder(order)
         self.enter(cwd)
         return cwd, self._environment(order, cwd, output)
 
+    def _folder(self, order: dict[str, Any]) -> str:
+        cwd = order.get("cwd")
+        return os.path.join(self.cwd, cwd) if cwd else self.cwd
+
     def start(self, order: dict[str, Any], log_fd: int, output: str) -> int:
         """Start the order's process and return its pid; raises CannotStart."""
-        cwd = os.path.join(self.cwd, order.get("cwd") or "")
+        cwd = self._folder(order)
         env = self._environment(order, cwd, output)
         stdin_fd = _stdin(order.get("stdin"))
         try:
@@ -101,10 +106,11 @@ class Starter:
     def _spawn(self, argv: list[str], env: dict[str, str], log_fd: int, stdin_fd: int) -> int:
         # posix_spawnp looks in the PATH of the caller, and the attempt's is the one that counts.
         path = env.get("PATH")
-        if path is None:
+        if path != self._path:
+            self._path = path
             os.environ.pop("PATH", None)
-        elif os.environ.get("PATH") != path:
-            os.environ["PATH"] = path
+            if path is not None:
+                os.environ["PATH"] = path
         actions: list[Any] = [(os.POSIX_SPAWN_DUP2, log_fd, 1), (os.POSIX_SPAWN_DUP2, log_fd, 2)]
         if stdin_fd:
             actions.append((os.POSIX_SPAWN_DUP2, stdin_fd, 0))
@@ -127,9 +133,7 @@ class Starter:
             # A script without `#!`: POSIX has sh(1) and execvp(3) read it with the shell.
             return os.posix_spawn("/bin/sh", ["/bin/sh", script, *argv[1:]], env, **options)
 
-    def _start_as(
-        self, order: dict[str, Any], env: dict[str, str], cwd: str, log_fd: int, stdin_fd: int
-    ) -> int:
+    def _start_as(self, order: dict[str, Any], env: dict[str, str], cwd: str, log_fd: int, stdin_fd: int) -> int:
         import shutil
         import subprocess
 

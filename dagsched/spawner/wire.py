@@ -11,7 +11,7 @@ daemon → spawner, told apart by `do`:
     stop      run, attempt, cause, grace_s
     ack       seqs: exits that are durable elsewhere
     settled   everything the inventory said is durable elsewhere
-    quit      end as soon as nothing runs
+    quit      mourned                                  end as soon as nothing runs; who sent it waits for this process
 
 spawner → daemon, told apart by `is`:
     welcome   version, pid, drain, rebooted            then the inventory in parts:
@@ -21,7 +21,8 @@ spawner → daemon, told apart by `is`:
     remark    text                                     something a person should know
     ready                                              the inventory is complete
     started   rows: [[run, attempt, pid, wall seconds]]
-    bye       it ends now, and nothing of any attempt lives
+    bye       cgroup                                   it ends now, and nothing of any attempt lives; its cgroup, if who
+                                                       waits for its end is to remove that
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ _encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 def encode(message: dict[str, Any]) -> bytes:
     """Return the message as one line."""
     return _encoder.encode(message).encode("ascii") + b"\n"
+
+
+def encode_rows(kind: str, rows: list[bytes]) -> bytes:
+    """Return a message of rows that are JSON already as one line."""
+    return b'{"is":"%s","rows":[%s]}\n' % (kind.encode("ascii"), b",".join(rows))
 
 
 class Feed:

@@ -52,9 +52,9 @@ class Work:
         self.state_fd, self.book, self.timers = state_fd, book, timers
         self.log_bytes_max = LOG_BYTES_MAX
         self.spare: list[int] = []  # nameless empty log files
-        self.file_limits = processes.raise_file_limit()
+        self.file_limit = processes.FileLimit()
         # Each living attempt holds its log open. What is spared is for connections, the journal and /proc.
-        files_max = processes.files_max()
+        files_max = self.file_limit.files_max
         self.attempts_max = max(files_max - FILES_SPARED, files_max // 2)
         self.queue: deque[Attempt] = deque()
         self.queued: set[Key] = set()
@@ -75,7 +75,8 @@ class Work:
         return bool(self.queue) and not (self._is_for_forks(self.queue[0]) and self.forks.must_wait())
 
     def _is_for_forks(self, attempt: Attempt) -> bool:
-        return self.forks.takes(attempt.order, self.starter.mark(attempt.order))
+        order = attempt.order
+        return bool(order.get("fork")) and self.forks.takes(order, self.starter.mark(order))
 
     @property
     def is_over(self) -> bool:
@@ -139,6 +140,7 @@ class Work:
         if not self.spare and len(self.family.living) >= self.attempts_max:
             self._fail(attempt, f"{self.attempts_max} attempts run, and the limit of open files has no room for more")
             return
+        self.file_limit.make_room(len(self.family.living) + len(self.spare))
         try:
             attempt.log = self._log_of(attempt)
             attempt.output = self.starter.output_path(order)
@@ -161,7 +163,7 @@ class Work:
 
     def _has_started(self, attempt: Attempt) -> None:
         order = attempt.order
-        processes.limit_files(attempt.pid, self.file_limits)
+        self.file_limit.pass_on(attempt.pid)
         attempt.started = time.time()
         attempt.start_ticks = (attempt.start_ticks[0], processes.ticks_now())
         order.pop("stdin", None)  # it may be large, and the process has it

@@ -107,6 +107,11 @@ def place_of(state_dir: Path) -> str:
     return f"{socket.gethostname()}/{path.read_text(encoding='ascii').strip()}"
 
 
+def machine_of(place: str) -> str:
+    """Return the machine in the name of a state directory; every other name as it is."""
+    return re.sub(r"/[0-9a-f]{16}$", "", place)
+
+
 def refused(path: Path, error: OSError) -> StoreReadOnly:
     """Return what to say of a file, or of the folder where it is or would be, that this user may not use."""
     place = path if os.path.lexists(path) else path.parent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from dagsched.model import Attempt, Request
 from dagsched.stores.contract import Scheduler, Term
@@ -17,9 +17,6 @@ class Alone:
 
     def remark(self, words: str) -> None:
         """Nobody else asks."""
-
-    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        return {}
 
     async def schedulers(self) -> Sequence[Scheduler]:
         return ()

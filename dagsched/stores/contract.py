@@ -65,6 +65,10 @@ class Batch:
     settled: list[tuple[str, datetime, int]] = field(default_factory=list)
     hidden: Sequence[str] | None = None
 
+    def count(self) -> int:
+        """Return how many rows it writes; the few that are rare, and small, are left out."""
+        return len(self.split) + len(self.runs) + len(self.new_attempts) + len(self.attempts) + len(self.events)
+
     def __bool__(self) -> bool:
         return bool(
             self.split or self.runs or self.new_attempts or self.attempts or self.marks or self.events
@@ -172,10 +176,6 @@ class Store(Protocol):
         """Have `schedulers` say this, too, of whoever acquires or tries to; "" for nothing."""
         ...
 
-    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        """Return the open attempts (run name, number) that other machines have, and whether each is surely dead."""
-        ...
-
     async def schedulers(self) -> Sequence[Scheduler]:
         """Return who was heard of in the last seconds, the active one first; empty where there can be one only."""
         ...
@@ -189,7 +189,7 @@ class Store(Protocol):
 
     @property
     def fleet(self) -> Fleet | None:
-        """What the active scheduler does with workers; None where there can be none."""
+        """What a scheduler does with attempts that other places have; None where there are no others."""
         ...
 
     async def workers(self) -> Sequence[WorkerRow]:
@@ -262,7 +262,7 @@ class Store(Protocol):
         ...
 
     async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
-        """Return the attempts of one run in order of their number."""
+        """Return the attempts of one run in order of their number, each with its place where several could have it."""
         ...
 
     async def started_since(self, since: datetime) -> Sequence[Attempt]:

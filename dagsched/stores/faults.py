@@ -44,6 +44,12 @@ def is_harmless(error: sqlite3.Error) -> bool:
     return primary_code(error) in HARMLESS
 
 
+def is_busy(error: BaseException) -> bool:
+    """Whether this is, or stands for, SQLite's saying that another program has the write lock."""
+    told = error if isinstance(error, sqlite3.Error) else error.__cause__
+    return isinstance(told, sqlite3.Error) and primary_code(told) == sqlite3.SQLITE_BUSY
+
+
 def translated(error: sqlite3.Error, path: Path) -> StoreError:
     """Return the error of ours that says what SQLite's says about the state at `path`."""
     code = primary_code(error)

@@ -1,8 +1,11 @@
-"""What a scheduler and its workers tell each other, by way of the state that they share.
+"""What a scheduler and other places tell each other, workers and other schedulers, by way of the state that they share.
 
 An attempt of a job with a `queue` is written down together with its *dispatch*. A worker takes it under a new *fence*
 number, starts it, and reports by that number how it began and ended; the scheduler commits the end, and with it the
 dispatch is gone. Whatever a worker says of a dispatch that is gone, or that another number took, changes nothing.
+
+What a scheduler started itself bears the name of its place, where alone that attempt may ever start: there the place is
+the fence. One whose turn is over reports by it what became of its attempts, like a worker.
 """
 
 from __future__ import annotations
@@ -60,7 +63,6 @@ class WorkerRow(NamedTuple):
             "slots": self.slots, "running": self.running, "version": self.version,
             "started": format_instant(self.started), "seen": format_instant(self.seen),
         }  # fmt: skip
-
 
     @classmethod
     def of_json(cls, row: Mapping[str, Any]) -> WorkerRow:
@@ -120,27 +122,58 @@ class Reports:
     ended: Sequence[Exit]
 
 
+class Remainder(NamedTuple):
+    """What a scheduler that stands by has left of the time in which it was active.
+
+    `open`: its attempts, as (run name, number), and why each has been told to end, "" for those that have not.
+    `until`: the second of CLOCK_BOOTTIME until which they may go on. `is_all`: another one has become active since, so
+    there will be no others.
+    """
+
+    open: Mapping[tuple[str, int], str]
+    until: float
+    is_all: bool
+
+
 class Fleet(Protocol):
-    """What the active scheduler does with workers. Each call raises StoreError, FencedOut among them."""
+    """What a scheduler does with attempts of other places, and for its own once it is not the active one.
+
+    Each call raises StoreError, FencedOut among them.
+    """
 
     async def dispatched(self) -> Sequence[Key]:
         """Return the open attempts that are workers' business."""
         ...
 
+    async def left(self) -> Sequence[Key]:
+        """Return the open attempts that schedulers on other machines have; once this one is active, no more come."""
+        ...
+
     async def reports(self) -> Reports:
-        """Return what workers have reported of those."""
+        """Return what was reported of those."""
+        ...
+
+    async def hand_over(self, ended: Sequence[Exit], *, vouches: bool) -> Remainder:
+        """Report, standing by, how attempts of this state directory ended; return those that are open.
+
+        `vouches`: those that live go on, for as long as the spawner is told. What was called lost before stays lost.
+        Nothing is reported while nobody has become active since this one was.
+        """
         ...
 
     async def stop(self, run: str, attempt: int, cause: str, now: datetime) -> None:
         """Have a worker end an attempt; one that nobody has taken yet has ended with that."""
         ...
 
-    async def mend(self, now: datetime) -> Sequence[Key]:
-        """End the attempts of workers that are gone and return those; deliver again what got lost."""
+    async def mend(self, now: datetime, *, is_left: bool = True) -> Sequence[Key]:
+        """End the attempts of workers that are gone, and (`is_left`) of schedulers; return those.
+
+        What was to be delivered and got lost is delivered again.
+        """
         ...
 
     def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
-        """Have `heard` called in the event loop whenever a worker has reported; return what ends that."""
+        """Have `heard` called in the event loop whenever something was reported; return what ends that."""
         ...
 
 

@@ -15,6 +15,31 @@ from pathlib import Path
 
 from dagsched.errors import StoreHeld, StoreReadOnly, StoreUnavailable
 
+LOCK = "daemon.lock"
+LOCKS = Path("/proc/locks")
+
+
+def holder_of(state_dir: Path) -> str:
+    """Return who holds a state directory now, in the words it left there; "" when nobody does, or nobody can tell.
+
+    The lock is looked up where the kernel lists it, and not tried: a daemon that starts at that instant would find it
+    taken.
+    """
+    path = state_dir / LOCK
+    try:
+        inode, held = os.stat(path).st_ino, LOCKS.read_text(encoding="ascii")
+        # Of a lock the kernel tells the device of the file system below, which need not be that of `stat`.
+        if not any(_is_lock_on(inode, line.split()) for line in held.splitlines()):
+            return ""
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _is_lock_on(inode: int, words: list[str]) -> bool:
+    """Whether a line of /proc/locks, `1: FLOCK  ADVISORY  WRITE 4711 fd:01:131 0 EOF`, is of that file; see proc(5)."""
+    return len(words) > 5 and words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode)
+
 
 class DaemonLock:
     """The lock of one state directory; not taken until `take`."""

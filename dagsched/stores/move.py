@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from dagsched.counting import counted
 from dagsched.errors import IntegrityBroken, Refused, StoreError, StoreMoved, StoreUnavailable
 from dagsched.stores import codec
 from dagsched.stores.move_side import Rows, Source, Target
@@ -156,7 +157,7 @@ class _Move:
         if runs := self.source.open_attempts():
             some = ", ".join(runs[:SHOWN_MAX]) + (", …" if len(runs) > SHOWN_MAX else "")
             raise Refused(
-                f"{self.source.shown}: {len(runs)} attempts have not ended ({some}); "
+                f"{self.source.shown}: {counted(len(runs), 'attempt has', 'attempts have')} not ended ({some}); "
                 "start the daemon, which finds out about them, and end it with `dagsched stop`"
             )
 

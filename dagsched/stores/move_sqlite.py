@@ -19,7 +19,7 @@ from dagsched.errors import StoreError
 from dagsched.model import run_name
 from dagsched.stores import codec
 from dagsched.stores.faults import translated
-from dagsched.stores.lock import DaemonLock
+from dagsched.stores.lock import LOCK, DaemonLock
 from dagsched.stores.move_side import Rows
 from dagsched.stores.move_tables import REQUESTS, TABLES, Counters, Table, Went
 from dagsched.stores.prepare import (
@@ -40,7 +40,7 @@ class SqliteSide:
     def __init__(self, home: Path) -> None:
         self.home, self._path = home.absolute(), home.absolute() / "dagsched.db"
         self.shown = f"{self._path} on {socket.gethostname()}"
-        self._lock = DaemonLock(self.home / "daemon.lock")
+        self._lock = DaemonLock(self.home / LOCK)
         self._draft = self._path.with_name("dagsched.db.moving")
         self._connection: Procedures | None = None
 

@@ -71,6 +71,7 @@ STAYING: Mapping[str, str] = {
     "workers": "who was heard of at that server",
     "guidance": "what the scheduler there tells its workers",
     "dispatches": "attempts that workers have, and none is open when a state moves",
+    "ends": "of attempts that another scheduler has, and none is open when a state moves",
     "outputs": "what workers' attempts wrote stays where it was sent, as logs on a machine do",
     **dict.fromkeys(("delivery", *(f"procrastinate_{name}" for name in _PROCRASTINATE)), "procrastinate's own"),
     "sqlite_sequence": "its numbers are carried over one by one",

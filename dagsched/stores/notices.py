@@ -166,7 +166,7 @@ class Notices:
         )  # fmt: skip
         self._ask("new_message", (id, notifier, kind, title, json.dumps(body), *state))
         if is_full:
-            self._ask("trim", ("dropped", FAILED_KEPT))
+            self._ask("trim", {"state": "dropped", "kept": FAILED_KEPT})
 
     def waiting(self) -> Sequence[Waiting]:
         """Return the oldest waiting message of each notifier: they are delivered in order."""
@@ -178,7 +178,7 @@ class Notices:
     def delivered(self, message: Waiting, now: datetime) -> None:
         """Remember that the receiver has it."""
         self._put(message, "delivered", None, now, "")
-        self._ask("trim", ("delivered", DELIVERED_KEPT))
+        self._ask("trim", {"state": "delivered", "kept": DELIVERED_KEPT})
 
     def postponed(self, message: Waiting, next_try: datetime, error: str) -> None:
         """Remember when it is tried again, and why."""
@@ -187,7 +187,7 @@ class Notices:
     def failed(self, message: Waiting, now: datetime, error: str) -> None:
         """Remember that nobody tries again: a dead letter."""
         self._put(message, "failed", None, now, error)
-        self._ask("trim", ("failed", FAILED_KEPT))
+        self._ask("trim", {"state": "failed", "kept": FAILED_KEPT})
 
     def _put(
         self, message: Waiting, state: str, next_try: datetime | None, ended: datetime | None, error: str
@@ -207,7 +207,7 @@ class Notices:
                 None if next_try is None else instant(next_try), None if ended is None else instant(ended), error,
             )
             for id, notifier, kind, title, state, created, tries, next_try, ended, error in self._ask(
-                "messages", ("failed" if failed else "", limit)
+                "messages", {"all": not failed, "limit": limit}
             )
         ]  # fmt: skip
 
@@ -222,30 +222,30 @@ class Notices:
         self._ask("tell", (notifier, job, ms_of(tick), seq))
         self._ask("forget_told", (TOLD_KEPT,))
 
-    def is_broken(self, notifier: str, job: str) -> bool:
-        """Whether the notifier was told of the job's failure and not yet that it works again."""
-        return bool(self._ask("is_broken", (notifier, job)))
+    def is_troubled(self, notifier: str, kind: str, job: str) -> bool:
+        """Whether the notifier was told that the job fails, or is late (`kind`), and that is not over."""
+        return bool(self._ask("is_troubled", (notifier, kind, job)))
 
-    def last_told(self, notifier: str, job: str) -> tuple[datetime, int] | None:
-        """Return when the notifier was last told that the job is broken, and how many failures it was spared since."""
-        found = self._ask("last_told", (notifier, job))
+    def last_told(self, notifier: str, kind: str, job: str) -> tuple[datetime, int] | None:
+        """Return when the notifier was last told of that, and how often it was spared since."""
+        found = self._ask("last_told", (notifier, kind, job))
         return (instant(found[0][0]), found[0][1]) if found else None
 
-    def broke(self, notifier: str, job: str, now: datetime) -> None:
-        """Remember that the notifier was told of the job's failure."""
-        self._ask("break", (notifier, job, ms_of(now)))
+    def troubled(self, notifier: str, kind: str, job: str, now: datetime) -> None:
+        """Remember that the notifier was told of that."""
+        self._ask("trouble", (notifier, kind, job, ms_of(now)))
 
-    def spare(self, notifier: str, job: str) -> None:
-        """Remember that there was another failure which the notifier was not told of."""
-        self._ask("spare", (notifier, job))
+    def spare(self, notifier: str, kind: str, job: str) -> None:
+        """Remember that there was more of that which the notifier was not told of."""
+        self._ask("spare", (notifier, kind, job))
 
-    def mended(self, notifier: str, job: str) -> None:
-        """Remember that the job works again."""
-        self._ask("mend", (notifier, job))
+    def mended(self, notifier: str, kind: str, job: str) -> None:
+        """Remember that it is over."""
+        self._ask("mend", (notifier, kind, job))
 
     # ------------------------------------------------------------ helpers
 
-    def _ask(self, name: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    def _ask(self, name: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         with self._in_words():
             return self._db.execute(SQL[name], parameters).fetchall()
 

@@ -21,17 +21,17 @@ from typing import Any, TypeVar
 import dagsched
 from dagsched.clock import boottime_s
 from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreMoved, StoreUnavailable
-from dagsched.model import Attempt, Request, run_name
+from dagsched.model import Attempt, Request
 from dagsched.stores import codec, postgres_prepare, postgres_weeks, sql_retention
-from dagsched.stores.address import Address, place_of
+from dagsched.stores.address import Address, machine_of, place_of
 from dagsched.stores.contract import Batch, Bound, Gone, Scheduler, Term
 from dagsched.stores.fleet import Handed, Waiting, WorkerRow
 from dagsched.stores.lease import LEASE_S, Lease, attempts_s, safe_after_s
-from dagsched.stores.lock import DaemonLock
+from dagsched.stores.lock import LOCK, DaemonLock
 from dagsched.stores.postgres_faults import LOCK_TIMEOUT, MADE
 from dagsched.stores.postgres_fleet import PostgresFleet, waiting_of, worker_of
 from dagsched.stores.postgres_prepare import Layout, layout_of, prepare_to_read, prepare_to_write
-from dagsched.stores.postgres_session import Connection, Session
+from dagsched.stores.postgres_session import PARTING_S, Connection, Session
 from dagsched.stores.postgres_weeks import Week
 from dagsched.stores.postgres_write import WEEK_MS, steps, week_of, weeks_of
 from dagsched.stores.procedures import decoded
@@ -107,7 +107,7 @@ class PostgresStore(SqlStore):
         super().__init__()
         self.address = address
         self._home = home
-        self._lock = DaemonLock(home / "daemon.lock") if home is not None else None
+        self._lock = DaemonLock(home / LOCK) if home is not None else None
         self._place = self._remark = ""
         self._heard: Callable[[Term], None] = lambda term: None
         self._reader: Session | None = None
@@ -140,8 +140,8 @@ class PostgresStore(SqlStore):
         reader, self._reader = self._reader, None
         writer, self._writer = self._writer, None
         if writer is not None and (self._epoch or self._place):
-            with suppress(StoreError):
-                await writer.write(self._leave)
+            with suppress(StoreError, TimeoutError):
+                await asyncio.wait_for(writer.write(self._leave), PARTING_S)
         for session in (reader, writer):
             if session is not None:
                 await session.close()
@@ -169,6 +169,7 @@ class PostgresStore(SqlStore):
             connection.ask("put_scheduler", {**claim, "safe_s": safe_after_s(length_s) if found else None})
             if found:
                 connection.ask("forget_schedulers")
+                connection.ask("take_ends_back", (self._place,))
                 connection.ask("put_release", {"version": dagsched.__version__})
             return found
 
@@ -195,10 +196,6 @@ class PostgresStore(SqlStore):
 
     def remark(self, words: str) -> None:
         self._remark = codec.storable(words)
-
-    async def elsewhere(self) -> Mapping[tuple[str, int], bool]:
-        found = await self._opened_reader().read(lambda connection: connection.ask("elsewhere", (self._place,)))
-        return {(run_name(job, codec.instant(tick)), number): is_dead for job, tick, number, is_dead in found}
 
     @property
     def fleet(self) -> PostgresFleet:
@@ -385,6 +382,9 @@ class PostgresStore(SqlStore):
 
     # ------------------------------------------------------------ reading
 
+    async def attempts(self, job: str, tick: datetime) -> Sequence[Attempt]:
+        return await self._ask(_placed_attempt_of, "attempts", (job, codec.ms_of(tick)))
+
     async def started_since(self, since: datetime) -> Sequence[Attempt]:
         return await self._ask(codec.attempt_of, "started_since", (codec.ms_of(since),))
 
@@ -399,6 +399,10 @@ class PostgresStore(SqlStore):
         if self._writer is None:
             raise StoreError(f"{self.address.shown}: the store is not open for writing")
         return self._writer
+
+
+def _placed_attempt_of(row: codec.Row) -> Attempt:
+    return codec.attempt_of(row)._replace(place=machine_of(row[-1]))
 
 
 def _key(attempt: Attempt) -> dict[str, Any]:

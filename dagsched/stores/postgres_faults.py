@@ -13,8 +13,9 @@ from dagsched.stores.address import Address
 
 FENCED, CONTRADICTED, MADE = "DS001", "DS002", "DS003"
 LOCK_TIMEOUT = "55P03"
-# Connections lost or refused, too many of them, no space, somebody's lock, a server that goes down or only reads.
-LATER = ("08", "53", "55", "57", "58", "40", "25")
+# Connections lost or refused, too many of them, no space, somebody's lock, a server that goes down or only reads. One
+# that is a standby server says to whoever wants to write that this is a feature it does not support (0A).
+LATER = ("08", "53", "55", "57", "58", "40", "25", "0A")
 NOT_ALLOWED = ("28", "3D", "42501")
 
 
@@ -33,8 +34,3 @@ def translated(error: psycopg.Error, address: Address) -> StoreError:
     if code.startswith(LATER) or (not code and isinstance(error, psycopg.OperationalError)):
         return StoreUnavailable(f"{words}; it may succeed once the server answers again")
     return StoreError(words)
-
-
-def is_harmless(error: psycopg.Error) -> bool:
-    """Whether the session is certainly as good as before this error."""
-    return error.sqlstate is not None and not error.sqlstate.startswith(("08", "57", "58", "XX", "25"))

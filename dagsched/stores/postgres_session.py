@@ -21,7 +21,7 @@ from psycopg.types.numeric import Int8Dumper
 
 from dagsched.errors import StoreCorrupt, StoreError
 from dagsched.stores.address import Address
-from dagsched.stores.postgres_faults import is_harmless, translated
+from dagsched.stores.postgres_faults import translated
 from dagsched.stores.procedures import Unreadable
 from dagsched.stores.queries import queries
 
@@ -38,6 +38,10 @@ PATIENCE: Mapping[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# A commit that waits for what somebody else has locked holds the row of the lease: it asks again instead of waiting on.
+COMMIT_LOCK_PATIENCE_MS = 2_000
+# A server that hangs keeps nobody from ending.
+PARTING_S = 2.0
 
 
 class Connection:
@@ -54,6 +58,8 @@ class Connection:
         raw.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(address.schema)))
         for setting in ("synchronous_commit TO on", "idle_in_transaction_session_timeout TO '10s'"):
             raw.execute(sql.SQL(f"SET {setting}"))
+        if purpose == "writer":
+            raw.execute(sql.SQL(f"SET lock_timeout TO {COMMIT_LOCK_PATIENCE_MS}"))
         self.raw = raw
 
     def ask(self, name: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
@@ -106,7 +112,11 @@ class Connection:
 
 
 class Session:
-    """A session that opens itself when needed and is thrown away after an error that may have hurt it."""
+    """A session that opens itself when needed and is thrown away after an error.
+
+    Also after one that did the session no harm: psycopg counts a statement as prepared once it is sent, and of a
+    pipeline that fails the server reads nothing more.
+    """
 
     def __init__(self, address: Address, purpose: str) -> None:
         self.address, self.purpose = address, purpose
@@ -130,11 +140,12 @@ class Session:
         return await self._on_thread(lambda: self._done(work))
 
     async def close(self) -> None:
-        """End the session for good; work already handed over is finished first."""
+        """End the session for good; work already handed over is finished first, if the server still answers."""
         if not self._is_closed:
             self._is_closed = True
             if self._thread is not None:
-                await self._on_thread(self._discard)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._on_thread(self._discard), PARTING_S)
                 self._work.put(None)
 
     async def _on_thread(self, task: Callable[[], T]) -> T:
@@ -165,8 +176,7 @@ class Session:
                 self._connection = Connection(self.address, self.purpose)
             return work(self._connection)
         except psycopg.Error as error:
-            if not is_harmless(error):
-                self._discard()
+            self._discard()
             raise translated(error, self.address) from error
         except Unreadable as error:
             raise StoreCorrupt(f"{self.address.shown}: {error}; restore a backup") from error

@@ -156,6 +156,7 @@ def _make(path: Path) -> None:
         make_draft(draft)
         with closing(connected(draft, "rw")) as connection:
             connection.ask("use_wal")
+        _sync(draft)
         _link(draft, path)
     except sqlite3.Error as error:
         raise translated(error, path) from error
@@ -166,13 +167,17 @@ def _make(path: Path) -> None:
 
 
 def make_draft(draft: Path) -> None:
-    """Make an empty database that has no log yet; what has this name is removed. Raises StoreError."""
+    """Make an empty database that has no log yet; what has this name is removed. Raises StoreError.
+
+    It is not on the disk before `_sync` was called: nobody knows of it yet, so nothing of it is synced on the way.
+    """
     try:
         # In a container the process that died while making one had our number, too.
         remove_draft(draft)
         os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with closing(connected(draft, "rw")) as connection:
-            connection.ask("shrink_on_request")
+            for name in ("shrink_on_request", "no_journal", "no_sync"):
+                connection.ask(name)
             _migrate(connection, 0)
     except sqlite3.Error as error:
         raise translated(error, draft) from error

@@ -4,13 +4,14 @@ aiosqlite runs every statement on a thread and hops there and back for each, whi
 statement. SQLite has no stored procedures that could bundle them, so this adds one: the connection is of a
 class of ours (`sqlite3.connect(factory=…)`), and its `execute("CALL", [work])` calls `work(connection)`
 where it stands: on aiosqlite's thread. A transaction is then begun and ended inside one call, and no
-cancelled task can leave one half open.
+cancelled task can leave one half open. A small commit may run where it is asked for, too: `pace.py` says when.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -31,7 +32,14 @@ SQL = queries("sqlite")
 
 
 class Procedures(sqlite3.Connection):
-    """A connection that can also be asked to run a piece of Python where it lives."""
+    """A connection that can also be asked to run a piece of Python where it lives.
+
+    `is_patient`: whether it waits for BUSY_TIMEOUT_S while another program has the write lock. `took_s`: how long the
+    last transaction took that was carried out.
+    """
+
+    is_patient = True
+    took_s = 0.0
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         if sql != CALL:
@@ -53,8 +61,12 @@ class Procedures(sqlite3.Connection):
         assert number is not None, f"{name} is no INSERT"
         return number
 
-    def transact(self, begin: str, work: Work[T]) -> T:
+    def transact(self, begin: str, work: Work[T], *, patient: bool = True) -> T:
         """Run `work` in one transaction; nothing of it remains if it raises."""
+        if patient is not self.is_patient:
+            self.ask("wait_for_locks" if patient else "wait_for_no_lock")
+            self.is_patient = patient
+        began_s = time.monotonic()
         self.ask(begin)
         try:
             result = work(self)
@@ -64,6 +76,7 @@ class Procedures(sqlite3.Connection):
             if self.in_transaction:
                 self.ask("rollback")
             raise
+        self.took_s = time.monotonic() - began_s
         return result
 
 
@@ -84,11 +97,16 @@ def uri_of(path: Path, mode: str) -> str:
 
 
 class Session:
-    """A connection that opens itself when needed and is thrown away after an error that may have hurt it."""
+    """A connection that opens itself when needed and is thrown away after an error that may have hurt it.
+
+    Work runs on the connection's thread, or where it is asked for, in `write_here`; never on both at a time.
+    """
 
     def __init__(self, path: Path, mode: str) -> None:
         self.path, self.mode = path, mode
         self._connection: aiosqlite.Connection | None = None
+        self._procedures: Procedures | None = None
+        self._calls = 0
         self._opening = asyncio.Lock()
         self._is_closed = False
 
@@ -96,22 +114,57 @@ class Session:
         """Run `work` on one unchanging view of the committed state."""
         return await self.call(lambda connection: connection.transact("begin_read", work))
 
-    async def write(self, work: Work[T]) -> T:
-        """Run `work` as one durable transaction, or leave nothing of it."""
-        return await self.call(lambda connection: connection.transact("begin_write", work))
+    async def write(self, work: Work[T], *, fold: bool = False) -> T:
+        """Run `work` as one durable transaction, or leave nothing of it; `fold`: and then the log into the file."""
+
+        def written(connection: Procedures) -> T:
+            if fold:
+                connection.ask("fold_now")
+            try:
+                return connection.transact("begin_write", work)
+            finally:
+                if fold:
+                    connection.ask("fold_when_long")
+
+        return await self.call(written)
 
     async def call(self, work: Work[T]) -> T:
         """Run `work` on the connection's thread; raises StoreError for what SQLite complains of."""
+        self._calls += 1
         try:
             connection = await self._opened()
             rows = await connection.execute_fetchall(CALL, (work,))
         except sqlite3.Error as error:
-            if not is_harmless(error):
-                await self._discard()
-            raise translated(error, self.path) from error
+            raise await self._hurt_by(error) from error
         except Unreadable as error:
             raise damaged(self.path, str(error)) from error
+        finally:
+            self._calls -= 1
         return cast(T, next(iter(rows))[0])
+
+    @property
+    def took_s(self) -> float:
+        """How long the last transaction took."""
+        return 0.0 if self._procedures is None else self._procedures.took_s
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the connection is open and nobody uses it, so that `write_here` may."""
+        return self._procedures is not None and not self._calls
+
+    async def write_here(self, work: Work[T]) -> T:
+        """Do as `write` on the caller's own thread, but wait for no lock: StoreUnavailable while another has it."""
+        assert self._procedures is not None, "it is free"
+        try:
+            return self._procedures.transact("begin_write", work, patient=False)
+        except sqlite3.Error as error:
+            raise await self._hurt_by(error) from error
+
+    async def _hurt_by(self, error: sqlite3.Error) -> StoreError:
+        """Return what is to be raised for an error, and let go of the connection unless it is as good as before."""
+        if not is_harmless(error):
+            await self._discard()
+        return translated(error, self.path)
 
     async def close(self) -> None:
         """Close the connection for good; work already handed over is finished first."""
@@ -120,7 +173,7 @@ class Session:
 
     async def _discard(self) -> None:
         """Close the connection; the next call opens a new one."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._procedures = self._connection, None, None
         if connection is not None:
             await connection.close()
 
@@ -140,6 +193,7 @@ class Session:
             isolation_level=None,
             timeout=BUSY_TIMEOUT_S,
             cached_statements=256,
+            check_same_thread=False,
         )
         try:
             await connection.execute_fetchall(CALL, (self._tune,))
@@ -149,6 +203,7 @@ class Session:
         return connection
 
     def _tune(self, connection: Procedures) -> None:
+        self._procedures = connection
         connection.ask("cache_pages")
         if self.mode == "rw":
             for name in ("sync_every_commit", "sync_through_drive", "limit_log"):

@@ -18,9 +18,11 @@ from typing import Any
 from dagsched.errors import StoreError, StoreUnavailable
 from dagsched.stores import codec, sql_retention, sqlite_write
 from dagsched.stores.contract import Batch
-from dagsched.stores.lock import DaemonLock
+from dagsched.stores.faults import is_busy
+from dagsched.stores.lock import LOCK, DaemonLock
+from dagsched.stores.pace import Pace
 from dagsched.stores.prepare import prepare_to_read, prepare_to_write
-from dagsched.stores.session import Session
+from dagsched.stores.session import Session, Work
 from dagsched.stores.sql_store import SqlStore
 
 
@@ -30,7 +32,8 @@ class SqliteStore(SqlStore):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-        self._lock = DaemonLock(path.with_name("daemon.lock"))
+        self._pace = Pace()
+        self._lock = DaemonLock(path.with_name(LOCK))
         self._reader: Session | None = None
         self._writer: Session | None = None
         self._file: os.stat_result | None = None
@@ -75,9 +78,23 @@ class SqliteStore(SqlStore):
     # ------------------------------------------------------------ writing
 
     async def commit(self, batch: Batch) -> None:
-        writer, epoch = self._opened_writer(), self._epoch
+        writer, rows = self._opened_writer(), batch.count()
         self._require_same_file()
-        await writer.write(lambda connection: sqlite_write.write(connection, batch, epoch))
+        work = partial(sqlite_write.write, batch=batch, epoch=self._epoch)
+        is_quick = batch.config is None and self._pace.is_quick(rows)
+        if not (is_quick and writer.is_free and await self._committed_here(writer, work)):
+            await writer.write(work, fold=self._pace.must_fold(rows))
+        self._pace.took(rows, writer.took_s)
+
+    async def _committed_here(self, writer: Session, work: Work[None]) -> bool:
+        """Whether it could be done at once; not while another program has the write lock."""
+        try:
+            await writer.write_here(work)
+        except StoreUnavailable as error:
+            if not is_busy(error):
+                raise
+            return False
+        return True
 
     async def post(self, verb: str, body: Mapping[str, Any], time: datetime) -> int:
         self._opened_reader()

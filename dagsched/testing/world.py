@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dagsched.config.files import SUFFIXES
+from dagsched.counting import counted
 from dagsched.engine.why import Then, explain_no_row, explain_run
 from dagsched.errors import Unknown
 from dagsched.handlers.params import checked_params, params_from_event
@@ -78,7 +79,7 @@ class World:
         self.virtual.now = begin
 
     def __repr__(self) -> str:
-        return f"World({len(self.config.jobs)} jobs, {self.now:%Y-%m-%d %H:%M:%S %Z})"
+        return f"World({counted(len(self.config.jobs), 'job')}, {self.now:%Y-%m-%d %H:%M:%S %Z})"
 
     @property
     def config(self) -> Config:

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from dagsched.declaration import Calendar, Job
+from dagsched.reasons import DAY_OFF
 from dagsched.triggers.base import Trigger
 from dagsched.triggers.notes import local
 from dagsched.triggers.windows import DAY_NAMES, EPOCH_ORDINAL
@@ -35,7 +36,7 @@ class DaysOff:
         for name, calendar in self._calendars:
             words = day_off(calendar, day)
             if words:
-                return f"calendar {name}: {words}"
+                return DAY_OFF(name, words)
         return ""
 
     def end_of_day(self, tick: datetime) -> datetime:

@@ -2,7 +2,8 @@
 
 A job with a schedule has that schedule's ticks. A job without one has the ticks of its upstreams, so its
 coming ticks are those of the nearest scheduled jobs above it; with none above it is manual and has none.
-A disabled job has ticks (they are recorded as left out), so they are shown, with that remark.
+A disabled job has ticks (they are recorded as left out), so they are shown, with that remark; so are those of a job
+that gets them from such a one alone.
 """
 
 from __future__ import annotations
@@ -51,10 +52,11 @@ class Ahead:
 
     def of(self, id: str, after: datetime) -> Iterator[Coming]:
         """Yield the ticks of a job after that instant, oldest first; possibly without end."""
-        remark = self._standing_remark(id)
+        own = self._standing_remark(id)
         for tick, sources in self._merged(id, after):
             schedule = self._jobs[sources[0]].schedule
             assert schedule is not None, "only scheduled jobs are sources of ticks"
+            remark = own or self._inherited_remark(id, sources)
             gate = self._days_off(id, tick, sources) or self._window(id, tick)
             notes = [dst_note(schedule, tick), self._from(id, sources), remark, gate]
             yield Coming(id, tick, local(tick, schedule.timezone), "; ".join(filter(None, notes)))
@@ -126,6 +128,11 @@ class Ahead:
 
     def _from(self, id: str, sources: list[str]) -> str:
         return "" if sources == [id] else f"from {', '.join(sources)}"
+
+    def _inherited_remark(self, id: str, sources: list[str]) -> str:
+        """Return what keeps a tick from a job without a schedule because it keeps it from all that would give it."""
+        remarks = [self._standing_remark(source) for source in sources if source != id]
+        return remarks[0] if len(remarks) == len(sources) and all(remarks) else ""
 
     def _standing_remark(self, id: str) -> str:
         if not self._jobs[id].enabled:

@@ -107,8 +107,9 @@ def hint(found: Preview) -> str:
     old, new = found.base.config.files, found.new.files
     names = {Path(name).name for name in old}
     if found.edit.removed and len(new) < len(old) and all(Path(name).name in names for name in new):
+        given = f"{len(new)} of {len(old)} files {'was' if len(new) == 1 else 'were'} given"
         return (
-            f"{len(new)} of {len(old)} files were given, so the jobs of the others count as removed; "
+            f"{given}, so the jobs of the others count as removed; "
             "to see an edit of one file, name all of them or their folder"
         )
     return ""

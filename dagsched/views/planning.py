@@ -52,14 +52,14 @@ async def plan_of(home: Path, files: Mapping[str, str], days: int) -> Mapping[st
 # ---------------------------------------------------------------- which file a text is
 
 
-def own_files(home: Path, files: Mapping[str, str]) -> list[str]:
+def own_files(files: Mapping[str, str]) -> list[str]:
     """Return the paths of what is in force that are job files; the others are the jobs registered at run time."""
-    return [path for path in files if not is_registered(home, path)]
+    return [path for path in files if not is_registered(path)]
 
 
 def in_place_of_all(home: Path, files: Mapping[str, str], text: str) -> dict[str, str]:
     """Return what would be loaded if this text were the only job file."""
-    own = own_files(home, files)
+    own = own_files(files)
     return _with_registered(own, files, {own[0] if own else str(home.with_name(FIRST_NAME)): text})
 
 
@@ -68,7 +68,7 @@ def in_place_of(home: Path, files: Mapping[str, str], name: str, text: str) -> d
 
     NEW_NAME adds a file. Raises Unknown.
     """
-    own = own_files(home, files)
+    own = own_files(files)
     if not own:
         return in_place_of_all(home, files, text)
     if name == NEW_NAME:
@@ -86,7 +86,7 @@ def set_in_place_of(home: Path, files: Mapping[str, str], texts: Mapping[str, st
     below the common folder of what is in force; a single text takes the place of a single file, whatever its name.
     Raises UsageError for two that would be one file.
     """
-    own = own_files(home, files)
+    own = own_files(files)
     if len(texts) == 1 and len(own) == 1:
         return in_place_of_all(home, files, next(iter(texts.values())))
     here, there = _folder(own) if own else home.parent, _folder(list(texts))

@@ -56,6 +56,7 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
         "reason": attempt.reason,
         "pid": attempt.pid,
         "output_bytes": attempt.output_bytes,
+        "place": attempt.place or None,
     }
 
 

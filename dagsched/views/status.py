@@ -29,6 +29,7 @@ from dagsched.model import (
 from dagsched.stores import address_of
 from dagsched.stores.contract import Scheduler, Store
 from dagsched.stores.fleet import WorkerRow
+from dagsched.stores.lock import holder_of
 from dagsched.views.coming import Ahead, Coming, coming_of
 from dagsched.views.rows import run_row
 from dagsched.views.times import instant_or_none
@@ -70,9 +71,10 @@ class JobLine:
 class Status:
     """All that `status` shows.
 
-    `daemon`: its own answer, None when none runs; `requests`: left for the next one; `undelivered`: messages that
-    nobody got; `store`: where the state is when several machines share it, else ""; `schedulers`: who writes there and
-    who stands by; `workers`: who does jobs that name a queue.
+    `daemon`: its own answer, None when none answers; `held_by`: who has the state all the same, "" when nobody has;
+    `requests`: left for the next one; `undelivered`: messages that nobody got; `store`: where the state is when several
+    machines share it, else ""; `schedulers`: who writes there and who stands by; `workers`: who does jobs that name a
+    queue.
     """
 
     home: Path
@@ -85,6 +87,7 @@ class Status:
     store: str = ""
     schedulers: Sequence[Scheduler] = ()
     workers: Sequence[WorkerRow] = ()
+    held_by: str = ""
 
 
 async def read_status(
@@ -102,7 +105,7 @@ async def read_status(
     jobs = list(with_blocked(job_lines(config, marks, snapshot.runs, counts, now), daemon))
     return Status(
         home, now, daemon, version, jobs, snapshot.requests, _undelivered(home), _store(home),
-        await store.schedulers(), await store.workers(),
+        await store.schedulers(), await store.workers(), holder_of(home) if daemon is None else "",
     )  # fmt: skip
 
 
@@ -191,7 +194,7 @@ def status_doc(status: Status) -> dict[str, Any]:
         "store": status.store or None,
         "schedulers": [each._asdict() for each in status.schedulers],
         "workers": [each.as_json() for each in status.workers],
-        "daemon": _daemon_row(status.daemon),
+        "daemon": _daemon_row(status.daemon, status.held_by),
         "config": config_row(status.version),
         "requests": [_request_row(request) for request in status.requests],
         "undelivered": status.undelivered,
@@ -199,10 +202,10 @@ def status_doc(status: Status) -> dict[str, Any]:
     }
 
 
-def _daemon_row(daemon: Mapping[str, Any] | None) -> dict[str, Any]:
+def _daemon_row(daemon: Mapping[str, Any] | None, held_by: str) -> dict[str, Any]:
     """Return what the daemon said of itself; `running` says whether there is one, `runs` which runs it has going."""
     if daemon is None:
-        return {"running": False}
+        return {"running": False, "held_by": held_by or None}
     return {**daemon, "running": True, "runs": daemon["running"]}
 
 

@@ -76,6 +76,7 @@ def attempt_of(row: Mapping[str, Any], job: str, tick: datetime) -> Attempt:
         row["reason"],
         row["pid"],
         output_bytes=row["output_bytes"],
+        place=row.get("place") or "",  # a daemon of an earlier release tells none
     )
 
 

@@ -12,6 +12,8 @@ from dagsched.graph import Graph
 from dagsched.model import Job
 
 NODES_MAX = 300
+NODES_MIN = 6
+"""Two files of hundreds of jobs each say nothing: some other way may part them better."""
 DEPTHS = (3, 2, 1)
 WAYS = ("file", "tag", "prefix", "flow")
 """What groups can be: the file of a job, its first tag, how its id begins, all that hangs together."""
@@ -80,11 +82,12 @@ def folded(
 def _fitting(
     jobs: Mapping[str, Job], graph: Graph, wanted: Sequence[str], nodes_max: int
 ) -> tuple[str, Mapping[str, str]]:
-    """Return the first way that makes few enough nodes and more than one; else none."""
-    for by in WAYS:
-        found = _way(by, jobs, graph, wanted, nodes_max)
-        if 1 < _nodes(found, wanted) <= nodes_max:
-            return by, found
+    """Return the first way that makes few enough nodes and more than a handful, else than one; else none."""
+    ways = [(by, _way(by, jobs, graph, wanted, nodes_max)) for by in WAYS]
+    for least in (NODES_MIN, 2):
+        for by, found in ways:
+            if least <= _nodes(found, wanted) <= nodes_max:
+                return by, found
     return "", {}
 
 

@@ -11,7 +11,7 @@ from dagsched.web.layers import Drawing, Spot, lay_out
 WIDTH, HEIGHT = 184, 40
 GAP_X, GAP_Y = 52, 14
 MARGIN = 8
-LABEL_MAX = 22
+LABEL_MAX = 20
 KEPT = 64
 
 

@@ -9,7 +9,9 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dagsched.counting import counted
 from dagsched.web import shapes, words
+from dagsched.web.telling import told
 
 
 @cache
@@ -34,7 +36,8 @@ def environment() -> Environment:
         "state_words": words.state_words,
         "instant": words.instant,
         "part": part,
-        "noun": words.count,
+        "noun": counted,
+        "told": told,
     }
     found.filters.update(filters)
     found.filters["with_query"] = with_query

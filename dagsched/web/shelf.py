@@ -122,6 +122,8 @@ class Future:
         is_counted = schedule is not None and schedule.max_runs is not None
         seen = (mark.paused, mark.started_runs if is_counted else 0) if mark else (None, 0)
         coming = self._known.get(id)
-        is_same = self._seen.get(id) == seen
-        self._seen[id] = seen
+        givers = (marks.get(each) for each in self.ahead.sources_of(id) if each != id)
+        pauses = tuple(giver.paused if giver else None for giver in givers)
+        is_same = self._seen.get(id) == (*seen, pauses)
+        self._seen[id] = (*seen, pauses)
         return not is_same or id not in self._known or (coming is not None and coming.tick <= now)

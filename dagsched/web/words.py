@@ -105,8 +105,3 @@ def size(count: int) -> str:
         if count < 1000 ** (power + 1) or name == "GB":
             return f"{count / 1000**power:.1f} {name}"
     raise AssertionError("the last unit takes everything")
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

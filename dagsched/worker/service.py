@@ -26,7 +26,7 @@ from dagsched.executor import Executor, Exited, Remark, Report, SpawnerGone, Sta
 from dagsched.stores.address import Address, place_of
 from dagsched.stores.contract import Term
 from dagsched.stores.fleet import ENDING_S, OUTPUT_BYTES_MAX, RENEWALS
-from dagsched.stores.lock import DaemonLock
+from dagsched.stores.lock import LOCK, DaemonLock
 from dagsched.stores.postgres_crew import Card, Crew, Taken
 from dagsched.worker.desk import Desk, Key, Mine
 from dagsched.worker.shipping import Shipper
@@ -61,7 +61,7 @@ class Worker:
         self._card = Card("", name, list(queues), sorted(labels), slots, self._clock.now())
         # What the parts wait for: work or slots, something to report, a reason to renew at once, the end.
         self._more, self._due, self._renew, self._drained = (asyncio.Event() for _ in range(4))
-        self._lock = DaemonLock(self.state_dir / "daemon.lock")
+        self._lock = DaemonLock(self.state_dir / LOCK)
         self._executor = Executor(self.state_dir, self._take_report, log_bytes_max=OUTPUT_BYTES_MAX)
         self._desk = Desk(self._executor, self._clock, self._due.set)
         self._crew = Crew(address, self._card)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_a_job_is_registered_shown_run_exported_and_removed(caller: Caller) -> N
     assert caller.root.delete("/api/v1/jobs/hook").status_code == 200
     assert caller.get("/jobs/hook")["removed"]
     problem_of(caller.root.delete("/api/v1/jobs/hook"), 404, "unknown")
-    assert list((caller.daemon.folder / ".dagsched" / "registered").iterdir()) == []
+    problem_of(caller.root.get("/api/v1/jobs/hook/yaml"), 404, "unknown")
 
 
 def test_a_wrong_job_is_told_in_lines_of_its_own_text(caller: Caller) -> None:
@@ -148,7 +149,7 @@ def test_text_cannot_leave_the_place_of_its_job(caller: Caller, text: str) -> No
     answer = caller.root.put("/api/v1/jobs/trick", content=text.encode(), headers=YAML)
     assert answer.status_code in (409, 422), answer.text
     assert "evil" not in {item["job"] for item in caller.get("/jobs")["items"]}
-    assert not (caller.daemon.folder / ".dagsched" / "registered" / "trick.yaml").exists()
+    problem_of(caller.root.get("/api/v1/jobs/trick/yaml"), 404, "unknown")
 
 
 @pytest.mark.parametrize("id", ["..", "a%2fb", "%2e%2e%2fx", "a%00b", ".hidden", "a b", "x" * 300])
@@ -201,6 +202,53 @@ def test_the_same_key_gets_the_same_answer_also_of_the_next_daemon(tmp_path) -> 
     with called(tmp_path) as caller:
         assert caller.root.post(path, headers=key, json={"params": {"day": "tue"}}).json() == first
         assert len(caller.get("/runs?job=extract")["items"]) == 2
+
+
+def keyed(caller: Caller, path: str, key: str, body: object = None) -> Any:
+    answer = caller.root.post(f"/api/v1{path}", headers={"Idempotency-Key": key}, json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_an_event_a_backfill_and_a_rerun_with_a_key_are_done_once_also_by_the_next_daemon(tmp_path) -> None:
+    week = {"first": "2026-11-02T00:00:00Z", "last": "2026-11-03T23:59:59Z", "max_active": 2}
+    with called(tmp_path) as caller:
+        broken = caller.run_once("broken", "run.failed")
+        asked = (
+            ("/events/arrived", {"data": {"n": 1}}),
+            ("/jobs/nightly/backfill", week),
+            (f"/runs/{broken}/rerun", None),
+        )
+        first = [keyed(caller, path, "k", body) for path, body in asked]
+        caller.daemon.until(lambda event: event["run"] == broken and event["type"] == "run.failed", "its second end")
+        assert [keyed(caller, path, "k", body) for path, body in asked] == first
+        problem_of(caller.root.post("/api/v1/events/arrived", headers={"Idempotency-Key": "k"}), 409, "refused")
+        assert keyed(caller, "/events/arrived", "other")["runs"] != first[0]["runs"]
+        caller.daemon.process.kill()
+    with called(tmp_path) as caller:
+        assert [keyed(caller, path, "k", body) for path, body in asked] == first
+        assert len(caller.get("/runs?job=listener")["items"]) == 2
+        assert [each["id"] for each in caller.get("/backfills")["items"]] == [1]
+        assert caller.get(f"/runs/{broken}")["attempts"] == 2
+
+
+def test_a_change_with_a_key_is_not_done_again_when_it_was_taken_back(caller: Caller) -> None:
+    first = keyed(caller, "/jobs/load/pause", "at noon")
+    keyed(caller, "/jobs/load/resume", "at noon")  # a key is of one verb
+    assert keyed(caller, "/jobs/load/pause", "at noon") == first == {"job": "load"}
+    assert caller.get("/jobs/load")["paused"] is None
+    name = caller.post("/jobs/long/trigger")["runs"][0]
+    caller.daemon.until(lambda event: event["run"] == name and event["type"] == "run.started", "its start")
+    assert keyed(caller, f"/runs/{name}/cancel", "k") == {"run": name}
+    caller.daemon.until(lambda event: event["run"] == name and event["type"] == "run.cancelled", "its end")
+    assert keyed(caller, f"/runs/{name}/cancel", "k") == {"run": name}
+    problem_of(caller.root.post(f"/api/v1/runs/{name}/cancel"), 409, "refused")
+
+
+def test_what_a_dry_run_has_told_keeps_nobody_from_the_real_one(caller: Caller) -> None:
+    day = {"first": "2026-10-02T00:00:00Z", "last": "2026-10-02T23:59:59Z", "max_active": 1}
+    assert keyed(caller, "/jobs/nightly/backfill", "k", {**day, "dry_run": True})["id"] is None
+    assert keyed(caller, "/jobs/nightly/backfill", "k", day)["id"] is not None
 
 
 def test_many_who_ask_at_once_with_one_key_have_it_done_once(caller: Caller) -> None:

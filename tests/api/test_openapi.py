@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -53,6 +54,19 @@ OTHERWISE = {"call", "outcome", "audit", "status", "why", "register", "unregiste
 def test_every_verb_of_the_daemon_can_be_asked_for_over_http() -> None:
     """A new verb is a line in `api/verbs.py`, or named here as one that is not for people elsewhere."""
     assert {verb.name for verb in VERBS} == set(control._VERBS) - OTHERWISE
+
+
+def test_what_is_one_commit_of_the_daemon_takes_an_idempotency_key() -> None:
+    assert {verb.name for verb in VERBS if verb.keyed} == set(control.REMEMBERED)
+
+
+def test_every_route_is_on_the_page_that_people_read() -> None:
+    """By the end of its path, for those of one thing stand together there: `/jobs/{job}/pause`, `/resume`."""
+    docs = Path(__file__).parents[2] / "docs"
+    said = (docs / "api.md").read_text() + (docs / "security.md").read_text()
+    paths = {route.path.removeprefix("/api/v1") for route in ROUTES}
+    ends = {path if path.endswith("}") else path[path.rindex("/") :] for path in paths}
+    assert {end for end in ends if f"{end}`" not in said} == set()
 
 
 def test_a_job_is_described_by_the_one_schema() -> None:

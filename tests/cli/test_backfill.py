@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -216,8 +217,12 @@ def test_an_interrupt_of_the_follower_leaves_the_backfill_alone(folder):
             env={**os.environ, "NO_COLOR": "1"},
         )  # fmt: skip
         served.until_type("run.succeeded", "often")
-        follower.send_signal(signal.SIGINT)
-        assert follower.wait(20) == 130
+        # One that comes in the middle of an import may be lost in Python, and a person would press again.
+        while follower.poll() is None:
+            follower.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                follower.wait(30)
+        assert follower.returncode == 130
         served.until_type("run.succeeded", "often")
         served.ask("backfill", "--cancel", "1")
         served.until_type("backfill.cancelled")

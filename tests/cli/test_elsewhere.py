@@ -113,7 +113,7 @@ def test_the_socket_of_the_state_directory_is_an_address_too(caller: Caller, tmp
         (("--url", "http://127.0.0.1:1"), 4, "no daemon answers at http://127.0.0.1:1"),
         (("--url", "ftp://x"), 2, "write http://"),
         (("--url", "127.0.0.1:8420"), 2, "write http://"),
-        (("--state-dir", "x", "--url", "http://127.0.0.1:1"), 2, "goes with neither"),
+        (("--state-dir", "x", "--url", "http://127.0.0.1:1"), 2, "goes with none of"),
     ],
 )
 def test_what_keeps_a_command_from_a_daemon_elsewhere_is_told(
@@ -133,6 +133,73 @@ def test_a_viewer_is_told_what_it_takes(caller: Caller, tmp_path: Path) -> None:
 def test_what_is_named_here_is_here_whatever_the_environment_says(caller: Caller) -> None:
     words = ("history", "--json", "--state-dir", str(caller.daemon.folder / ".dagsched"))
     assert run(*words, DAGSCHED_URL="http://127.0.0.1:1")[0] == 0
+
+
+DEAD = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "new.yaml", "--json"),
+        ("simulate", "--from", "2026-11-24", "--days", "1", "--seed", "2", "--json"),
+        ("config", "nightly", "--json"),
+        ("graph", "--json"),
+        ("next", "nightly", "-n", "2", "--from", "2026-11-24", "--json"),
+        ("backfill", "nightly", "--from", "2026-11-02", "--to", "2026-11-03", "--dry-run", "--json"),
+        ("why", "nightly", "2026-03-01T02:00Z", "--json"),
+        ("metrics",),
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_environment_says_where_a_command_looks_that_reads_files_here(
+    caller: Caller, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Also beside a job file that says something else, which is what such a command would read here."""
+    (tmp_path / "jobs.yaml").write_text("jobs: {other: {run: 'true'}}\n")
+    there = (caller.daemon.folder / "jobs.yaml").read_text()
+    (tmp_path / "new.yaml").write_text(there.replace("0 3 * * *", "0 4 * * *"))
+    given = run(*words, "--url", caller.url, "--token", caller.token, cwd=tmp_path)
+    found = run(*words, cwd=tmp_path, DAGSCHED_URL=caller.url, DAGSCHED_TOKEN=caller.token)
+    assert given[0] == found[0] == 0, found
+    assert len(found[1]) > 2
+    if words[0] not in ("metrics", "plan"):  # of which the first has figures of this instant, the other begins with it
+        assert found[1] == given[1]
+    code, _, told = run(*words, cwd=tmp_path, DAGSCHED_URL=caller.url)
+    assert (code, "$DAGSCHED_TOKEN" in told) == (2, True)
+    code, _, told = run(*words, cwd=tmp_path, DAGSCHED_URL=DEAD, DAGSCHED_TOKEN=caller.token)
+    assert (code, DEAD in told) == (4, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "jobs.yaml", "--against", "jobs.yaml", "--json"),
+        ("plan", "jobs.yaml", "--state-dir", "state", "--json"),
+        ("simulate", "jobs.yaml", "--days", "1", "--json"),
+        ("config", "--file", "jobs.yaml", "--json"),
+        ("graph", "--file", "jobs.yaml", "--json"),
+        ("next", "--file", "jobs.yaml", "--json"),
+        ("emit", "arrived", "--file", "jobs.yaml", "--json"),
+        ("status", "--store", "sqlite:", "--state-dir", "state", "--json"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_files_and_states_that_are_named_are_here_whatever_the_environment_says(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "jobs.yaml").write_text("jobs: {here: {schedule: '0 3 * * *', run: 'true'}}\n")
+    code, out, told = run(*words, cwd=tmp_path, DAGSCHED_URL=DEAD, DAGSCHED_TOKEN="nobody's")
+    assert (code, told) == (0, "")
+    assert out
+
+
+def test_a_store_that_is_named_is_no_daemon_elsewhere(tmp_path: Path) -> None:
+    named = ("status", "--store", "postgresql://nobody@127.0.0.1:1/none")
+    code, _, told = run(*named, cwd=tmp_path, DAGSCHED_URL=DEAD)
+    assert (code, "no state: " in told) == (2, True), told
+    code, _, told = run(*named, "--url", DEAD, cwd=tmp_path)
+    assert (code, "goes with none of --store" in told) == (2, True), told
 
 
 def test_a_plan_and_a_forecast_are_made_elsewhere(caller: Caller, tmp_path: Path) -> None:

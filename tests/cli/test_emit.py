@@ -34,7 +34,10 @@ def test_a_repeated_event_says_so(call, home, monkeypatch):
 
 def test_without_a_daemon_it_is_remembered(call, home):
     result = call("emit", "arrived", "--data", '{"n": 1}', "--json")
-    assert json.loads(result.out) == {"remembered": True}
+    assert json.loads(result.out) == {
+        "remembered": True, "left_for": None, "event": "arrived", "repeated": None,
+        "jobs": [], "runs": [], "blocked": [],
+    }  # fmt: skip
     assert requests_in(home) == [("emit", {"event": "arrived", "data": {"n": 1}, "id": ""})]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
+import shutil
 
 import pytest
 
 from dagsched.config import load_texts
 from dagsched.model import utc
 
-CRONTAB = "# Nightly\n30 2 * * * /opt/backup\n"
+CRONTAB = "# Nightly\n30 4 * * * /opt/backup\n"
 
 
 def test_the_job_file_goes_to_stdout_and_loads(call, here):
@@ -20,7 +23,15 @@ def test_the_job_file_goes_to_stdout_and_loads(call, here):
     config = load_texts({"/x/jobs.yaml": result.out}, utc(2026, 11, 26)).config
     assert config is not None
     assert list(config.jobs) == ["backup"]
-    assert "tab:2: 30 2 * * * /opt/backup -> backup\n    same\n" in result.err
+    assert "tab:2: 30 4 * * * /opt/backup -> backup\n    same\n" in result.err
+    assert result.err.splitlines()[-1] == "1 job in Europe/Berlin: 2 same, 1 differs, 0 not carried over"
+
+
+def test_a_crontab_comes_on_standard_input(call, here, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(CRONTAB.encode())))
+    result = call("import", "crontab", "-")
+    assert (result.code, "backup:" in result.out) == (0, True)
+    assert call("import", "dagu", "-").code == 2
 
 
 def test_a_file_is_written_and_never_replaced_unasked(call, here):
@@ -32,6 +43,47 @@ def test_a_file_is_written_and_never_replaced_unasked(call, here):
     assert (result.code, (here / "jobs.yaml").read_text()) == (2, "mine")
     assert "--force" in result.err
     assert call("import", "crontab", "tab", "-o", "jobs.yaml", "--force").code == 0
+
+
+def test_lines_that_are_told_the_same_are_told_once(call, here):
+    (here / "tab").write_text("# One\n# two\n# three\n\nMAILTO=\n# Nightly\n0 4 * * * /opt/backup\n")
+    assert "tab:1-3: # One, # two, # three\n    same: kept as a comment\n" in call("import", "crontab", "tab").err
+    (here / "a.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    (here / "a.service").write_text("[Service]\nPrivateTmp=yes\nExecStart=/x\nProtectHome=yes\nProtectSystem=yes\n")
+    told = call("import", "systemd", "a.timer").err
+    assert "a.service:4-5: ProtectHome, ProtectSystem -> a\n    not carried over because nothing isolates" in told
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_verify_asks_systemd_where_it_is(call, here):
+    (here / "a.timer").write_text("[Timer]\nOnCalendar=Mon..Fri 02:30\nOnCalendar=*-*-* *:28:10 Asia/Tokyo\n")
+    (here / "a.service").write_text("[Service]\nExecStart=/x\n")
+    result = call("import", "systemd", "a.timer", "--verify", "--timezone", "Europe/Berlin")
+    assert "systemd-analyze agrees on the next 800 times of 2 OnCalendar expressions\n" in result.err
+
+
+def test_a_systemd_that_disagrees_is_heard(call, here, monkeypatch):
+    (here / "a.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    (here / "a.service").write_text("[Service]\nExecStart=/x\n")
+    tools = here / "tools"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    program = tools / "systemd-analyze"
+    program.write_text("#!/bin/sh\necho '    Next elapse: Mon 2099-01-05 05:00:00 UTC'\n")
+    program.chmod(0o755)
+    result = call("import", "systemd", "a.timer", "--verify")
+    assert result.code == 1
+    assert re.search(r"'daily UTC': only the importer has \d{4}-", result.err)
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert "does not read 'daily UTC'" in call("import", "systemd", "a.timer", "--verify").err
+    assert json.loads(call("import", "systemd", "a.timer", "--verify", "--json").out)["systemd_analyze"]["times"] == 0
+
+
+def test_a_masked_timer_starts_nothing(call, here):
+    (here / "a.timer").symlink_to(os.devnull)
+    result = call("import", "systemd", ".")
+    assert "a.timer: a.timer\n    same: it is masked" in result.err
+    assert (result.code, "jobs: {}" in result.out) == (0, True)
 
 
 def test_verify_is_in_the_json(call, here):

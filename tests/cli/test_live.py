@@ -27,8 +27,9 @@ jobs:
 class Daemon:
     """A daemon on `here`, and the events that it prints."""
 
-    def __init__(self, here: Path) -> None:
-        (here / "jobs.yaml").write_text(FILE)
+    def __init__(self, here: Path, *, keep_file: bool = False) -> None:
+        if not keep_file:
+            (here / "jobs.yaml").write_text(FILE)
         with (here / "errors").open("w") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dagsched", "run", "--json", "--grace", "5s"],
@@ -46,6 +47,15 @@ class Daemon:
             if event["type"] == type and job in (None, event["job"]):
                 return event
         pytest.fail(f"the daemon ended before {type} of {job}")
+
+    def until_all(self, types: set[str]) -> None:
+        """Read events until one of each of these types has come, in whatever order."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            types = types - {json.loads(line)["type"]}
+            if not types:
+                return
+        pytest.fail(f"the daemon ended before {types}")
 
     def end(self) -> None:
         self.process.kill()
@@ -106,7 +116,7 @@ def test_a_day_with_the_daemon(call, daemon, here):
 
     assert call("stop").out == "stopping the daemon\n"
     assert daemon.process.wait(30) == 0
-    assert call("status", "--json").json["daemon"] == {"running": False}
+    assert call("status", "--json").json["daemon"]["running"] is False
 
 
 def test_what_was_left_without_a_daemon_is_done_at_its_start(call, here, jobs_file):
@@ -121,6 +131,35 @@ def test_what_was_left_without_a_daemon_is_done_at_its_start(call, here, jobs_fi
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(30) == 0
     running.end()
+
+
+def test_with_json_a_command_says_the_same_whether_it_is_done_or_only_remembered(call, here, jobs_file):
+    """So that a program need not know whether a daemon ran."""
+    (here / "jobs.yaml").write_text(
+        FILE + "  failing: {run: exit 3}\n  listener: {schedule: {event: go}, run: echo go}\n"
+    )
+    assert call("run", "--once", "failing").code == 1
+    failed = call("history", "failing", "--json").rows[0]["run"]
+    week = ("--from", "2020-01-01", "--to", "2025-01-02", "--yes")
+    commands = (
+        ("trigger", "greet"), ("emit", "go"), ("pause", "greet"), ("resume", "greet"), ("ack", failed),
+        ("rerun", failed), ("backfill", "yearly", *week), ("backfill", "--cancel", "1"),
+    )  # fmt: skip
+    without = [call(*words, "--json").json for words in commands]
+    assert all(each.pop("remembered") for each in without)
+    assert {each.pop("left_for") for each in without} == {None}
+    running = Daemon(here, keep_file=True)
+    try:
+        running.until_all({"backfill.cancelled", "run.failed"})
+        done = [call(*words, "--json").json for words in commands[:-1]]
+        done.append(call("backfill", "--cancel", str(done[-1]["id"]), "--json").json)
+        assert not any(each.pop("remembered") for each in done)
+        for words, one, other in zip(commands, without, done, strict=True):
+            assert one.keys() == other.keys(), words
+            known = {key: value for key, value in one.items() if value not in (None, [], 1)}
+            assert known.items() <= other.items(), words
+    finally:
+        running.end()
 
 
 def test_stop_that_waits_returns_when_nothing_holds_the_state_any_more(call, daemon):

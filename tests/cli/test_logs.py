@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dagsched.cli.logs import pieces
+from dagsched.cli.logs import pieces, why_nothing
 from dagsched.handlers.launch import log_path
 from dagsched.model import Attempt, Outcome, Run, RunState, utc
 from dagsched.stores import MemoryStore
@@ -123,3 +123,27 @@ def test_following_shows_output_while_the_attempt_is_under_way_and_nothing_of_it
         return seen
 
     assert asyncio.run(follow()) == [b"a", b"b"]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        pytest.param({"place": "batch1", "output_bytes": 7}, "what {} has written is on batch1", id="elsewhere"),
+        pytest.param({"place": "batch1"}, "{} has written nothing", id="nothing there"),
+        pytest.param({"output_bytes": 7}, "{} has written nothing", id="gone from here"),
+    ],
+)
+def test_output_that_stayed_on_another_machine_is_said_to_be_there(attempt, words):
+    tick = utc(2026, 11, 23)
+
+    async def body():
+        store = MemoryStore()
+        await store.open(write=True)
+        await store.acquire("tests")
+        run = Run("a", tick, RunState.SUCCESS, attempts=1)
+        await store.commit(
+            Batch(runs=[run], new_attempts=[Attempt("a", tick, 1, tick, tick, Outcome.SUCCESS, **attempt)])
+        )
+        return await why_nothing(store, run)
+
+    assert asyncio.run(body()) == words.format("job:a:2026-11-23T00:00:00Z")

@@ -62,6 +62,20 @@ def test_what_is_in_force_is_what_is_compared_with(call, files):
     assert "1 run cancelled" in result.lines[-1]
 
 
+def test_registered_jobs_stay_whatever_the_files_say(call, files):
+    job = "version: 1\njobs:\n  ping: {handler: http, with: {url: 'http://127.0.0.1:1/'}, depends_on: [nightly]}\n"
+    in_force = ConfigVersion(3, TICK, "ab" * 32, {"/srv/jobs.yaml": OLD, "/srv/registered:ping.yaml": job})
+    marks = [JobMark(id, NOW) for id in ("nightly", "publish", "ping")]
+    store(files / ".dagsched", Batch(config=in_force, marks=marks))
+    assert call("plan", "old.yaml", "--exit-code").code == 0
+    result = call("plan", "gone.yaml")
+    assert "  -  publish" in result.out
+    assert "  -  ping" not in result.out
+    # What they wait for cannot go.
+    (files / "none.yaml").write_text("version: 1\njobs: {other: {run: 'true'}}\n")
+    assert call("plan", "none.yaml").code == 3
+
+
 def test_files_that_are_named_are_compared_with_instead_of_the_state(call, files):
     store(files / ".dagsched", LIVE)
     assert call("plan", "gone.yaml", "--against", "gone.yaml").lines[-1] == "nothing changes"
@@ -137,8 +151,8 @@ def test_one_of_several_files_alone_is_remarked_on(call, files):
     folder.mkdir()
     (folder / "a.yaml").write_text(GONE)
     (folder / "b.yaml").write_text("version: 1\njobs:\n  other: {run: x}\n")
-    assert "1 of 2 files were given" in call("plan", "jobs/a.yaml", "--against", "jobs").out
-    assert "files were given" not in call("plan", "jobs", "--against", "jobs/a.yaml").out
+    assert "1 of 2 files was given" in call("plan", "jobs/a.yaml", "--against", "jobs").out
+    assert "given, so the jobs" not in call("plan", "jobs", "--against", "jobs/a.yaml").out
 
 
 def test_markdown_has_tables_and_nothing_in_it_that_a_job_could_make_a_link_or_a_tag(call, files):

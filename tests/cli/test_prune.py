@@ -44,10 +44,10 @@ jobs:
 
 def test_without_an_age_the_job_files_say_what_is_kept(call, home, here):
     (here / "jobs.yaml").write_text(KEEP)
-    assert call("prune", "--dry-run").out == "would delete 3 runs that are beyond what `keep` says\n"
+    assert call("prune", "--dry-run").out == "would delete 3 runs beyond what `keep` says\n"
     assert call("prune", "--dry-run", "--json").json == {"before": None, "would_delete": 3}
     assert len(call("history", "--json", "--limit", "0").rows) == 6
-    assert call("prune").out == "deleted 3 runs that are beyond what `keep` says\n"
+    assert call("prune").out == "deleted 3 runs beyond what `keep` says\n"
     assert len(call("history", "--json", "--limit", "0").rows) == 3
 
 
@@ -59,6 +59,6 @@ def test_an_age_counts_whatever_the_job_files_say(call, home, here):
 def test_a_running_daemon_is_asked_to_keep_house(call, home, here, monkeypatch):
     (here / "jobs.yaml").write_text(KEEP)
     asked = answer_with(monkeypatch, {"deleted": 2})
-    assert call("prune", "--dry-run").out == "would delete 2 runs that are beyond what `keep` says\n"
+    assert call("prune", "--dry-run").out == "would delete 2 runs beyond what `keep` says\n"
     call("prune")
     assert asked == [("retention", {"dry_run": True}), ("retention", {})]

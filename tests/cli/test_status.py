@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dagsched.stores.contract import Batch
+from dagsched.stores.lock import LOCK, DaemonLock
 from tests.cli import ledger
 from tests.cli.conftest import answer_with, store
 
@@ -59,13 +60,31 @@ def test_a_running_daemon_adds_what_only_it_knows(call, in_force, monkeypatch):
 
 
 def test_what_keeps_the_daemon_from_its_work_is_told(call, in_force, monkeypatch):
-    answer_with(monkeypatch, {"pid": 4711, "health": "the disk is full", "stopping": True, "problems": []})
-    assert call("status").lines[2:4] == ["trouble   the disk is full", "stopping  nothing new is started"]
+    answer = {"pid": 4711, "health": "the disk is full", "stopping": True, "problems": [], "running": []}
+    answer_with(monkeypatch, answer)
+    lines = call("status").lines
+    assert lines[0] == f"daemon    stopping, process 4711 ({in_force})"
+    assert lines[2:4] == ["trouble   the disk is full", "stopping  nothing new is started"]
+    answer |= {"running": ["job:a:2026-11-23T14:00:00Z"], "grace_until": "2026-11-23T14:31:00Z"}
+    assert call("status").lines[3] == "stopping  nothing new is started; 1 run under way, ended at 2026-11-23T14:31:00Z"
 
 
 def test_without_a_daemon_it_says_so(call, in_force):
-    assert call("status", "--json").json["daemon"] == {"running": False}
+    assert call("status", "--json").json["daemon"] == {"running": False, "held_by": None}
     assert call("status").lines[0] == f"daemon    not running ({in_force})"
+
+
+def test_who_has_the_state_without_answering_is_named(call, in_force):
+    """A daemon that starts or has ended its attempts, or a `run --once`."""
+    lock = DaemonLock(in_force / LOCK)
+    lock.take("process 4711 on here")
+    try:
+        assert call("status", "--json").json["daemon"] == {"running": False, "held_by": "process 4711 on here"}
+        line = f"daemon    starting, stopping or `run --once`: process 4711 on here ({in_force})"
+        assert call("status").lines[0] == line
+    finally:
+        lock.release()
+    assert call("status", "--json").json["daemon"] == {"running": False, "held_by": None}
 
 
 def test_people_see_one_line_per_job(call, in_force):

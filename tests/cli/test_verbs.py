@@ -112,7 +112,7 @@ def test_reload_that_went_well_says_what_is_in_force(call, home, monkeypatch):
 
 
 def test_json_says_whether_it_is_only_remembered(call, home, monkeypatch):
-    assert call("pause", "load", "--json").json == {"remembered": True}
+    assert call("pause", "load", "--json").json == {"remembered": True, "left_for": None, "job": "load"}
     answer_with(monkeypatch, {"paused": "2026-11-23T14:30:00Z"})
     assert call("pause", "load", "--json").json == {"remembered": False, "paused": "2026-11-23T14:30:00Z"}
 

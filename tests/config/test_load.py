@@ -343,3 +343,14 @@ def test_priority_and_rate_limit_have_defaults_of_the_file():
 def test_a_key_without_a_name_in_with_is_no_length(value):
     loaded = load_texts({"/jobs.yaml": f'jobs: {{a: {{handler: mine, with: {{"": {value!r}}}}}}}'}, NOW)
     assert [problem.code for problem in loaded.problems] == ["E110"]
+
+
+def test_wrong_names_without_end_are_explained_a_thousand_times_and_counted_beyond():
+    pools = "".join(f"  bad name {number}: 1\n" for number in range(1500))
+    jobs = "jobs: {a: {run: x}, 'not one': {run: x}}\n"
+    loaded = load_texts({"/jobs.yaml": f"pools:\n  fine: 1\n{pools}{jobs}"}, NOW)
+    told = [problem.message for problem in loaded.problems]
+    assert len(told) == 1002
+    assert sum("more of these" in words for words in told) == 1
+    assert "500 more of these pools are not right" in told
+    assert sum("'not one'" in words for words in told) == 1

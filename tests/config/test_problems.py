@@ -435,7 +435,7 @@ def test_pool_with_two_capacities_names_both_places():
 def test_pool_with_two_rates_names_both():
     one, two = "pools: {db: {slots: 1, rate_limit: 1/1m}}\njobs: {}\n", "pools: {db: 1}\njobs: {}\n"
     (problem,) = load_texts({"/srv/1.yaml": one, "/srv/2.yaml": two}, NOW).problems
-    assert problem.message == "the pool 'db' is declared with 1 slots and rate_limit 1/1m and with 1 slots"
+    assert problem.message == "the pool 'db' is declared with 1 slot and rate_limit 1/1m and with 1 slot"
 
 
 def test_problems_of_all_files_come_at_once():

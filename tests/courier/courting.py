@@ -60,7 +60,7 @@ class World:
         self.batch = Batch(config=ConfigVersion(1, NOW, "d", {"/srv/jobs.yaml": JOBS}))
         monkeypatch.setattr("dagsched.courier.deliver.send", self._send)
 
-    async def _send(self, message: Message, spec: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    async def _send(self, message: Message, spec: Mapping[str, Any], environ: Mapping[str, str], hidden: Any) -> None:
         if self.refusals:
             raise self.refusals.pop(0)
         self.sent.append((message.notifier, message))
@@ -83,6 +83,16 @@ class World:
         kind = {"success": "run.succeeded"}.get(state, f"run.{state}")
         self.batch.runs = [each for each in self.batch.runs if each.key != run.key] + [run]
         self.batch.events.append(EventRow(self.seq, self.clock.at, kind, job, tick, 1, "running", state, reason))
+
+    def be_late(self, job: str, *, tick: datetime = NOW, ends: str = "") -> None:
+        """Have a run of a job pass its deadline; `ends`: the state in which it ends after that."""
+        self.seq += 1
+        run = Run(job, tick, RunState.RUNNING, started=tick, late=True)
+        self.batch.runs = [each for each in self.batch.runs if each.key != run.key] + [run]
+        self.batch.events.append(EventRow(self.seq, self.clock.at, "run.late", job, tick, 1, reason="running 1h"))
+        if ends:
+            self.end(job, ends, tick=tick)
+            self.batch.runs[-1] = self.batch.runs[-1]._replace(late=True)
 
     def note(self, kind: str, **detail: Any) -> None:
         self.seq += 1

@@ -179,6 +179,65 @@ def test_late_runs_and_rejected_files_are_told(world: World):
     ]
 
 
+def test_a_job_that_is_late_at_every_tick_is_told_of_at_first_and_then_now_and_then(world: World):
+    told = []
+    for number in range(6 * 60):
+        world.be_late("extract", tick=NOW + number * MINUTE, ends="success")
+        told += world.after(60)
+    assert told == ["ops late: 2 runs are late: extract"] * 2
+
+
+def test_a_reminder_says_how_often_it_was_late_meanwhile(world: World):
+    world.apply(JOBS.replace("group: 10s", "group: 0s, repeat: 10m"))
+    told = []
+    for number in range(4):
+        world.be_late("extract", tick=NOW + number * MINUTE, ends="success")
+        told += world.after(60)
+    assert told == ["ops late: extract is late (running 1h)"]
+    world.clock.at += 10 * MINUTE
+    world.be_late("extract", tick=NOW + 14 * MINUTE)
+    world.court()
+    ((_, message),) = world.sent
+    assert message.title == "extract is late (running 1h)"
+    assert message.items[0].untold == 3
+    assert "  and 3 times before it, since the last message" in message.text.splitlines()
+
+
+def test_a_run_that_was_in_time_ends_the_quiet_and_is_told_to_nobody(world: World):
+    world.be_late("extract", ends="success")
+    world.after(0)
+    assert world.after(11) == ["ops late: extract is late (running 1h)"]
+    world.end("extract", "success", tick=NOW + MINUTE)
+    world.after(0)
+    assert world.after(11) == []
+    world.be_late("extract", tick=NOW + 2 * MINUTE)
+    world.after(0)
+    assert world.after(11) == ["ops late: extract is late (running 1h)"]
+
+
+def test_one_that_was_in_time_while_the_late_one_was_being_gathered_ends_the_quiet_too(world: World):
+    world.be_late("extract", ends="success")
+    world.end("extract", "success", tick=NOW + MINUTE)
+    world.after(0)
+    assert world.after(11) == ["ops late: extract is late (running 1h)"]
+    world.be_late("extract", tick=NOW + 2 * MINUTE)
+    world.after(0)
+    assert world.after(11) == ["ops late: extract is late (running 1h)"]
+
+
+def test_being_late_and_failing_are_told_of_apart(world: World):
+    world.be_late("extract", ends="failed")
+    world.after(0)
+    assert sorted(world.after(11)) == ["ops failure: extract failed", "ops late: extract is late (running 1h)"]
+    world.be_late("extract", tick=NOW + MINUTE, ends="success")
+    world.after(0)
+    assert world.after(11) == ["ops recovered: extract works again"]
+    world.end("extract", "failed", tick=NOW + 2 * MINUTE)
+    world.be_late("extract", tick=NOW + 3 * MINUTE)
+    world.after(0)
+    assert world.after(11) == ["ops failure: extract failed"]
+
+
 def test_jobs_without_rules_and_runs_that_somebody_watches_are_not_told_of(world: World):
     world.end("quiet", "failed")
     world.end("extract", "failed", origin="once")

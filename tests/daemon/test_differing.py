@@ -109,13 +109,32 @@ def test_a_change_of_the_files_after_the_takeover_counts(machines, address):
             other.until_type("run.succeeded", "third")
 
 
+def test_an_edit_that_the_active_one_did_not_live_to_see_comes_into_force_after_the_takeover(machines, address):
+    first, second = machines
+    write(second, SECOND)
+    with On(first, address) as active:
+        active.until_type("daemon.started")
+        with On(second, address) as other:
+            until(lambda: DIFFERS in said_by(second))
+            write(second, FIRST)
+            until(lambda: "are those in force again" in said_by(second))
+            write(second, SECOND)
+            active.signal(signal.SIGKILL)
+            other.until_type("config.applied")
+            assert "takes over with configuration 1 as it is stored" in said_by(second)
+            assert "so they come into force next" in said_by(second)
+            assert config_of(second)["number"] == 2
+            ask(second, "trigger", "other")
+            other.until_type("run.succeeded", "other")
+
+
 def test_files_that_become_the_same_are_nothing_to_speak_of(machines, address):
     first, second = machines
     write(second, "version: 1\njobs: {x: {runn: 1}}\n")
     with On(first, address) as active:
         active.until_type("daemon.started")
         with On(second, address) as other:
-            until(lambda: "problem(s) in the job files here, the first at" in said_by(second))
+            until(lambda: "1 problem in the job files here, the first at" in said_by(second))
             # An edit that reaches the machine that stands by before the active one.
             write(second, SECOND)
             until(lambda: DIFFERS in said_by(second))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from dagsched.clock import ManualClock
+from dagsched.daemon.dispatching import Dispatcher
 from dagsched.daemon.loop import Loop, PlanBroken
 from dagsched.engine import Plan, events
 from dagsched.errors import FencedOut, Refused, StoreUnavailable, Unknown
@@ -17,6 +18,7 @@ from dagsched.executor import Exited, Inventory, Living, SpawnerGone, Started
 from dagsched.handlers import Launch
 from dagsched.model import Config, EventRow, Exit, Job, Outcome, OutputRef, RunState
 from dagsched.stores import Batch, MemoryStore
+from dagsched.stores.fleet import Fleet
 from tests.engine.bench_of_one import START, job
 
 
@@ -60,15 +62,18 @@ class Watcher:
 
 
 class FaultyStore(MemoryStore):
-    """Refuses as many commits as `faults` holds errors, the last first."""
+    """Refuses as many commits as `faults` holds errors, the last first; hangs until `answers` is set."""
 
     def __init__(self) -> None:
         super().__init__()
         self.faults: list[Exception] = []
         self.batches: list[Batch] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def commit(self, batch: Batch) -> None:
         self.batches.append(batch)
+        await self.answers.wait()
         if self.faults:
             raise self.faults.pop()
         await super().commit(batch)
@@ -84,10 +89,10 @@ class Stage:
         self.watcher = Watcher()
         self.jobs = [item if isinstance(item, Job) else job(item) for item in jobs]
 
-    async def open(self) -> Loop:
+    async def open(self, dispatcher: Dispatcher | None = None) -> Loop:
         await self.store.open(write=True)
         await self.store.acquire("the test")
-        self.loop = Loop(Plan(), self.store, self.hand, self.clock, self.watcher, timedelta(seconds=10))
+        self.loop = Loop(Plan(), self.store, self.hand, self.clock, self.watcher, timedelta(seconds=10), dispatcher)
         self.loop.tell(events.Recovered(self.clock.now(), frozenset(), (), frozenset()))
         config = Config({item.id: item for item in self.jobs}, digest="1")
         await self.granted(lambda now: events.ConfigApplied(now, config, 1))
@@ -303,6 +308,25 @@ def test_what_a_dead_spawner_never_got_is_sent_again_under_the_same_number() -> 
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("is_same_turn", [True, False])
+def test_what_a_worker_is_to_do_is_handed_out_once_whatever_becomes_of_the_spawner(is_same_turn: bool) -> None:
+    async def play() -> None:
+        stage = Stage(job("a", queue="etl"))
+        loop = await stage.open(Dispatcher(cast(Fleet, object())))
+        told = events.Recovered(stage.clock.now(), frozenset(), (), frozenset())
+        wish = asyncio.ensure_future(loop.ask(lambda now: events.TriggerRequested(now, "a")))
+        await asyncio.sleep(0)
+        if not is_same_turn:
+            await loop.turn()
+        # Made before the attempt was handed out.
+        loop.tell(told)
+        await loop.turn()
+        await wish
+        assert sum(len(batch.dispatches) for batch in stage.store.batches) == 1
+
+    asyncio.run(play())
+
+
 def test_an_attempt_that_is_alive_after_the_spawner_changed_is_left_alone() -> None:
     async def play() -> None:
         stage = Stage("a")
@@ -402,6 +426,51 @@ def test_a_daemon_that_has_to_end_waits_for_no_full_disk() -> None:
         with pytest.raises(StoreUnavailable):
             await wish
         assert stage.hand.launches == []
+
+    asyncio.run(play())
+
+
+def test_a_store_that_does_not_answer_is_trouble_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagsched.daemon.loop.UNANSWERED_S", 0.01)
+
+    async def play() -> None:
+        stage = Stage("a")
+        loop = await stage.open()
+        stage.store.answers.clear()
+        ailed, ail = asyncio.Event(), loop._ail
+        monkeypatch.setattr(loop, "_ail", lambda trouble: (ail(trouble), ailed.set()))
+        wish = asyncio.ensure_future(stage.trigger("a"))
+        await asyncio.wait_for(ailed.wait(), 10)
+        assert loop.health.trouble == "the store does not answer"
+        assert stage.hand.launches == []
+        stage.store.answers.set()
+        await wish
+        assert loop.health.trouble == ""
+        assert len(stage.hand.launches) == 1
+
+    asyncio.run(play())
+
+
+def test_a_daemon_that_has_to_end_waits_for_no_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagsched.daemon.loop.PARTING_S", 0.01)
+
+    async def play() -> None:
+        for is_first in (True, False):
+            stage = Stage("a")
+            loop = await stage.open()
+            stage.store.answers.clear()
+            wish = asyncio.ensure_future(loop.ask(lambda now: events.TriggerRequested(now, "a")))
+            await asyncio.sleep(0)
+            if is_first:
+                loop.give_up()
+            turning = asyncio.ensure_future(loop.turn())
+            await asyncio.sleep(0)
+            loop.give_up()
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await asyncio.wait_for(turning, 10)
+            with pytest.raises(StoreUnavailable):
+                await wish
+            assert stage.hand.launches == []
 
     asyncio.run(play())
 

@@ -189,6 +189,27 @@ def test_a_real_daemon_tells_of_a_failure_its_recovery_and_a_bad_edit(tmp_path: 
     assert {each["state"] for each in told} == {"delivered"}
 
 
+def test_a_real_daemons_command_finds_what_attempts_find(tmp_path: Path, monkeypatch):
+    """No secret of anybody else; what it is given by name it has."""
+    monkeypatch.setenv("DB_PASSWORD", "hunter22")
+    monkeypatch.setenv("PAGER_KEY", "p4gerkey")
+    monkeypatch.setenv("REGION", "north")
+    (tmp_path / "jobs.yaml").write_text("""\
+notifiers:
+  pager: {type: command, run: [sh, -c, "env > got.new && mv got.new got"], group: 0s, secrets: {KEY: {env: PAGER_KEY}}}
+jobs:
+  a: {run: exit 3, notify: [{on: [failure], to: [pager]}]}
+  b: {run: "true", secrets: {PW: "env:DB_PASSWORD"}}
+""")
+    with Served(tmp_path) as daemon:
+        daemon.until_type("daemon.started")
+        daemon.ask("trigger", "a")
+        asyncio.run(until((tmp_path / "got").exists))
+    found = dict(line.split("=", 1) for line in (tmp_path / "got").read_text().splitlines() if "=" in line)
+    assert (found["REGION"], found["KEY"], found["DAGSCHED_JOB"]) == ("north", "p4gerkey", "a")
+    assert not found.keys() & {"DB_PASSWORD", "PAGER_KEY"}
+
+
 def test_what_a_daemon_that_was_killed_had_not_told_is_told_by_the_next(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("OPS_SECRET", "s3cret")
     with web() as server:

@@ -171,6 +171,9 @@ def test_a_second_interrupt_stops_now_and_what_was_cut_short_is_retried_at_the_n
         daemon.signal(signal.SIGINT)
         while not json.loads(daemon.ask("status", "--json"))["daemon"]["stopping"]:
             time.sleep(0.01)
+        head, *lines = daemon.ask("status").splitlines()
+        assert head.startswith(f"daemon    stopping, process {daemon.process.pid} (")
+        assert any(line.startswith("stopping  nothing new is started; 2 runs under way, ended at ") for line in lines)
         daemon.signal(signal.SIGINT)
         daemon.until_type("daemon.stopped")
         assert daemon.ended() == 130

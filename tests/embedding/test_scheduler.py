@@ -19,7 +19,8 @@ from dagsched import ConfigInvalid, Scheduler
 from dagsched.embedding import Context
 from dagsched.errors import NoDaemon, Refused, StoreHeld, Unknown
 from dagsched.model import Outcome, Run, RunState, utc
-from dagsched.stores import open_store
+from dagsched.stores import open_store, shared_store
+from tests.postgres import new_address
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 30
@@ -527,6 +528,23 @@ def test_what_was_left_for_the_next_daemon_is_done_also_without_a_door_for_comma
     lives(tmp_path, body)
     asyncio.run(begin())
     lives(tmp_path, look, control=False)
+
+
+@pytest.mark.parametrize("control", [True, False], ids=["with a door for commands", "without"])
+def test_what_another_machine_leaves_in_a_shared_store_is_done_at_once(tmp_path: Path, monkeypatch, control) -> None:
+    address = new_address()
+    monkeypatch.setenv("DAGSCHED_STORE", address.url)
+    monkeypatch.setenv("DAGSCHED_NAMESPACE", address.namespace)
+
+    async def body(scheduler: Scheduler) -> None:
+        elsewhere = shared_store(address)
+        await elsewhere.open(write=False)
+        await elsewhere.post("pause", {"job": "greet"}, utc(2026, 11, 23))
+        assert [event.type async for event in _first(scheduler.events(since=0), "job.paused")]
+        assert await elsewhere.inbox() == []
+        await elsewhere.close()
+
+    lives(tmp_path, body, control=control)
 
 
 async def _first(events: Any, type: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dagsched.engine.lifecycle import TRANSITIONS
+from dagsched.engine.lifecycle import EVENTS, TRANSITIONS
 from dagsched.model import LIVE, RunState
 
 PAGE = Path(__file__).parents[2] / "docs" / "lifecycle.md"
@@ -27,7 +27,7 @@ def _picture() -> list[str]:
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> waiting: has upstreams", "    [*] --> queued: has none"]
     for state in (state for state in RunState if state in LIVE):
         for change, after in TRANSITIONS[state].items():
-            lines.append(f"    {state} --> {after}: {change.event.removeprefix('run.')}")
+            lines.append(f"    {state} --> {after}: {EVENTS[change].removeprefix('run.')}")
     lines += [f"    {state} --> [*]" for state in RunState if state not in LIVE]
     return [*lines, "```"]
 
@@ -36,10 +36,10 @@ def _table() -> list[str]:
     lines = ["| from | event | to | when |", "|---|---|---|---|"]
     for state in (state for state in RunState if state in LIVE):
         for change, after in TRANSITIONS[state].items():
-            lines.append(f"| `{state}` | `{change.event}` | `{after}` | {_sentence(change)} |")
+            lines.append(f"| `{state}` | `{EVENTS[change]}` | `{after}` | {_sentence(change)} |")
     ends = ", ".join(f"`{state}`" for state in RunState if state not in LIVE)
     (reopened,) = TRANSITIONS[RunState.FAILED]
-    return [*lines, f"| {ends} | `{reopened.event}` | `waiting` | {_sentence(reopened)} |"]
+    return [*lines, f"| {ends} | `{EVENTS[reopened]}` | `waiting` | {_sentence(reopened)} |"]
 
 
 def _sentence(change: type) -> str:

@@ -42,7 +42,7 @@ def test_every_row_that_did_not_run_says_why():
     ("words", "reason"),
     [
         ("paused", "paused"), ("disabled", "disabled"), ("overlap", "overlap: job:a:2026-03-02T01:00:00Z was active"),
-        ("queue full", "queue full: 1 runs are not over yet"), ("down", "down from"), ("too old", "too old"),
+        ("queue full", "queue full: 1 run is not over yet"), ("down", "down from"), ("too old", "too old"),
         ("coalesced", "coalesced into 2026-03-02T04:00:00Z"),
     ],
 )  # fmt: skip

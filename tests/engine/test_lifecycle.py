@@ -2,16 +2,16 @@
 
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from dagsched.engine import lifecycle
-from dagsched.engine.lifecycle import TRANSITIONS, Change, Impossible, Reopened, Started, step
+from dagsched.engine.lifecycle import EVENTS, TRANSITIONS, Change, Impossible, Reopened, Started, step
 from dagsched.model import LIVE, Run, RunState, utc
 from tests.engine.draw_lifecycle import PAGE, drawn, page_with
 
 NOW = utc(2026, 3, 2, 9)
-CHANGES = [kind for kind in vars(lifecycle).values() if isinstance(kind, type) and issubclass(kind, Change)][1:]
+CHANGES = get_args(Change)
 
 
 def run_in(state: RunState) -> Run:
@@ -32,6 +32,10 @@ def test_a_run_takes_the_steps_of_the_table_and_no_others(state, change):
 
 def test_every_state_has_its_row_in_the_table():
     assert set(TRANSITIONS) == set(RunState)
+
+
+def test_every_change_has_its_name_in_the_event_log():
+    assert set(EVENTS) == set(CHANGES)
 
 
 def test_a_terminal_state_is_left_by_reopening_alone():

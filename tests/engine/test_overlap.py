@@ -143,7 +143,7 @@ def test_an_upstream_whose_queue_is_full_is_skipped_in_a_trigger_with_upstream()
     bench = plan_of(job("u", max_queued=1), "d after u")
     bench.trigger("u")
     bench.trigger("d", with_upstream=True)
-    assert bench.row("u").reason == "queue full: 1 runs are not over yet"
+    assert bench.row("u").reason == "queue full: 1 run is not over yet"
     assert bench.state("d") == "skipped"
 
 

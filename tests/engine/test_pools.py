@@ -137,7 +137,7 @@ def test_a_job_that_waits_for_a_slot_of_the_daemon_holds_up_no_worker_of_its_poo
     )  # fmt: skip
     bench.to("01:00")
     assert bench.started() == ["busy", "far"]
-    assert "all 1 slots of the daemon" not in bench.plan.seats.blocks(bench.row("near"))
+    assert "the daemon has 1 slot" not in bench.plan.seats.blocks(bench.row("near")).words
     bench.finish("busy")
     bench.finish("far")
     assert bench.started() == ["busy", "far", "near"]

@@ -8,8 +8,9 @@ from random import Random
 import pytest
 
 from dagsched.engine import events
-from dagsched.engine.verdicts import GATES, Verdict, blocking, gate_of, verdicts
+from dagsched.engine.verdicts import GATES, Verdict, gate_of, hold_of, verdicts
 from dagsched.model import LIVE, Job, RateLimit, Run, RunState, Window, utc
+from dagsched.reasons import At
 from dagsched.virtual import End, Virtual
 from tests.engine.bench_of_one import Bench, job, plan_of
 from tests.simulation.files import Files
@@ -151,7 +152,7 @@ def test_every_reason_and_every_block_of_random_lives_belongs_to_a_gate(seed: in
 def _all_are_known(life: Virtual) -> None:
     for run in life.rows():
         if run.state in LIVE:
-            words = blocking(life.plan, run) if run.job in life.plan.book.jobs else ""
-            assert not words or gate_of(run, words) is not None or words == "it starts next", words
+            hold = hold_of(life.plan, run) if run.job in life.plan.book.jobs else None
+            assert hold is None or gate_of(run, hold) is not None or hold.at is At.TURN, hold
         elif not run.attempts and run.state not in (RunState.CANCELLED, RunState.FAILED):
-            assert gate_of(run, "") is not None, run
+            assert gate_of(run, None) is not None, run

@@ -33,7 +33,7 @@ def test_start_without_exit_is_open_and_has_its_process(path, written):
 
 
 def test_exit_closes_its_start_and_numbers_go_on_after_it(path, written):
-    written.append([EXIT])
+    written.append([journal.body_of(EXIT)])
     past = journal.read(path)
     assert (past.open, past.processes, past.exits, past.next_seq) == ({}, {}, {9: EXIT}, 10)
 
@@ -45,7 +45,7 @@ def test_no_file_tells_nothing(path):
 
 @pytest.mark.parametrize("cut", [1, 10, 60])
 def test_line_without_its_end_is_left_out_without_a_word(path, written, cut):
-    written.append([EXIT])
+    written.append([journal.body_of(EXIT)])
     os.truncate(path, os.path.getsize(path) - cut)
     past = journal.read(path)
     assert (past.exits, past.problems) == ({}, [])
@@ -72,9 +72,9 @@ def test_damaged_line_in_the_middle_is_reported_by_its_number_and_the_rest_read(
 
 
 def test_rewriting_leaves_one_private_file_with_only_what_was_given(path, written):
-    written.append([EXIT])
+    written.append([journal.body_of(EXIT)])
     written.rewrite([HEAD])
-    written.append([START])
+    written.append([journal.body_of(START)])
     assert os.listdir(os.path.dirname(path)) == ["journal"]
     assert os.stat(path).st_mode & 0o777 == 0o600
     assert journal.read(path).open == {(RUN, 1): START}
@@ -88,11 +88,11 @@ def test_append_that_fails_half_way_leaves_whole_lines(path, written, monkeypatc
     calls = iter([lambda fd, data: real(fd, data[:10]), _no_space])
     monkeypatch.setattr(os, "write", lambda fd, data: next(calls)(fd, data))
     with pytest.raises(OSError, match="No space"):
-        written.append([EXIT])
+        written.append([journal.body_of(EXIT)])
     monkeypatch.undo()
     with open(path, "rb") as file:
         assert file.read() == before
-    written.append([EXIT])
+    written.append([journal.body_of(EXIT)])
     assert journal.read(path).exits == {9: EXIT}
 
 

@@ -56,6 +56,22 @@ def test_attempts_get_the_usual_limit_and_the_spawner_what_it_can(tmp_path, monk
     asyncio.run(main())
 
 
+def test_the_spawner_raises_its_own_limit_only_once_it_needs_that(tmp_path, monkeypatch):
+    monkeypatch.setattr(places.sys, "executable", python_with_few_files(tmp_path, FILES, 3 * FILES))
+
+    async def main():
+        async with Hand(tmp_path / "state") as hand:
+            pid = hand.executor.spawner_pid
+            assert pid is not None
+            assert (await hand.run(order("told", "ulimit -Sn; true"))).outcome is Outcome.SUCCESS
+            assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (FILES, 3 * FILES)
+            hand.executor.start([order(f"j{number}", "sleep", "60") for number in range(FILES // 2)])
+            await hand.until(lambda: len(hand.of(Started)) >= FILES // 2)
+            assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (3 * FILES, 3 * FILES)
+
+    asyncio.run(main())
+
+
 def test_spawner_outlives_more_connections_than_it_can_open(tmp_path):
     async def main():
         async with Hand(tmp_path) as hand:

@@ -137,9 +137,7 @@ class TestWithoutTheKernelsHelp:
         os.write(log.fd, b"b" * 700)
         assert log.finish() == ("logs/j/x.log", 5700)
         text = (tmp_path / "logs/j/x.log").read_bytes()
-        assert text == (
-            b"a" * 500 + b"\n[dagsched: 4700 bytes left out; a log is capped at 1000 bytes]\n" + b"b" * 500
-        )
+        assert text == (b"a" * 500 + b"\n[dagsched: 4700 bytes left out; a log is capped at 1000 bytes]\n" + b"b" * 500)
 
 
 def test_log_of_an_earlier_state_is_replaced(tmp_path):

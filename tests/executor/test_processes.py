@@ -44,7 +44,7 @@ def test_mark_is_read_from_the_environment_and_inherited(child):
 
 def test_a_mark_is_never_taken_to_be_missing_while_a_process_is_in_the_middle_of_an_exec(tmp_path):
     script, done = tmp_path / "again", tmp_path / "done"
-    script.write_text(f'[ $1 -gt 0 ] && exec sh {script} $(($1 - 1))\n> {done}; read never\n')
+    script.write_text(f"[ $1 -gt 0 ] && exec sh {script} $(($1 - 1))\n> {done}; read never\n")
     env = {**os.environ, processes.MARK: "state/job:j:x/1"}
     with subprocess.Popen(["sh", script, "200"], env=env, stdin=subprocess.PIPE) as made:
         seen = set()

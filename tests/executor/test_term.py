@@ -21,7 +21,10 @@ def test_an_order_waits_for_a_term_in_which_it_may_start(tmp_path):
             hand.executor.start([launch])
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+            hand.executor.send()
+            assert hand.executor.drop_starts() == [launch]
             assert not hand.reports
+            hand.executor.start([launch])
             hand.executor.renew(Term(boottime_s() + HOUR_S, boottime_s() + HOUR_S))
             assert (await hand.run(launch)).outcome is Outcome.SUCCESS
 
@@ -33,7 +36,7 @@ def test_the_spawner_refuses_an_order_that_comes_after_its_term(tmp_path, monkey
         async with Hand(tmp_path) as hand:
             hand.executor.renew(Term(boottime_s() - 1, boottime_s() + HOUR_S))
             # As by a daemon that was frozen between its look at the clock and the write.
-            monkeypatch.setattr(Executor, "_may_start", lambda self: True)
+            monkeypatch.setattr(Executor, "may_start", lambda self: True)
             launch = order("j", "touch", str(tmp_path / "started"))
             hand.executor.start([launch])
             [gone] = await hand.until(lambda: hand.of(SpawnerGone))

@@ -12,6 +12,8 @@ def bomb() -> str:
     return "\n".join(lines) + "\n"
 
 
+ENDLESS = "100,000 jobs of nothing"
+
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "halved": (GOOD.encode()[: len(GOOD) // 2 + 6], "E005"),
     "garbage": (bytes(range(128, 256)) * 40, "E003"),
@@ -23,5 +25,5 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "UTF-16": (GOOD.encode("utf-16"), "E003"),
     "empty": (b"", "E012"),
     "100 MB": (GOOD.encode() + b"# padding of a line\n" * 5_300_000, "E002"),
-    "100,000 jobs of nothing": (b"jobs:\n" + b"".join(b" k%d: {}\n" % number for number in range(100_000)), "E108"),
+    ENDLESS: (b"jobs:\n" + b"".join(b" k%d: {}\n" % number for number in range(100_000)), "E108"),
 }

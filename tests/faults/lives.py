@@ -12,13 +12,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from dagsched.api.client import call
 from dagsched.errors import NoDaemon
+from dagsched.stores import Address
 from tests.daemon.served import Event, Served, ask, environment, rows
 from tests.faults import past
 from tests.faults.hands import wait_until
@@ -31,17 +32,21 @@ from tests.torture.world import WORKER, read_world
 
 LONG_S = "600"
 ROWS = 10_000
+LIVE = "SELECT job, state FROM {}runs WHERE state IN ('waiting', 'queued', 'running', 'retrying')"
 
 
 class Lives:
     """A folder with a job file, a state in which 10,000 runs are over, and one daemon after another.
 
     `seen`: what all daemons have printed, which is what was durable by then. `restart_s`: how long each start took,
-    and `bare_s` how long that of a bare interpreter took then.
+    and `bare_s` how long that of a bare interpreter took then. `address`: where on a server the state is, None for
+    SQLite; `by`: the way the daemons take to it, None for the straight one.
     """
 
-    def __init__(self, folder: Path, attempts: int) -> None:
-        self.folder, self.state = folder, folder / ".dagsched"
+    def __init__(self, folder: Path, attempts: int, address: Address | None = None, by: Address | None = None) -> None:
+        self.folder, self.state, self.address = folder, folder / ".dagsched", address
+        way = by or address
+        self._words: Sequence[str] = () if way is None else ("--store", way.url, "--namespace", way.namespace)
         self.journal = folder / "journal.txt"
         self.seen: list[Event] = []
         self.restart_s: list[float] = []
@@ -50,7 +55,7 @@ class Lives:
         self.verbs: list[dict[str, Any]] = []
         self._sheet = self._jobs(attempts)
         (folder / "jobs.yaml").write_text(json.dumps(self._sheet))
-        past.lay_down(self.state, ROWS)
+        past.lay_down(self.state, ROWS, address)
         self.daemon = self._started()
 
     def _jobs(self, attempts: int) -> Mapping[str, Any]:
@@ -76,7 +81,7 @@ class Lives:
     # ------------------------------------------------------------ daemons
 
     def _started(self) -> Served:
-        daemon = Served(self.folder, "--grace", "0s")
+        daemon = Served(self.folder, *self._words, "--grace", "0s")
         began = time.monotonic()
         daemon.__enter__()
         daemon.until_type("daemon.started")
@@ -108,9 +113,16 @@ class Lives:
 
     def live_rows(self) -> list[tuple[str, str]]:
         """Return jobs and states of the runs that are not over, as the database has them."""
+        if self.address is not None:
+            return self._live_rows_there(self.address)
         with closing(sqlite3.connect(f"file:{self.state}/dagsched.db?mode=ro", uri=True)) as connection:
-            words = "SELECT job, state FROM runs WHERE state IN ('waiting', 'queued', 'running', 'retrying')"
-            return sorted(connection.execute(words))
+            return sorted(connection.execute(LIVE.format("")))
+
+    def _live_rows_there(self, address: Address) -> list[tuple[str, str]]:
+        import psycopg  # only who asks for it needs a server
+
+        with psycopg.connect(address.url) as connection:
+            return sorted(connection.execute(LIVE.format(f"{address.schema}.").encode()))
 
     def come_to_rest(self) -> None:
         """Wait until only `long` runs."""

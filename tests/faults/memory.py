@@ -18,6 +18,17 @@ def resident_kb(pid: int) -> int:
     raise ProcessLookupError(f"process {pid} has no memory any more")
 
 
+def peak_kb(pid: int) -> int:
+    """Return the most resident memory that a process had, in kB, since it began or since `forget_peak`."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+def forget_peak(pid: int) -> None:
+    """Have the peak of a process be what it holds now (proc_pid_clear_refs(5))."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def warm(samples: Sequence[int]) -> Sequence[int]:
     """Return the samples without the first fifth, in which caches fill and modules load."""
     return samples[int(len(samples) * WARM_UP) :]

@@ -7,20 +7,24 @@ from datetime import timedelta
 from pathlib import Path
 
 from dagsched.model import Attempt, EventRow, Outcome, Run, RunState, utc
-from dagsched.stores import Batch, open_store
+from dagsched.stores import Address, Batch, open_store, shared_store
 
 JOB = "past"
 FIRST = utc(2025, 1, 1)
 MINUTE = timedelta(minutes=1)
 
 
-def lay_down(state_dir: Path, rows: int) -> None:
-    """Make a state of that many finished runs of the job `past`, each with one attempt and two events."""
-    asyncio.run(_lay_down(state_dir, rows))
+def lay_down(state_dir: Path, rows: int, address: Address | None = None) -> None:
+    """Make a state of that many finished runs of the job `past`, each with one attempt and two events.
+
+    `address`: where on a server, None for the file in the state directory.
+    """
+    state_dir.mkdir(mode=0o700, exist_ok=True)
+    asyncio.run(_lay_down(state_dir, rows, address))
 
 
-async def _lay_down(state_dir: Path, rows: int) -> None:
-    store = open_store(state_dir)
+async def _lay_down(state_dir: Path, rows: int, address: Address | None) -> None:
+    store = open_store(state_dir) if address is None else shared_store(address, state_dir)
     await store.open(write=True)
     try:
         await store.acquire("the past")

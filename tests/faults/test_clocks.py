@@ -22,6 +22,7 @@ from tests.daemon.served import Served, ask, rows
 from tests.faults.faketime import WallClock
 from tests.faults.hands import spawner_of, tell, wait_until, write_jobs
 from tests.faults.injecting import LONG
+from tests.faults.machine import at_most
 
 STATE = ".dagsched"
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
@@ -171,14 +172,16 @@ def test_changed_rules_of_a_time_zone_hold_from_the_next_start_and_fire_no_recor
     zones = tmp_path / "zones"
     rules(zones, "Etc/GMT")
     noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
-    wall.set(noon - 3 * SECOND - datetime.now(UTC))
+    # So long before noon that the daemon is up by then.
+    early = min(15.0, at_most(3)) * SECOND
+    wall.set(noon - early - datetime.now(UTC))
     env = {**wall.env, "PYTHONTZPATH": str(zones)}
     write_jobs(tmp_path, {"a": {"schedule": {"cron": "0 12 * * *", "timezone": "Europe/Paris"}, "run": "true"}})
     with Served(tmp_path, env=env) as daemon:
         daemon.until_type("run.succeeded", "a")
         rules(zones, "Etc/GMT+1")
         tell(tmp_path / STATE, "reload")
-    wall.set(noon + HOUR - 3 * SECOND - datetime.now(UTC))
+    wall.set(noon + HOUR - early - datetime.now(UTC))
     with Served(tmp_path, env=env) as daemon:
         daemon.until_type("daemon.started")
         daemon.until_type("run.succeeded", "a")

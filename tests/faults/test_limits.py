@@ -11,12 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dagsched.model import parse_instant
 from tests.daemon.served import Served, ask
 from tests.executor.harness import is_alive
 from tests.faults.hands import attempts_of, spawner_of, tell, wait_until, write_jobs
@@ -91,6 +94,18 @@ def limited(pid: int, which: int, limit: int) -> Iterator[None]:
     resource.prlimit(pid, which, usual)
 
 
+DELAY_S = 0.2
+BACKOFF = {"max_attempts": 9, "delay": f"{DELAY_S}s", "backoff": "exponential"}
+
+
+def backs_off(attempts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether each attempt waited twice as long after its predecessor as that one had."""
+    ends = [(parse_instant(each["ended"]), parse_instant(later["started"])) for each, later in pairwise(attempts)]
+    waits_s = [(started - ended).total_seconds() for ended, started in ends]
+    # Instants in the record are cut to milliseconds.
+    return all(waited_s > DELAY_S * 2**number - 0.002 for number, waited_s in enumerate(waits_s))
+
+
 def test_without_file_descriptors_the_daemon_lives_and_answers_once_there_are_some(tmp_path: Path) -> None:
     write_jobs(tmp_path, {"often": {"schedule": {"every": "1s"}, "run": "true"}})
     with Served(tmp_path) as daemon:
@@ -105,17 +120,18 @@ def test_without_file_descriptors_the_daemon_lives_and_answers_once_there_are_so
 
 
 def test_a_spawner_without_file_descriptors_says_so_and_the_run_is_tried_again(tmp_path: Path) -> None:
-    retry = {"max_attempts": 9, "delay": "200ms", "backoff": "exponential"}
-    write_jobs(tmp_path, {"a": {"run": "echo x >> journal", "retry": retry}})
+    write_jobs(tmp_path, {"a": {"run": "echo x >> journal", "retry": BACKOFF}})
     with Served(tmp_path) as daemon:
         daemon.until_type("daemon.started")
         spawner = spawner_of(tmp_path / STATE)
         with limited(spawner, resource.RLIMIT_NOFILE, len(os.listdir(f"/proc/{spawner}/fd"))):
             tell(tmp_path / STATE, "trigger", job="a")
-            daemon.until_type("run.retrying", "a")
+            for _ in range(2):
+                daemon.until_type("run.retrying", "a")
         daemon.until_type("run.succeeded", "a")
-    first, *_, last = attempts_of(tmp_path, "a")
+    first, *_, last = attempts = attempts_of(tmp_path, "a")
     assert (first["outcome"], last["outcome"]) == ("spawn_error", "success")
+    assert backs_off(attempts)
     assert "Too many open files" in first["reason"]
     assert (tmp_path / "journal").read_text() == "x\n"
 
@@ -153,8 +169,7 @@ def test_without_room_for_a_process_the_start_is_a_spawn_error_with_backoff(
 ) -> None:
     """The limit counts all processes of a user, and root has none."""
     folder, wrap = somebody
-    retry = {"max_attempts": 9, "delay": "200ms", "backoff": "exponential"}
-    write_jobs(folder, {"a": {"run": ["true"], "retry": retry}})
+    write_jobs(folder, {"a": {"run": ["true"], "retry": BACKOFF}})
     with Served(folder, wrap=wrap) as daemon:
         daemon.until_type("daemon.started")
         spawner = spawner_of(folder / STATE)
@@ -165,8 +180,9 @@ def test_without_room_for_a_process_the_start_is_a_spawn_error_with_backoff(
             for _ in range(2):
                 daemon.until_type("run.retrying", "a")
         daemon.until_type("run.succeeded", "a")
-    first, *_, last = attempts_of(folder, "a")
+    first, *_, last = attempts = attempts_of(folder, "a")
     assert (first["outcome"], last["outcome"]) == ("spawn_error", "success")
+    assert backs_off(attempts)
     assert "Resource temporarily unavailable" in first["reason"]
 
 

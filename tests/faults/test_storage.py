@@ -22,55 +22,9 @@ import pytest
 from tests.daemon.served import Served, ask, environment, rows
 from tests.faults.hands import spawner_of, tell, wait_until, write_jobs
 from tests.faults.injecting import LONG, TAKES_ALL, injected, needed
+from tests.faults.through import JOBS, begun, is_through
 
 STATE = ".dagsched"
-QUIET_S = 1.5
-
-Fault = Callable[[], AbstractContextManager[None]]
-HELD = "until [ -e go ]; do sleep 0.05; done"
-JOBS = {
-    "often": {"schedule": {"every": "1s"}, "run": "echo $DAGSCHED_RUN >> journal"},
-    "held": {"run": HELD},
-}
-
-
-def begun(folder: Path) -> list[str]:
-    path = folder / "journal"
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def health(state: Path) -> str:
-    return str(tell(state, "status")["health"])
-
-
-def is_through(folder: Path, daemon: Served, state: Path, fault: Fault) -> None:
-    """Go through a fault, a context: starts stop, what runs ends, and all is well again when it is over."""
-    daemon.until_type("daemon.started")
-    tell(state, "trigger", job="held")
-    daemon.until_type("run.started", "held")
-    daemon.until_type("run.succeeded", "often")
-    with fault():
-        wait_until(lambda: health(state) != "ok", "the daemon's notice")
-        wait_until_on_record(state, folder)
-        before = begun(folder)
-        time.sleep(QUIET_S)  # what is tested is that nothing starts
-        assert begun(folder) == before
-        assert health(state) in ask(folder, "status", "--state-dir", str(state))
-        (folder / "go").touch()
-        assert daemon.process.poll() is None
-    daemon.until_type("run.succeeded", "held")
-    daemon.until_type("run.succeeded", "often")
-    wait_until(lambda: health(state) == "ok", "the recovery")
-    assert len(begun(folder)) == len(set(begun(folder)))
-
-
-def wait_until_on_record(state: Path, folder: Path) -> None:
-    """Wait until what was started before the fault has written its line."""
-    with closing(sqlite3.connect(f"file:{state}/dagsched.db?mode=ro", uri=True)) as connection:
-        words = "SELECT count(*) FROM attempts WHERE job = 'often'"
-        wait_until(lambda: len(begun(folder)) == connection.execute(words).fetchone()[0], "the attempts on record")
-
-
 # ---------------------------------------------------------------- full, failing, locked
 
 
@@ -122,6 +76,7 @@ FAULTS: Mapping[str, Callable[[int], AbstractContextManager[None]]] = {
     "ENOSPC at each write": lambda pid: injected(pid, "pwrite64:error=ENOSPC"),
     "EIO at each write": lambda pid: injected(pid, "pwrite64:error=EIO"),
     "EIO at each sync": lambda pid: injected(pid, "fdatasync,fsync:error=EIO"),
+    "a file system that turns read-only": lambda pid: injected(pid, "pwrite64,ftruncate:error=EROFS"),
     "a limit of the size of files": lambda pid: short_files(pid, 4096),
 }
 

@@ -4,7 +4,7 @@ A first life is only watched: which calls the main thread makes and which the ot
 calls is the one at which the process is killed, and the next daemon or spawner has to make good what was cut short.
 Between two kills nothing is reset: the state that one leaves is the one that the next has to live with. The ordinary
 tests take every so many calls; `DAGSCHED_FAULTS=all` takes each one, and in each thread two more than the first life
-had.
+had, and does the same with the state on a PostgreSQL server.
 """
 
 from __future__ import annotations
@@ -18,22 +18,28 @@ import pytest
 
 from tests.executor.harness import is_alive
 from tests.faults.hands import spawner_of, wait_until
-from tests.faults.injecting import CLONES, NAMES, SYNCS, TAKES_ALL, WRITES, counted, injected, threads
+from tests.faults.injecting import CLONES, LONG, NAMES, SYNCS, TAKES_ALL, WRITES, counted, injected, threads
 from tests.faults.lives import Lives
 from tests.faults.machine import at_most
+from tests.postgres import new_address
 
 CALLS = (*WRITES, *CLONES, *SYNCS, *NAMES)
 CALLS_OF_A_SHORT_SWEEP = 12
-KILLS_MIN = 60 if TAKES_ALL else 6
+KILLS_MIN = {"sqlite": 60 if TAKES_ALL else 6, "postgresql": 20}
 # What the record shows is durable; what the daemon and the spawner still say of it comes a moment later.
 SETTLED_S = 0.05
 
 Call = tuple[bool, str, int]
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=LONG)])
+def store(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def lives(tmp_path: Path) -> Iterator[Lives]:
-    lives = Lives(tmp_path, attempts=5)
+def lives(tmp_path: Path, store: str) -> Iterator[Lives]:
+    lives = Lives(tmp_path, attempts=5, address=new_address() if store == "postgresql" else None)
     try:
         lives.trigger("long")
         yield lives
@@ -41,7 +47,7 @@ def lives(tmp_path: Path) -> Iterator[Lives]:
         lives.close()
 
 
-def test_a_daemon_killed_at_any_call_of_a_runs_life_loses_nothing_and_repeats_nothing(lives: Lives) -> None:
+def test_a_daemon_killed_at_any_call_of_a_runs_life_loses_nothing_and_repeats_nothing(lives: Lives, store: str) -> None:
     kills = 0
     for main, name, number in calls_of_a_life(lives, lambda: lives.daemon.process.pid):
         if is_killed_at(lives, lives.daemon.process.pid, main, name, number):
@@ -51,7 +57,7 @@ def test_a_daemon_killed_at_any_call_of_a_runs_life_loses_nothing_and_repeats_no
         lives.come_to_rest()
     lives.stop()
     print(f"{kills} kills, restarts {statistics.median(lives.restart_s):.2f} s, at most {max(lives.restart_s):.2f} s")
-    assert kills >= KILLS_MIN
+    assert kills >= KILLS_MIN[store]
     assert lives.verdict() == []
     assert statistics.median(lives.restart_s) < at_most(2, statistics.median(lives.bare_s))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagsched.importers import Imported, checked, compare
-from dagsched.importers.commands import name_of
 from dagsched.importers.cronfields import read_fields
 from dagsched.importers.crontab import read_crontab
 from dagsched.importers.crontab_kinds import kind_of, read_any
 from dagsched.importers.debian import fires
+from dagsched.importers.names import name_of
 from dagsched.model import utc
 
 NOW = utc(2026, 11, 26)
@@ -58,7 +59,7 @@ def test_shell_home_zone_and_mail():
     text = "SHELL=/bin/bash\nHOME=/srv\nCRON_TZ=Asia/Tokyo\nMAILTO=ops\nMAILTO=\nTZ=UTC\n0 5 * * * report\n"
     (job,) = jobs_of(imported(text)).jobs.values()
     assert (job.shell, job.cwd, job.schedule.timezone) == ("/bin/bash", "/srv", "Asia/Tokyo")
-    assert [kind for _, kind in verdicts(text)] == ["same", "same", "same", "dropped", "same", "same", "same"]
+    assert [kind for _, kind in verdicts(text)] == ["same", "same", "differs", "dropped", "same", "same", "same"]
 
 
 def test_percent_is_input_unless_escaped():
@@ -170,10 +171,89 @@ def test_the_kind_of_a_crontab(path, text, kind):
         ("command -v " + " " * 9000, "job"),
         ("/usr/bin/python3 - <<EOF", "python3"),
         ("sleep 60 && /usr/bin/screen -dmS bot", "screen"),
+        ("nice -n 19 ionice -c3 /opt/backup.sh && /opt/offsite.sh", "backup"),
+        ("timeout 2h /usr/bin/rsync -a /srv/ nas:/srv/ || echo failed | logger -t rsync", "rsync"),
+        ("/usr/bin/flock -w 10 /l/reindex.lock -c '/srv/again.sh --all'", "again"),
+        ("su - www -s /bin/bash -c '/srv/go.sh'", "go"),
+        ("sudo -u postgres vacuumdb --all", "vacuumdb"),
+        ("/srv/venv/bin/python manage.py send_mail >> /var/log/mail.log 2>&1", "send_mail"),
+        ("docker exec -t -u www web php artisan schedule:run", "schedule-run"),
+        ("source ~/.bashrc && conda activate x && python train.py", "train"),
+        ("(cd /srv/a; ./x.sh; ./y.sh) > /dev/null", "x"),
+        ("python3 -m app.jobs.clean --all", "clean"),
+        ("bash -lc 'cd /x && ./run.sh'", "run"),
+        ("cd /x && npm run build", "build"),
+        ("A=1 B=2 /usr/bin/java -jar /opt/tool.jar", "tool"),
+        ("echo start; date; ./go.sh", "go"),
+        ("/usr/bin/time -f %e ./slow", "slow"),
     ],
 )
 def test_the_work_names_the_job(command, name):
     assert name_of(command) == name
+
+
+@pytest.mark.parametrize(
+    ("command", "leaves"),
+    [
+        ("/opt/x &", True),
+        ("nohup /opt/x", True),
+        ("screen -dmS irc irssi", True),
+        ("tmux new-session -d -s x y", True),
+        ("a && b > /dev/null 2>&1", False),
+        ("curl 'http://x?a=1&b=2' &> /dev/null", False),
+        ("a & b & wait", False),
+        ("/opt/screen-shot", False),
+    ],
+)
+def test_work_that_is_left_running_is_told(command, leaves):
+    assert ("is stopped" in imported(f"@daily {command}\n").verdicts[0].why) == leaves
+
+
+def test_the_words_at_the_top_of_a_crontab_stay_there():
+    text, _ = checked(
+        imported("# Jobs of the shop\n#\n# m h dom mon dow command\nA=b\n# Mail\n0 1 * * * x\n"), "/jobs.yaml", NOW
+    )
+    assert text.startswith("# Jobs of the shop\n\nversion: 1\n")
+    assert "description: Mail" in text
+    assert "dow" not in text
+
+
+def test_a_zone_that_all_lines_have_is_that_of_the_file():
+    lines = "0 5 * * * one\n0 6 * * * two\n@reboot three\n"
+    text, _ = checked(imported(f"CRON_TZ=Asia/Tokyo\n{lines}", "UTC"), "/jobs.yaml", NOW)
+    assert re.findall("timezone.*", text) == ["timezone: Asia/Tokyo"]
+    mixed, _ = checked(imported(f"0 4 * * * zero\nCRON_TZ=Asia/Tokyo\n{lines}", "UTC"), "/jobs.yaml", NOW)
+    assert re.findall(" *timezone.*", mixed) == ["timezone: UTC", *["    timezone: Asia/Tokyo"] * 2]
+
+
+def test_what_most_jobs_have_stands_once():
+    text, loaded = checked(imported("0 1 * * * one\n0 2 * * * cd /srv && two\n0 3 * * * three\n"), "/jobs.yaml", NOW)
+    assert re.findall(" *cwd.*", text) == ["  cwd: /home/me", "    cwd: /srv"]
+    assert [job.cwd for job in loaded.config.jobs.values()] == ["/home/me", "/srv", "/home/me"]
+
+
+@pytest.mark.parametrize(
+    ("line", "dst"),
+    [
+        ("30 2 * * *", "dst: {gap: run}"),
+        ("*/30 2 * * *", "dst: {gap: skip, overlap: both}"),
+        ("0 4 * * *", ""),
+        ("*/45 * * * *", ""),
+    ],
+)
+def test_validate_does_not_warn_of_what_cron_did_anyway(line, dst):
+    read = imported(f"{line} x\n", "Europe/Berlin")
+    text, loaded = checked(read, "/jobs.yaml", NOW)
+    assert loaded.problems == ()
+    assert dst in text
+    assert ("(`dst`)" in read.verdicts[0].why) == bool(dst)
+    (row,) = compare(read.drafts, loaded.config, NOW, NOW + YEAR)
+    assert row.is_zero
+
+
+def test_an_account_where_a_program_should_be_is_pointed_at():
+    assert "--system" in imported("0 7 * * * ann /opt/x\n").verdicts[0].why
+    assert imported("0 7 * * * ann x\n0 7 * * * root /opt/x\n", is_system=True).verdicts[0].why == ""
 
 
 def test_a_row_of_column_names_describes_no_line():

@@ -11,33 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagsched.importers import Imported, checked
+from dagsched.importers import checked
 from dagsched.importers.dagu import calls, read_dags
-from dagsched.model import Job, utc
-
-NOW = utc(2026, 11, 26)
-
-
-def imported(text: str, **more: str) -> Imported:
-    return read_dags({"/d/a.yaml": text, **{f"/d/{name}.yaml": each for name, each in more.items()}}, "UTC")
-
-
-def jobs_of(read: Imported) -> dict[str, Job]:
-    text, loaded = checked(read, "/d/jobs.yaml", NOW)
-    assert loaded.config is not None, text
-    return dict(loaded.config.jobs)
-
-
-def jobs(text: str, **more: str) -> dict[str, Job]:
-    return jobs_of(imported(text, **more))
-
-
-def waits(found: dict[str, Job]) -> dict[str, list[str]]:
-    return {name: [each.job for each in job.depends_on] for name, job in found.items()}
-
-
-def verdict(read: Imported, key: str) -> tuple[str, str]:
-    return next((each.kind, each.why) for each in read.verdicts if each.text.partition(":")[0] == key)
+from tests.importers.dags import NOW, imported, jobs, jobs_of, verdict, waits
 
 
 def run_of(step: str) -> Any:
@@ -69,12 +45,21 @@ def test_steps_of_a_graph_wait_for_what_they_name():
     assert waits(jobs(mapping)) == {"a.one": [], "a.two": [], "a.three": ["a.one"]}
 
 
-def test_depends_without_a_type_is_told():
-    read = imported(
-        "steps: [{name: a, command: x}, {name: b, command: x, depends: []}, {name: c, command: x, depends: a}]"
-    )
-    assert verdict(read, "steps")[0] == "differs"
-    assert waits(jobs_of(read)) == {"a.a": [], "a.b": [], "a.c": ["a.a"]}
+@pytest.mark.parametrize(
+    ("steps", "kind", "second"),
+    [
+        ("[{name: a, command: x}, {name: b, command: x, depends: []}, {name: c, command: x, depends: a}]", "same", []),
+        ("[{name: a, command: x}, {name: b, command: x}, {name: c, command: x, depends: a}]", "differs", []),
+        ("[{name: a, command: x}, {name: b, command: x}]", "differs", ["a.a"]),
+        ("[{name: a, run: x y}, {name: b, run: x}]", "same", []),
+        ("[{name: a, command: x}]", "same", None),
+    ],
+    ids=["depends", "some depend", "none does", "new words", "one"],
+)
+def test_steps_without_a_type_wait_as_the_versions_of_dagu_have_it(steps, kind, second):
+    read = imported(f"steps: {steps}")
+    assert verdict(read, "steps")[0] == kind
+    assert waits(jobs_of(read)).get("a.b") == second
 
 
 def test_each_start_of_several_steps_is_told_to_differ():
@@ -148,16 +133,15 @@ def test_parameters_in_every_form():
     assert jobs("params: {type: object, properties: {A: {default: x}}}\nsteps: [x]")["a"].env == {"A": "x"}
 
 
-def test_output_becomes_an_output_for_the_jobs_that_name_it():
+def test_output_becomes_an_output_for_the_job_below_and_those_that_name_it():
     found = jobs(
-        "steps:\n- {name: w, command: cat V, output: VERSION}\n- {name: m, command: x}\n"
-        "- {name: r, command: 'echo ${VERSION}'}\n"
+        "steps:\n- {name: w, command: cat V, output: VERSION}\n- {name: m, command: x}\n- {name: n, command: x}\n"
+        "- {name: r, command: 'echo ${VERSION}'}\n- {name: p, command: python, script: 'os.environ[\"VERSION\"]'}\n"
     )
     assert found["a.w"].run.startswith("VERSION=$(cat V) || exit\n")
-    assert waits(found)["a.r"] == ["a.m", "a.w"]
-    assert found["a.m"].env == {}
-    (reference,) = found["a.r"].env.values()
-    assert (reference.job, reference.output) == ("a.w", "VERSION")
+    assert waits(found)["a.r"] == ["a.n", "a.w"]
+    given = {name: [(each.job, each.output) for each in job.env.values()] for name, job in found.items()}
+    assert given == {name: [("a.w", "VERSION")] if name in ("a.m", "a.r", "a.p") else [] for name in found}
 
 
 @pytest.mark.parametrize(
@@ -465,6 +449,12 @@ TOP = st.sampled_from(
         "description",
     ]
 )
+
+
+def test_a_limit_that_is_no_number_is_none():
+    read = imported("maxActiveSteps: true\nhistRetentionDays: true\nsteps: [{name: a, run: x y}, {name: b, run: x}]")
+    assert [job.pool for job in jobs_of(read).values()] == [None, None]
+    assert verdict(read, "histRetentionDays")[0] == "dropped"
 
 
 @settings(max_examples=200, deadline=None)

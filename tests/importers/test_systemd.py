@@ -242,13 +242,51 @@ def test_what_systemd_refuses_is_refused(text):
         read_spec(text)
 
 
-@pytest.mark.parametrize("text", ["*:*:30", "*:*:0/20", "*-*~03 10:00", "*-*~1..3 10:00", "*:0/5:0/30"])
+@pytest.mark.parametrize("text", ["*:*:0/20", "*-*~03 10:00", "*-*~1..3 10:00", "*:0/5:0/30"])
 def test_what_no_schedule_says_is_told(text):
     with pytest.raises(Unreadable):
         cron_of(read_spec(text))
     read = units(TIMER.format(text))
     assert kinds(read)["OnCalendar"] == "dropped"
     assert jobs_of(read).jobs["a"].schedule is None
+
+
+def test_seconds_are_left_out_and_explained():
+    read = units("[Timer]\nOnCalendar=*:28:10\nOnCalendar=*:58:10\n")
+    config = jobs_of(read)
+    assert (kinds(read)["OnCalendar"], config.jobs["a"].schedule.cron) == ("differs", ("28 * * * *", "58 * * * *"))
+    (row,) = compare(read.drafts, config, NOW, NOW + timedelta(days=1))
+    assert (row.is_zero, row.old, row.new, len(row.explained)) == (True, 48, 48, 48)
+    assert row.explained[0][1] == "systemd starts it 10 s later"
+
+
+@pytest.mark.parametrize(
+    ("settings", "run"),
+    [
+        ("Nice=19\n", "nice -n 19 /bin/true"),
+        ("IOSchedulingClass=best-effort\nIOSchedulingPriority=7\n", "ionice -c 2 -n 7 /bin/true"),
+        ("IOSchedulingPriority=7\nIOSchedulingClass=idle\n", "ionice -c 3 /bin/true"),
+        ("IOSchedulingClass=realtime\nNice=-5\n", "nice -n -5 ionice -t -c 1 /bin/true"),
+        ("CPUSchedulingPolicy=idle\n", "chrt -i 0 /bin/true"),
+        ("LimitNOFILE=4096\nNice=1\n", "set -e\nulimit -n 4096\nrenice -n 1 -p $$ >/dev/null || true\n/bin/true"),
+    ],
+)
+def test_manners_stand_before_the_command(settings, run):
+    read = units(TIMER.format("daily"), SERVICE + settings)
+    assert jobs_of(read).jobs["a"].run == run
+    assert kinds(read)[settings.partition("=")[0]] in ("same", "dropped")
+
+
+def test_a_timer_that_only_the_boot_starts_says_who_may():
+    read = units("[Timer]\nOnBootSec=5min\n")
+    (why,) = [each.why for each in read.verdicts if each.text.startswith("OnBootSec")]
+    assert "`dagsched trigger a`" in why
+
+
+def test_units_that_are_not_here_are_told_together():
+    read = units(TIMER.format("daily"), "[Unit]\nAfter=x.service y.service\n" + SERVICE)
+    (why,) = [each.why for each in read.verdicts if each.text.startswith("After")]
+    assert why == "x.service, y.service are not here"
 
 
 def test_times_that_are_left_out_are_counted():

@@ -26,6 +26,23 @@ def test_a_command_gets_the_message_on_standard_input_and_the_gist_in_variables(
     assert (tmp_path / "gist").read_text().split() == ["failure", "msg_1", "ops", "load", FAILURE.items[0].run]
 
 
+def test_a_command_finds_no_secret_of_others_and_nothing_that_only_the_scheduler_is_told(tmp_path):
+    others = {"NOTIFY_SOCKET": "/run/systemd", "DAGSCHED_STORE": "postgresql://u:pw@h/db", "DB_PASSWORD": "hunter22"}
+    spec = {**spec_of(tmp_path, "sh", "-c", "env > got"), "secrets": {"KEY": {"env": "PAGER"}}}
+    deliver(spec, {**ENVIRON, **others, "PAGER": "p4ger", "LANG": "C"}, hidden=frozenset({"DB_PASSWORD", "PAGER"}))
+    found = dict(line.split("=", 1) for line in (tmp_path / "got").read_text().splitlines())
+    assert (found["KEY"], found["LANG"], found["PATH"]) == ("p4ger", "C", ENVIRON["PATH"])
+    assert not found.keys() & {*others, "PAGER"}
+
+
+def test_a_secret_of_a_command_that_is_not_there_is_named_and_the_value_is_never_told(tmp_path):
+    spec = {**spec_of(tmp_path, "sh", "-c", "echo $KEY; exit 1"), "secrets": {"KEY": {"env": "PAGER"}}}
+    with pytest.raises(NotifierError, match="env:PAGER: the scheduler's environment has no such variable"):
+        deliver(spec, ENVIRON)
+    with pytest.raises(NotifierError, match=r"exit 1: \[secret\]"):
+        deliver(spec, {**ENVIRON, "PAGER": "p4ger"})
+
+
 def test_a_command_that_fails_is_told_with_its_last_words(tmp_path):
     with pytest.raises(NotifierError, match="exit 7: no luck") as caught:
         deliver(spec_of(tmp_path, "sh", "-c", "echo no luck >&2; exit 7"), ENVIRON)

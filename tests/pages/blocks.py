@@ -1,13 +1,13 @@
 """The pages, and the fenced blocks on them. The words after a fence decide what becomes of a block:
 
-    ```yaml            a job file: it must be valid, without warnings but those that the page shows
-    ```yaml NAME       the same, and the file of that name in a walk through the page
-    ```yaml fragment   a part of one, and `yaml dagu` a file of another program: it must parse
-    ```LANGUAGE NAME   the file of that name
-    ```sh              commands
-    ```console         a terminal: commands after `$ `, each with what it printed below; without a command it is what
-                       the commands above it printed
-    ```text            shown, never run
+```yaml            a job file: it must be valid, without warnings but those that the page shows
+```yaml NAME       the same, and the file of that name in a walk through the page
+```yaml fragment   a part of one, and `yaml dagu` a file of another program: it must parse
+```LANGUAGE NAME   the file of that name
+```sh              commands
+```console         a terminal: commands after `$ `, each with what it printed below; without a command it is what
+                   the commands above it printed
+```text            shown, never run
 """
 
 from __future__ import annotations

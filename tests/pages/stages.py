@@ -19,6 +19,11 @@ NOT_RUN = {
     "./dev bench": _TREE,
     "./dev test tests/engine": _TREE,
     "./dev torture --broken all": _TREE,
+    "./dev torture --slant brief --seeds 3 --seconds 10": _TREE,
+    "./dev torture --seeds 200 --seconds 30": _TREE,
+    "./dev torture --seeds 1 --first-seed 42 --keep out": _TREE,
+    "./dev torture --store postgresql --seeds 3 --seconds 30": _TREE,
+    ".venv/bin/python -m tests.torture.auditor out/torture-42-…": _TREE,
     "./dev check": _TREE,
     "./dev docs": _TREE,
     "./dev site": _TREE,
@@ -32,6 +37,8 @@ NOT_RUN = {
     "/opt/dagsched/bin/pip install --require-hashes -r requirements.lock": _INSTALLS,
     "/opt/dagsched/bin/pip install --no-deps .": _INSTALLS,
     "/opt/dagsched/bin/pip install -c constraints.txt '.[postgres]'": _INSTALLS,
+    "python3 -m pip wheel -c constraints.txt -w wheels .": _INSTALLS,
+    "/opt/dagsched/bin/pip install --no-index --find-links wheels dagsched": _INSTALLS,
     "/opt/dagsched/bin/dagsched --version": _INSTALLS,
     "pip install 'dagsched[postgres]'": _INSTALLS,
     "pip install dagsched pytest": _INSTALLS,
@@ -55,6 +62,8 @@ NOT_RUN = {
     "docker compose exec scheduler-a dagsched workers": _ENGINE,
     "docker compose kill scheduler-a": _ENGINE,
     "dagsched why weekly-report": "of a Monday at nine in New York; tests/test_newcomer.py lives through it",
+    "DAGSCHED_FAULTS=all .venv/bin/python -m pytest tests/faults": _TREE,
+    ".venv/bin/python -m tests.faults.soak --minutes 60": _TREE,
     "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 dagsched run": "needs a collector; tests/tracing has one",
 }
 """A command as it is shown → why it is not run."""
@@ -75,7 +84,19 @@ def _jobs(text: str) -> str:
 _ELSEWHEN = "what is printed hangs on the day, or on years of history"
 _METRICS = "dagsched metrics --file /srv/etl/jobs.yaml --textfile /var/lib/node_exporter/dagsched.prom"
 
+_READ = "python3 -c 'import sqlite3, sys; a = sqlite3.connect(sys.argv[1]); {}'"
+_OVER_TCP = 'curl -s -H "Authorization: Bearer $DAGSCHED_TOKEN" http://127.0.0.1:8420/api/v1/status'
+_FAILED = "SELECT * FROM runs_readable WHERE state = 'failed' ORDER BY tick DESC LIMIT 10"
+
 STAGES = {
+    "api.md": Stage(
+        _TRIAL + _BACKGROUND,
+        {
+            _OVER_TCP: _OVER_TCP.replace("curl", "curl -f").replace(
+                "http://127.0.0.1:8420", "$(sed -n 's/^dagsched: HTTP on //p' daemon.log)"
+            )
+        },
+    ),
     "backfill.md": Stage(
         _jobs("timezone: Europe/Berlin\njobs: {nightly: {schedule: '0 2 * * *', run: sleep 60}}") + _BACKGROUND,
         {
@@ -101,9 +122,7 @@ STAGES = {
         "cp main/jobs.yaml .",
         {
             # The example has a job at two in the morning, so it gets a warning.
-            "dagsched validate jobs.yaml --strict": (
-                "dagsched validate jobs.yaml --strict || [ $? = 1 ]"
-            )
+            "dagsched validate jobs.yaml --strict": ("dagsched validate jobs.yaml --strict || [ $? = 1 ]")
         },
     ),
     "events.md": Stage(
@@ -149,6 +168,22 @@ STAGES = {
         },
         unchecked="of two machines",
         server=True,
+    ),
+    "security.md": Stage(
+        _TRIAL + _BACKGROUND + "\ncurl -sf -X POST --unix-socket .dagsched/api.sock http://local/api/v1/reload\n",
+        {"dagsched run --allow-host sched.example.com": "grep HTTP daemon.log"},
+    ),
+    "state.md": Stage(
+        _TRIAL,
+        {
+            # Not every machine has SQLite's shell.
+            "sqlite3 .dagsched/dagsched.db \".backup '/backup/dagsched.db'\"": (
+                _READ.format('a.backup(sqlite3.connect("backup.db"))') + " .dagsched/dagsched.db"
+            ),
+            f'sqlite3 -readonly .dagsched/dagsched.db "{_FAILED}"': (
+                _READ.format("print(a.execute(sys.argv[2]).fetchall())") + f' .dagsched/dagsched.db "{_FAILED}"'
+            ),
+        },
     ),
     "simulate.md": Stage(
         _jobs("jobs:\n  extract: {schedule: '0 2 * * *', run: x}\n  load: {depends_on: [extract], run: y}")

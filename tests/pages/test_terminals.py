@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.pages.blocks import PAGES, blocks_of, commands_of
+from tests.pages.blocks import FENCE, PAGES, blocks_of, commands_of
 from tests.pages.stages import NOT_RUN, STAGES
 from tests.pages.walk import Stage, Walk, masked
 
@@ -31,6 +32,12 @@ def test_every_exception_is_of_a_command_that_is_there():
         if command not in next(commands for page, commands in COMMANDS.items() if page.name == name)
     ]
     assert stale == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_command_stands_outside_of_the_blocks_that_are_run(page: Path):
+    prose = FENCE.sub("", page.read_text(encoding="utf-8"))
+    assert re.findall(r"^ {4}(?:dagsched|curl|sqlite3|python3?|pip|sudo|\./dev|docker) .*", prose, re.MULTILINE) == []
 
 
 def test_what_differs_each_time_is_no_difference():

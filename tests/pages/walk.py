@@ -49,7 +49,7 @@ class Stage:
 def daemon_in_background(*words: str) -> str:
     """Return shell text that starts a daemon and goes on once it is there."""
     return (
-        f'dagsched run {" ".join(words)} > daemon.log 2>&1 &\n'
+        f"dagsched run {' '.join(words)} > daemon.log 2>&1 &\n"
         'until dagsched status | grep -q "running, process"; do sleep 0.1; done'
     )
 
@@ -157,4 +157,3 @@ def masked(line: str) -> str:
     line = re.sub(r"\b(?:CES?T|E[SD]T)\b", "ZONE", line)
     line = re.sub(r"[+-]\d\d:\d\d\b", "+0:0", line)
     return re.sub(r"\s+", " ", re.sub(r"\d+(?:\.\d+)*", "0", line)).strip()
-

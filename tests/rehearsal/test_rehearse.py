@@ -10,7 +10,9 @@ import pytest
 
 from dagsched.declaration import Window
 from dagsched.engine import events
+from dagsched.engine.gates import Hold
 from dagsched.model import Config, Job, Outcome, RateLimit, Run, RunState, format_instant, utc
+from dagsched.reasons import At
 from dagsched.rehearsal import Habit, Rehearsed, rehearse, report
 from dagsched.rehearsal.habits import habit_of
 from dagsched.rehearsal.waits import Cause, cause_of
@@ -191,11 +193,13 @@ def test_every_wait_the_engine_can_name_has_a_cause() -> None:
     bench.trigger("b")
     bench.trigger("c")
     bench.trigger("c")
-    words = [bench.plan.seats.blocks(run) for run in bench.live() if run.state is RunState.QUEUED]
-    assert sorted(cause_of(each) for each in words) == [Cause.POOL, Cause.TURN]
-    assert cause_of("rate_limit 10/1m allows its next start at 2026-03-02T00:00:00Z") is Cause.RATE
-    assert cause_of("rate_limit 10/1m of pool p allows its next start at 2026-03-02T00:00:00Z") is Cause.RATE
-    assert cause_of("window 01:00-05:00 opens at 2026-03-02T00:00:00Z") is Cause.WINDOW
+    found = [cause_of(bench.plan.seats.blocks(run), run) for run in bench.live() if run.state is RunState.QUEUED]
+    assert sorted(found) == [Cause.POOL, Cause.TURN]
+    causes = {at: cause_of(Hold(at, ""), run) for at in At for run in bench.live()}
+    assert {at for at, cause in causes.items() if cause is Cause.OTHER} == {
+        # What a run meets before it is ready, and what is no wait.
+        At.ENABLED, At.PAUSED, At.CALENDAR, At.CATCH_UP, At.QUEUE, At.UPSTREAMS, At.CONDITION, At.OVERLAP, At.TURN,
+    }  # fmt: skip
 
 
 def test_a_day_is_finished_when_the_last_of_its_daily_jobs_is() -> None:

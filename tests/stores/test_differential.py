@@ -67,7 +67,7 @@ ATTEMPTS = st.tuples(JOBS, TICKS, st.integers(1, 3), MOMENTS, MAYBE).map(
 )
 MARKS = st.tuples(JOBS, MOMENTS, MAYBE, st.integers(0, 9)).map(lambda parts: JobMark(*parts))
 EMISSIONS = st.tuples(TEXTS, TEXTS, TICKS).map(lambda parts: Emission(*parts))
-CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}))
+CONFIGS = st.none() | st.builds(ConfigVersion, st.integers(1, 3), MOMENTS, TEXTS, st.just({"f": "x"}), TEXTS)
 # The ticks lie within hours, so some of these are a week and more apart.
 ANSWERS = st.tuples(st.sampled_from("kl"), MOMENTS, st.integers(0, 9)).map(
     lambda parts: Kept(parts[0], parts[1] + timedelta(days=parts[2]), "asked", {"days": parts[2]})

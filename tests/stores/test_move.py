@@ -238,7 +238,7 @@ def test_open_attempts_are_not_left_behind(places):
         running = Batch(runs=[row("a", 0, RunState.RUNNING)], new_attempts=[attempt("a", 0)])
         async with daemon(places.file(), running):
             pass
-        with pytest.raises(Refused, match=r"1 attempts have not ended \(job:a:2026-11-21T00:00:00Z\)"):
+        with pytest.raises(Refused, match=r"1 attempt has not ended \(job:a:2026-11-21T00:00:00Z\)"):
             await places.there()
         async with daemon(places.file()):
             pass

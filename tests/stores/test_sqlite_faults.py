@@ -383,9 +383,13 @@ def test_of_a_folder_of_somebody_else_its_name_is_told_and_who_may_not_use_it(sh
     os.chmod(shared.parent, 0o700)
     shared.unlink()
     os.chmod(shared.parent, mode)
-    with unprivileged(), pytest.raises(StoreReadOnly) as caught:
+
+    def found_and_opened():
         assert address_of(shared.parent) is None
         run(opened(shared, write=True))
+
+    with unprivileged(), pytest.raises(StoreReadOnly) as caught:
+        found_and_opened()
     user = NOBODY if os.geteuid() == 0 else os.geteuid()
     assert str(caught.value) == f"{shared.parent}: Permission denied; make it writable for this user (uid {user})"
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.torture import broken
 from tests.torture.round import SQLITE, STORES
 from tests.torture.rounds import Order, Total, play_all, tell
+from tests.torture.slants import SLANTS
 
 
 def main() -> int:
@@ -36,9 +37,14 @@ def main() -> int:
     parser.add_argument(
         "--store", choices=STORES, default=SQLITE, help="where the state is; postgresql: shared by several schedulers"
     )
+    parser.add_argument(
+        "--slant", choices=SLANTS, default="", help="rounds made of one thing instead of a bit of everything"
+    )
     names = ["all", *(build.name for build in broken.BUILDS)]
     parser.add_argument("--broken", choices=names, metavar="NAME", help=f"torture a broken build: {', '.join(names)}")
-    parser.add_argument("--tries", type=int, default=12, metavar="N", help="rounds for each broken build, at most")
+    parser.add_argument(
+        "--tries", type=int, default=broken.TRIES, metavar="N", help="rounds for each broken build, at most"
+    )
     args = parser.parse_args()
     # Ended by whichever signal, the rounds under way are ended, and what they have started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -50,7 +56,8 @@ def main() -> int:
 
 def _play(args: argparse.Namespace) -> int:
     seeds = range(args.first_seed, args.first_seed + args.seeds)
-    orders, total = deque(Order(seed, args.seconds, store=args.store) for seed in seeds), Total()
+    made = (Order(seed, args.seconds, store=args.store, slant=args.slant) for seed in seeds)
+    orders, total = deque(made), Total()
     if args.keep is not None:
         args.keep.mkdir(parents=True, exist_ok=True)
     try:

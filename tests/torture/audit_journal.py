@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from math import inf
 
@@ -17,6 +17,9 @@ CUT_S = 0.002
 
 # From a process's last line to the record of its end, and from its start to its first line, on a busy machine.
 UNSEEN_S = 1.0
+
+# How it is put that a spawner has ended an attempt itself, because its deadline was not put off.
+UNHEARD = ("stopped because its scheduler was not heard of", "ended because its worker could not reach the state")
 
 # How late a spawner may be on a busy machine; the longest command lives 3 s, the shortest timeout is 1 s.
 OVERDUE_S = 1.8
@@ -110,22 +113,28 @@ def attempts_are_lost_with_a_spawner_only(lives: Lives) -> Iterator[Finding]:
     for run, show in lives.evidence.shows.items():
         for attempt in show["attempt_list"]:
             key = (run, attempt["attempt"])
-            if attempt["outcome"] == "lost" and key in lived and not spawner_was_killed_under(lives, *key):
+            if attempt["outcome"] == "lost" and key in lived and not may_be_lost(lives, *key):
                 end = f"ended ({ends[key]})" if key in ends else "lived"
                 yield "P5", run, f"attempt {key[1]} {end}, no spawner was killed meanwhile, and it is lost"
 
 
-def spawner_was_killed_under(lives: Lives, run: str, attempt: int) -> bool:
-    """Whether a spawner was killed between an attempt's first line and its recorded end, or just about then.
+def may_be_lost(lives: Lives, run: str, attempt: int) -> bool:
+    """Whether its spawner was killed under an attempt, or it may have heard nothing of its scheduler for too long."""
+    unheard = lives.evidence.unheard
+    return spawner_was_killed_under(lives, run, attempt) or _is_hit(lives, run, attempt, unheard)
 
-    The same goes for attempts that heard nothing of their scheduler for too long: those are ended as lost.
-    """
+
+def spawner_was_killed_under(lives: Lives, run: str, attempt: int) -> bool:
+    """Whether a spawner was killed between an attempt's first line and its recorded end, or just about then."""
+    return _is_hit(lives, run, attempt, [(kill, kill) for kill in lives.evidence.spawner_kills])
+
+
+def _is_hit(lives: Lives, run: str, attempt: int, blows: Iterable[tuple[float, float]]) -> bool:
     walls = [line.wall for line in lives.evidence.journal if (line.run, line.attempt) == (run, attempt)]
     ended = min(lives.ended_at(run, attempt), max(lives.evidence.stopped, _utc(max(walls)))).timestamp()
     # An attempt is over when everything it left behind is, and its end may be told later than that.
     last = max(max(walls), ended)
-    kills = [*((kill, kill) for kill in lives.evidence.spawner_kills), *lives.evidence.unheard]
-    return any(min(walls) - UNSEEN_S <= until and began <= last + UNSEEN_S for began, until in kills)
+    return any(min(walls) - UNSEEN_S <= until and began <= last + UNSEEN_S for began, until in blows)
 
 
 def repeated(lives: Lives) -> list[tuple[str, int]]:
@@ -137,12 +146,20 @@ def repeated(lives: Lives) -> list[tuple[str, int]]:
 
 
 def work_is_not_repeated(lives: Lives) -> Iterator[Finding]:
-    """After a good end nothing is tried again, unless nobody can have seen that end."""
+    """After a good end nothing is tried again, unless nobody can have seen that end.
+
+    Its spawner sees it whatever becomes of schedulers, so that one of them was not heard of is no reason.
+    """
     for run, number in repeated(lives):
-        outcomes = {each["attempt"]: each["outcome"] for each in lives.evidence.shows[run]["attempt_list"]}
-        # Told to end in the very moment in which it ended: it had not been found over yet.
-        if outcomes.get(number) not in ("timed_out", "cancelled") and not spawner_was_killed_under(lives, run, number):
+        attempts = {each["attempt"]: each for each in lives.evidence.shows[run]["attempt_list"]}
+        if not _was_told(attempts.get(number, {})) and not spawner_was_killed_under(lives, run, number):
             yield "P5", run, f"attempt {number} ended well, no spawner was killed meanwhile, and another one followed"
+
+
+def _was_told(attempt: Mapping[str, object]) -> bool:
+    """Whether an attempt that ended well was told to end in that very moment: it had not been found over yet."""
+    is_lost = attempt.get("outcome") == "lost" and str(attempt.get("reason")).startswith(UNHEARD)
+    return is_lost or attempt.get("outcome") in ("timed_out", "cancelled")
 
 
 def definitions_are_those_in_force(lives: Lives) -> Iterator[Finding]:

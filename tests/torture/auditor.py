@@ -55,7 +55,8 @@ def repeated_work(evidence: Evidence) -> list[str]:
     """Return the attempts that ended with exit 0 by themselves and whose run was attempted again, unasked.
 
     The goal is none. One that the death of a spawner explains breaks no promise: killed in the very moment in which
-    an attempt ends, nobody sees the end, and the attempt counts as lost. Any other breaks P5.
+    an attempt ends, nobody sees the end, and the attempt counts as lost. Any other breaks P5, also where another
+    scheduler took over: the spawner goes on, and its machine hands the end over.
     """
     return [f"{run} attempt {attempt}" for run, attempt in audit_journal.repeated(Lives(evidence))]
 

@@ -17,6 +17,8 @@ from tests.torture.round import POSTGRESQL, SQLITE
 from tests.torture.rounds import ROOT, Order, Played, play_all
 
 SECONDS = 10.0
+# Rounds in which each of them is found.
+TRIES = 3
 PATIENCE_S = 8.0
 
 
@@ -33,7 +35,8 @@ class Patch:
 class Build:
     """A broken program: what is wrong with it, and the promise that it must be caught by.
 
-    `favours`: deeds and commands of a round without which the defect does not show. `store`: where it shows.
+    `favours`: deeds and commands of a round without which the defect does not show. `store`: where it shows. `slant`:
+    of what a round is made in which it shows at once, "" when any will do.
     """
 
     name: str
@@ -41,10 +44,13 @@ class Build:
     patches: Sequence[Patch]
     favours: Sequence[str] = ()
     store: str = SQLITE
+    slant: str = ""
 
 
-def _build(name: str, promise: str, file: str, old: str, new: str, *favours: str, store: str = SQLITE) -> Build:
-    return Build(name, promise, (Patch(file, old, new),), favours, store)
+def _build(
+    name: str, promise: str, file: str, old: str, new: str, *favours: str, store: str = SQLITE, slant: str = ""
+) -> Build:
+    return Build(name, promise, (Patch(file, old, new),), favours, store, slant)
 
 
 BUILDS: Sequence[Build] = (
@@ -74,7 +80,7 @@ BUILDS: Sequence[Build] = (
         "            if turn.acknowledged:\n"
         "                await asyncio.sleep(0.3)\n"
         "            await self._commit(batch)\n",
-        "kill",
+        "kill", slant="brief",
     ),
     _build(
         "upstreams-not-awaited", "P3", "engine/joins.py",
@@ -101,12 +107,13 @@ BUILDS: Sequence[Build] = (
         "finished-work-lost-at-restarts", "P5", "engine/plan.py",
         "self._end_attempt(run, exits[attempt])",
         "self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))",
-        "kill",
+        "kill", slant="brief",
     ),
     _build(
         "timeouts-ignored", "P5", "spawner/work.py",
         '        if order["timeout_s"] is not None:\n',
         "        if False:\n",
+        slant="overdue",
     ),
     _build(
         "started-before-the-commit", "P6", "daemon/loop.py",
@@ -115,17 +122,19 @@ BUILDS: Sequence[Build] = (
         "            turn.outbox.acts = []\n"
         "            await asyncio.sleep(0.3)\n"
         "            await self._commit(batch)\n",
-        "kill",
+        "kill", slant="ordered",
     ),
     _build(
         "slots-leak", "P7", "engine/seats.py",
         '        name, slots = self._holding.pop(key, ("", 0))\n',
         "        name, slots = key[0], 0\n",
+        slant="pooled",
     ),
     _build(
         "joins-never-told", "P7", "engine/plan.py",
         "            self.waiting.upstream_changed(run)\n",
         "",
+        slant="chained",
     ),
     _build(
         "one-attempt-too-many", "P8", "engine/retries.py",
@@ -142,28 +151,43 @@ BUILDS: Sequence[Build] = (
         "no-fencing", "P9", "engine/plan.py",
         "                self._adopt(run)\n",
         "                self._end_attempt(run, Exit(run.name, run.attempts, Outcome.LOST, event.now))\n",
-        "kill",
+        "kill", slant="lasting",
+    ),
+    Build(
+        "buried-alive", "P9",
+        (
+            Patch(
+                "stores/sql/postgres/fleet.sql",
+                "FROM schedulers WHERE safe_after <= clock_timestamp() AND",
+                "FROM schedulers WHERE",
+            ),
+            Patch("daemon/dispatching.py", 'mend_at = "", loop.time() + PATIENCE_S', 'mend_at = "", 0.0'),
+        ),
+        ("kill",), POSTGRESQL,
     ),
     _build(
-        "buried-alive", "P9", "daemon/service.py",
-        "                if is_dead:\n",
-        "                if True:\n",
+        "ends-kept-to-itself", "P5", "daemon/service.py",
+        "            self._remaining.begin()\n",
+        "",
         "kill", store=POSTGRESQL,
     ),
     _build(
         "leftovers-not-awaited", "P9", "spawner/work.py",
         "        if not attempt.strays:\n            self._finish(attempt)\n",
         "        if True:\n            self._finish(attempt)\n",
+        slant="leave",
     ),
     _build(
         "pools-without-walls", "P10", "engine/seats.py",
         "        return capacity is None or self._pools[pool].used + slots <= capacity\n",
         "        return True\n",
+        slant="pooled",
     ),
     _build(
         "overlap-ignored", "P11", "engine/seats.py",
         "is_full = job.max_active_runs is not None and len(desk.seated) >= job.max_active_runs\n",
         "is_full = False\n",
+        slant="crowded",
     ),
     _build(
         "old-schedules-kept", "P12", "engine/swap.py",
@@ -172,7 +196,7 @@ BUILDS: Sequence[Build] = (
         "    both = {id: job for id, job in config.jobs.items() if id in old and job.schedule and old[id].schedule}\n"
         "    kept = {id: job._replace(schedule=old[id].schedule) for id, job in both.items()}\n"
         "    config = config._replace(jobs={**config.jobs, **kept})\n",
-        "edit",
+        "edit", slant="reschedule",
     ),
     _build(
         "removed-jobs-scheduled", "P12", "engine/swap.py",
@@ -180,7 +204,7 @@ BUILDS: Sequence[Build] = (
         "    is_new = number != book.config_number\n"
         "    gone = {id: job for id, job in old.items() if job.schedule and not job.depends_on}\n"
         "    config = config._replace(jobs={**gone, **config.jobs}, pools={**book.pools, **config.pools})\n",
-        "edit",
+        "edit", slant="remove",
     ),
     _build(
         "terminal-states-rewritten", "P13", "engine/ticks.py",
@@ -203,6 +227,7 @@ BUILDS: Sequence[Build] = (
             Patch("spawner/family.py", "not self.living and not self._strays", "not self.living"),
         ),
         ("terminate",),
+        slant="leave",
     ),
 )  # fmt: skip
 
@@ -254,7 +279,8 @@ class Hunt:
     def order(self, first_seed: int) -> Order:
         """Return the next round to be played."""
         seed = first_seed + len(self.rounds)
-        return Order(seed, self.seconds, self.code, self.patience_s, self.build.favours, self.build.store)
+        build = self.build
+        return Order(seed, self.seconds, self.code, self.patience_s, build.favours, build.store, build.slant)
 
     def line(self) -> str:
         """Return what there is to say after a round."""

@@ -25,6 +25,7 @@ from tests.torture import edits, processes
 from tests.torture.commands import FAVOUR, words_of_a_command
 from tests.torture.daemon import Broken, Daemon, Verb
 from tests.torture.evidence import read_journal
+from tests.torture.slants import Slant
 from tests.torture.versions import Sheets, candidates_of
 from tests.torture.world import EVENTS, SENTINEL, Maker, Sheet
 
@@ -56,7 +57,7 @@ class Round:
 
     `code`: the folder of the program to torture, None for this tree. `patience_s`: for how long nothing may happen
     at the end before what is not over yet is taken to stay so. `favours`: deeds that are done, and commands that are
-    given, more often than others.
+    given, more often than others. `slant`: what it is made of instead of a bit of everything.
     """
 
     def __init__(
@@ -69,9 +70,10 @@ class Round:
         code: Path | None = None,
         patience_s: float = PATIENCE_S,
         favours: Sequence[str] = (),
+        slant: Slant | None = None,
     ) -> None:
         self.seed, self.seconds, self.folder = seed, seconds, folder
-        self.patience_s, self.favours = patience_s, favours
+        self.patience_s, self.favours, self.slant = patience_s, favours, slant
         self.dice = random.Random(seed)
         by_seed = self.dice.random() < 0.5 or "kill_spawner" in favours
         self.kills_spawner = by_seed if kills_spawner is None else kills_spawner
@@ -82,7 +84,7 @@ class Round:
         jobs = folder / "jobs"
         jobs.mkdir()
         self.journal = folder / "journal.txt"
-        self.maker = Maker(self.dice, self.journal, names, gentle=self.kills_spawner)
+        self.maker = Maker(self.dice, self.journal, names, gentle=self.kills_spawner, slant=slant)
         self.paths = {name: jobs / name for name in names}
         self.daemon = self._make_daemon(jobs if len(names) > 1 else jobs / names[0], f"{seed}-{uuid.uuid4()}", code)
         self.sheets: dict[str, Sheet] = self.maker.first()
@@ -146,7 +148,8 @@ class Round:
         deadly: list[tuple[Callable[[], None], int]] = [(self._kill, 4), (self._terminate, 1), (self._hand_over, 1)]
         if self.kills_spawner:
             deadly += [(self._kill_spawner, 2), (self._kill_both, 2)]
-        everything = harmless + deadly
+        shunned = () if self.slant is None else self.slant.shuns
+        everything = [each for each in harmless + deadly if _name(each[0]) not in shunned]
         return [(deed, weight * FAVOUR if _name(deed) in self.favours else weight) for deed, weight in everything]
 
     def _tell(self, words: str) -> None:
@@ -156,8 +159,9 @@ class Round:
 
     def _aim(self) -> None:
         """Wait, half of the time, for the moment after a full second, when ticks are made and attempts start."""
-        if self.dice.random() < 0.5:
-            time.sleep(1 - time.time() % 1 + self.dice.uniform(0, 0.1))
+        aim_s = None if self.slant is None else self.slant.aim_s
+        if aim_s is not None or self.dice.random() < 0.5:
+            time.sleep(1 - time.time() % 1 + self.dice.uniform(*(aim_s or (0, 0.1))))
 
     def _kill(self) -> None:
         self._aim()
@@ -497,6 +501,7 @@ class Round:
                 candidates = [[s for s in sheets.values() if s is not None] for sheets in made_of]
                 found.append({"number": number, "applied": event["time"], "candidates": candidates})
         return found
+
 
 def _name(deed: Callable[[], None]) -> str:
     return deed.__name__.strip("_")

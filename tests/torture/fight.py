@@ -1,8 +1,9 @@
 """Several schedulers, and workers, on one PostgreSQL server, killed, frozen and thawed while they share the same ticks.
 
 Every scheduler has a state directory of its own, as on a machine of its own; the job file and the journal are shared.
-What is gathered is what one daemon's round gathers, so the same auditor judges it. A scheduler that dies or freezes is
-written down as the death of a spawner: it is why an attempt may be lost.
+What is gathered is what one daemon's round gathers, so the same auditor judges it. That a scheduler or a worker dies or
+freezes is why an attempt of its machine may be lost; it is no reason to do again what has ended well, unless that
+machine was silent for so long that nobody waits for it any more.
 
 `python -m tests.torture.fight [--seconds S] [--seed N] [--workers N]` plays a round on a server of its own.
 """
@@ -29,7 +30,7 @@ from typing import Any
 from dagsched.stores import Address
 from tests.postgres import Server, own_server
 from tests.torture import processes
-from tests.torture.auditor import audit, summary
+from tests.torture.auditor import audit, repeated_work, summary
 from tests.torture.daemon import COMMAND, Daemon
 from tests.torture.edits import rename_over, text_of
 from tests.torture.evidence import read_folder, read_journal
@@ -38,10 +39,14 @@ from tests.torture.world import QUICK, SENTINEL, WORKER, Sheet
 SCHEDULERS = 4
 WORKERS = 2
 LEASE, WORKER_LEASE = "5s", "12s"
+# After so many seconds of silence an attempt may be called lost before its machine can say how it ended: so much of
+# lease, grace and margin is left for a new program to start and report on a busy machine.
+GIVEN_UP_S, WORKER_GIVEN_UP_S = 8.0, 8.0
 # An attempt that was left alone is lost at most so long after that: the longer lease, TERM, KILL, and a margin.
 BURIED_S = 20.0
 REST_S = 90.0
 STOP_S = 30.0
+RELOAD_S = 10.0
 
 
 @dataclass(slots=True)
@@ -49,6 +54,16 @@ class Member(Daemon):
     """One scheduler after another on a machine of its own."""
 
     frozen_until: float = 0.0
+    silent_since: float = 0.0  # wall time, 0 while it can speak
+    given_up_s: float = GIVEN_UP_S
+
+    def fall_silent(self) -> None:
+        self.silent_since = time.time()
+
+    def speak(self) -> float:
+        """Return since when nobody can have waited for it any more, 0 if it was not silent for that long."""
+        since, self.silent_since = self.silent_since, 0.0
+        return since if since and time.time() - since > self.given_up_s else 0.0
 
     @property
     def is_active(self) -> bool:
@@ -106,14 +121,17 @@ class Fight:
             Member(folder, self.path, self.mark, place=f"-{number}", more=self.env) for number in range(SCHEDULERS)
         ]
         self.hands = [
-            Hand(folder, self.path, self.mark, place=f"-w{number}", more=self.env) for number in range(workers)
+            Hand(folder, self.path, self.mark, place=f"-w{number}", more=self.env, given_up_s=WORKER_GIVEN_UP_S)
+            for number in range(workers)
         ]
         self.sheets = [self._sheet(is_over=False), self._sheet(is_over=True)]
-        self.kills: list[float] = []
+        self.unheard: list[tuple[float, float]] = []
+        self.given_up: list[float] = []
         self.left: list[str] = []
         self.remarks: list[tuple[str, str]] = []
         self.deeds: list[str] = []
-        self.began = time.monotonic()
+        self.open: dict[str, str] = {}
+        self.began = self.reload_at = time.monotonic()
 
     def run(self) -> None:
         """Play the round and write the evidence; what breaks it is a remark in there."""
@@ -165,7 +183,7 @@ class Fight:
     def _kill(self, victim: Member | None = None) -> None:
         if (victim := victim or self._victim()) is not None:
             self._tell(f"kill {victim.place}")
-            self.kills.append(time.time())
+            self._silence(victim)
             victim.signal(signal.SIGKILL)
             assert victim.process is not None
             victim.process.wait()
@@ -183,7 +201,7 @@ class Fight:
         if (victim := victim or self._victim()) is not None:
             length_s = length_s or (8.0 if self.script else self.dice.choice((0.5, 2.0, 4.0, 8.0)))
             self._tell(f"freeze {victim.place} for {length_s} s")
-            self.kills.append(time.time())
+            self._silence(victim)
             victim.signal(signal.SIGSTOP)
             victim.frozen_until = time.monotonic() + length_s
 
@@ -195,7 +213,7 @@ class Fight:
     def _crash_server(self) -> None:
         assert self.server is not None
         self._tell("crash the server")
-        self.kills.append(time.time())
+        self._note()
         self.server.crash()
         time.sleep(self.dice.choice((0.1, 1.0, 2.0)))
         self.server.start()
@@ -214,10 +232,25 @@ class Fight:
                 self._tell(f"thaw {member.place}")
                 member.frozen_until = 0.0
                 # From the thaw on it is known to see again what it has missed.
-                self.kills.append(time.time())
+                self._note()
                 member.signal(signal.SIGCONT)
+                if isinstance(member, Hand):
+                    self._end_silence(member)
             elif not member.is_up():
                 member.launch()
+                self._end_silence(member)
+
+    def _note(self) -> None:
+        self.unheard.append((time.time(), time.time()))
+
+    def _silence(self, member: Member) -> None:
+        self._note()
+        member.fall_silent()
+
+    def _end_silence(self, member: Member) -> None:
+        if since := member.speak():
+            self._tell(f"{member.place} was given up")
+            self.given_up.append(since)
 
     def _tell(self, words: str) -> None:
         self.deeds.append(f"{time.monotonic() - self.began:7.2f} {words}")
@@ -234,6 +267,8 @@ class Fight:
         self._wait(self._is_led, "nobody became active")
         self.members[0].give("resume", "j00").finished(STOP_S)
         rename_over(self.path, text_of(self.sheets[1]), self.dice)
+        self.reload_at = time.monotonic() + RELOAD_S
+        self._wait(self._is_last_edit_in_force, "the last edit never came into force")
         self._wait(self._is_idle, "not everything came to an end")
         self._tell("stop")
         for member in self._all():
@@ -258,15 +293,31 @@ class Fight:
         lines = read_journal(self.journal.read_text()) if self.journal.exists() else []
         return len({line.run for line in lines if line.kind == "start"})
 
+    def _is_last_edit_in_force(self) -> bool:
+        jobs = self._jobs()
+        if jobs is not None and any(each["job"] == self._sentinel(self.sheets[1]) for each in jobs):
+            return True
+        if time.monotonic() > self.reload_at:
+            # Who took over after the edit goes on with what is stored, and says that its files count once it is asked.
+            self.reload_at = time.monotonic() + RELOAD_S
+            for member in self._up():
+                if member.is_active and not member.frozen_until:
+                    self._tell(f"reload {member.place}")
+                    member.give("reload").finished(STOP_S)
+        return False
+
     def _is_idle(self) -> bool:
+        jobs = self._jobs()
+        last = {each["job"]: each["last"]["state"] for each in jobs or () if each["last"]}
+        self.open = {job: state for job, state in last.items() if state in LIVE}
+        return jobs is not None and not self.open
+
+    def _jobs(self) -> list[dict[str, Any]] | None:
+        """Return what `status` says of the jobs in force, None while the server is away."""
         self._revive()
         row = self.members[0].give("status", "--json").finished(STOP_S)
-        if row["code"]:
-            return False
-        status = json.loads(row["out"])
-        jobs = [each for each in status["jobs"] if each["job"].startswith("j")]
-        is_last = any(each["job"] == self._sentinel(self.sheets[1]) for each in status["jobs"])
-        return is_last and not any(each["last"] and each["last"]["state"] in LIVE for each in jobs)
+        found: list[dict[str, Any]] | None = None if row["code"] else json.loads(row["out"])["jobs"]
+        return found
 
     def _nothing_may_be_left(self) -> None:
         # A spawner answers before it ends itself, and one whose scheduler was killed lives for as long as the lease.
@@ -283,7 +334,7 @@ class Fight:
         while not is_so():
             if time.monotonic() > deadline:
                 told = "\n".join(f"{each.place}: {each.complaint()}" for each in self._all())
-                raise AssertionError(f"{what}; {self.deeds[-5:]}\n{told}")
+                raise AssertionError(f"{what}; open: {self.open}; {self.deeds[-5:]}\n{told}")
             time.sleep(0.1)
 
     def _clear_away(self) -> None:
@@ -346,7 +397,7 @@ class Fight:
         for path in [*self.folder.glob("daemon-*.err"), *self.folder.glob("state-*/spawner.log")]:
             text = path.read_text(errors="replace")
             if "Traceback" in text or "made anew" in text:
-                self.remarks.append(("log", f"{path.place}: {text[-1500:]}"))
+                self.remarks.append(("log", f"{path.name}: {text[-1500:]}"))
 
     def _notes(self, events: list[dict[str, Any]]) -> dict[str, Any]:
         applied = [event for event in events if event["type"] == "config.applied"]
@@ -357,7 +408,8 @@ class Fight:
         nothing: dict[str, Any] = {"snapshots": [], "verbs": [], "spawner_freezes": [], "reload_s": []}
         return nothing | {
             "seed": self.seed, "versions": versions, "left": self.left, "remarks": self.remarks,
-            "spawner_kills": self.kills, "stopped": self.stopped.isoformat(), "restart_s": [], "deeds": self.deeds,
+            "spawner_kills": self.given_up, "unheard": self.unheard, "stopped": self.stopped.isoformat(),
+            "restart_s": [], "deeds": self.deeds,
         }  # fmt: skip
 
 
@@ -389,7 +441,9 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     fight = Fight(args.seed, args.seconds, folder, Address(server.url), server, workers=args.workers)
     broken = play(fight)
-    print(summary(read_folder(folder)), f"{takeovers(folder)} times somebody became active", *fight.deeds, sep="\n")
+    evidence = read_folder(folder)
+    print(summary(evidence), f"{takeovers(folder)} times somebody became active", *fight.deeds, sep="\n")
+    print(*(f"repeated after success: {each}" for each in repeated_work(evidence)), sep="\n")
     print(*broken, sep="\n")
     print(f"{len(broken)} violations; {folder}")
     return 1 if broken else 0

@@ -17,6 +17,7 @@ from typing import Any
 from tests.torture.auditor import audit, repeated_work, summary
 from tests.torture.driver import PATIENCE_S, Round
 from tests.torture.evidence import read_folder
+from tests.torture.slants import SLANTS
 
 RESULT = "result.json"
 SQLITE, POSTGRESQL = STORES = ("sqlite", "postgresql")
@@ -85,12 +86,14 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=PATIENCE_S)
     parser.add_argument("--favour", action="append", default=[])
     parser.add_argument("--store", choices=STORES, default=SQLITE)
+    parser.add_argument("--slant", choices=SLANTS)
     args = parser.parse_args()
     # An interrupted round ends what it has started, whichever way it is interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     play(
         args.seed, args.seconds, args.folder,
         store=args.store, code=args.code, patience_s=args.patience, favours=args.favour,
+        slant=SLANTS[args.slant] if args.slant else None,
     )  # fmt: skip
 
 

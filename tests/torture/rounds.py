@@ -29,7 +29,10 @@ PARTING_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A round to be played. `code`: the folder of the program, None for this tree; the rest is as in `play`."""
+    """A round to be played. `code`: the folder of the program, None for this tree; the rest is as in `play`.
+
+    `slant`: its name, "" for none.
+    """
 
     seed: int
     seconds: float
@@ -37,6 +40,7 @@ class Order:
     patience_s: float = PATIENCE_S
     favours: Sequence[str] = ()
     store: str = SQLITE
+    slant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class _Playing:
         if order.code is not None:
             words += ["--code", order.code]
         words += [f"--favour={name}" for name in order.favours]
+        words += ["--slant", order.slant] if order.slant else []
         with (self.folder / SAID).open("w") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.torture.round", *map(str, words)],

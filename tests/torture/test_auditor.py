@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.torture.audit_journal import UNHEARD
 from tests.torture.auditor import audit, repeated_work
 from tests.torture.evidence import Evidence
 from tests.torture.story import Story, at
@@ -456,3 +457,16 @@ def test_attempts_that_heard_nothing_of_their_scheduler_may_be_lost():
     assert "P5" not in broken(evidence)
     evidence.unheard = [(at(31).timestamp(), at(35).timestamp())]
     assert "P5" in broken(evidence)
+
+
+def test_work_is_not_repeated_because_nobody_heard_of_its_scheduler():
+    story = honest({id: dict(body) for id, body in BOTH.items()})
+    good_work_that_is_done_again(story)
+    first = story.rows[run_of("load", 30)]["attempt_list"][0]
+    first["outcome"] = "lost"
+    evidence = story.evidence()
+    evidence.unheard = [(at(30.9).timestamp(), at(33).timestamp())]
+    assert broken(evidence) == {"P5"}
+    # Its spawner ended it, in the very moment in which it ended well.
+    first["reason"] = UNHEARD[0]
+    assert audit(evidence) == []

@@ -16,6 +16,7 @@ from dagsched.handlers.shell import words
 from tests.torture.driver import Round
 from tests.torture.edits import text_of
 from tests.torture.rounds import ROOT
+from tests.torture.slants import SLANTS
 from tests.torture.world import Maker
 
 NAMES = ("a.yaml", "b.yaml")
@@ -35,16 +36,26 @@ def problems(sheets: dict[str, Any]) -> str:
     return "" if loaded.config is not None else render(loaded.problems, "human")
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_every_sheet_is_valid_and_stays_so_through_edits(seed: int, tmp_path: Path):
+@pytest.mark.parametrize(("seed", "slant"), [*((seed, "") for seed in range(6)), *enumerate(SLANTS)])
+def test_every_sheet_is_valid_and_stays_so_through_edits(seed: int, slant: str, tmp_path: Path):
     dice = random.Random(seed)
-    maker = Maker(dice, tmp_path / "journal.txt", NAMES, gentle=False)
+    maker = Maker(dice, tmp_path / "journal.txt", NAMES, gentle=False, slant=SLANTS.get(slant))
     sheets = maker.first()
     assert problems(sheets) == ""
     for _ in range(2):
         sheets |= maker.changed(sheets, dice.sample(NAMES, dice.randint(1, 2)))
         assert problems(sheets) == ""
     assert problems(maker.quiet(sheets, "unscheduled")) == ""
+
+
+@pytest.mark.parametrize("name", SLANTS)
+def test_what_a_slanted_round_goes_without_is_a_deed_of_others(name: str, tmp_path: Path):
+    names = {"favours": ["kill_spawner"]}
+    for folder in ("plain", "slanted"):
+        (tmp_path / folder).mkdir()
+    plain = {deed.__name__.strip("_") for deed, _ in Round(1, 1, tmp_path / "plain", **names)._deeds()}
+    slanted = Round(1, 1, tmp_path / "slanted", slant=SLANTS[name], **names)._deeds()
+    assert plain - {deed.__name__.strip("_") for deed, _ in slanted} == set(SLANTS[name].shuns)
 
 
 def test_the_rounds_of_every_commit_hold_all_kinds_of_work(tmp_path: Path):

@@ -15,6 +15,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from tests.torture.slants import CHANGES, Slant
+
 WORKER = Path(__file__).with_name("worker.py")
 QUICK = Path(__file__).with_name("quick.sh")
 MODULE = "tortured"
@@ -162,12 +164,16 @@ def _minutes(expression: str) -> frozenset[int]:
 
 @dataclass(slots=True)
 class Maker:
-    """Makes sheets and changes them. `journal`: where jobs write; `gentle`: nothing that outlives a killed spawner."""
+    """Makes sheets and changes them. `journal`: where jobs write; `gentle`: nothing that outlives a killed spawner.
+
+    `slant`: what all of them consist of, None for a bit of everything.
+    """
 
     random: random.Random
     journal: Path
     files: Sequence[str]
     gentle: bool
+    slant: Slant | None = None
     _edits: int = 0
     _stamps: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)
 
@@ -175,6 +181,10 @@ class Maker:
         """Return the first sheet of every file: 3 to 15 jobs of all sorts, and perhaps a chain or a fan-out."""
         dice = self.random
         bodies: dict[str, dict[str, Any]] = {}
+        if self.slant is not None:
+            ids = [f"j{number:02}" for number in range(self.slant.jobs)]
+            bodies = {id: self._slanted(self.slant, ids[: ids.index(id)]) for id in ids}
+            return {name: self._sheet(name, bodies) for name in self.files}
         if dice.random() < 0.5:
             bodies |= self._chain()
         if dice.random() < 0.4:
@@ -191,7 +201,7 @@ class Maker:
         bodies = {id: body for id, body in bodies.items() if not id.startswith(SENTINEL)}
         mine = [id for id in bodies if self._home(id) in names and (id[0] == "j" or self.random.random() < 0.05)]
         for id in self.random.sample(mine, min(len(mine), self.random.randint(1, 3))):
-            if self.random.random() < 0.2 and len(bodies) > 3 and not self._is_needed(id, bodies, names):
+            if self.random.random() < self._removal and len(bodies) > 3 and not self._is_needed(id, bodies, names):
                 del bodies[id]
             else:
                 self._change(id, bodies)
@@ -200,6 +210,10 @@ class Maker:
             new = self.random.choice(free)
             bodies[new] = self._body(new, [id for id in bodies if id < new])
         return {name: self._sheet(name, dict(sorted(bodies.items()))) for name in names}
+
+    @property
+    def _removal(self) -> float:
+        return 0.2 if self.slant is None else self.slant.removal
 
     def quiet(self, sheets: Mapping[str, Sheet], how: str) -> dict[str, Sheet]:
         """Return last sheets under which nothing more is due: `disabled`, `unscheduled` or `empty`."""
@@ -276,7 +290,16 @@ class Maker:
 
     # ------------------------------------------------------------ one job
 
+    def _slanted(self, slant: Slant, above: Sequence[str]) -> dict[str, Any]:
+        words = [str(self.journal), self.random.choice(slant.seconds), "0", slant.habits]
+        run = [sys.executable, "-I", "-S", str(WORKER), *words]
+        edge = [{"job": above[-1], "match": "latest"}] if above else []
+        due = {"depends_on": edge} if slant.chained and edge else {"schedule": self._schedule()}
+        return {"run": run, **due, **slant.keys}
+
     def _body(self, id: str, above: Sequence[str]) -> dict[str, Any]:
+        if self.slant is not None:
+            return self._slanted(self.slant, above)
         dice = self.random
         body: dict[str, Any] = {**self._work(), "retry": self._retry()}
         if above and dice.random() < 0.6:
@@ -325,6 +348,8 @@ class Maker:
         return [{"job": id, "match": self.random.choice(("latest", "latest", "same", "all"))} for id in sorted(chosen)]
 
     def _schedule(self) -> dict[str, str]:
+        if self.slant is not None:
+            return {"every": f"{self.random.choice(self.slant.periods)}s"}
         if self.random.random() < 0.12:
             return {"event": self.random.choice(EVENTS)}
         if self.random.random() < 0.15:
@@ -376,7 +401,7 @@ class Maker:
     def _change(self, id: str, bodies: dict[str, Any]) -> None:
         body, dice = bodies[id], self.random
         above = [other for other in bodies if other < id]
-        what = dice.choice(("schedule", "edges", "policies", "command", "all"))
+        what = dice.choice(CHANGES if self.slant is None else self.slant.changes)
         if what == "schedule" and "schedule" in body:
             body["schedule"] = self._schedule()
         elif what == "edges" and above and (body.get("depends_on") or "schedule" in body):

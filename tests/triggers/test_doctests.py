@@ -9,6 +9,8 @@ import pytest
 
 MODULES = (
     "dagsched",
+    "dagsched.counting",
+    "dagsched.reasons",
     *(f"dagsched.triggers.{name}" for name in ("cron", "fields", "grammar", "jitter", "links", "notes")),
 )
 

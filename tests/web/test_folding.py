@@ -45,10 +45,18 @@ def test_many_jobs_are_grouped_by_how_their_names_begin():
 def test_many_jobs_are_grouped_by_file_before_anything_else_and_by_tag_before_the_name():
     for field, by in (
         (lambda n: {"position": Position(f"/x/{n % 7}.yaml", 1, 1)}, "file"),
-        (lambda n: {"tags": (f"t{n % 5}",)}, "tag"),
+        (lambda n: {"tags": (f"t{n % 8}",)}, "tag"),
     ):
         jobs = {id: Job(id, **field(n)) for n, id in enumerate(TEAMS)}
         assert folded(jobs, Graph(jobs), jobs).by == by
+
+
+def test_two_large_files_are_no_groups_where_something_else_parts_the_jobs_better():
+    jobs = {id: Job(id, position=Position(f"/x/{n % 2}.yaml", 1, 1)) for n, id in enumerate(TEAMS)}
+    assert folded(jobs, Graph(jobs), jobs).by == "prefix"
+    alike = {f"job{n:03}": Job(f"job{n:03}", position=Position(f"/x/{n % 2}.yaml", 1, 1)) for n in range(400)}
+    shape = folded(alike, Graph(alike), alike)
+    assert (shape.by, len(shape.nodes)) == ("file", 2)  # for want of a better one
 
 
 def test_an_opened_group_shows_its_jobs_and_the_others_stay_closed():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from dagsched.model import Run, RunState, utc
 from tests.api.caller import Caller, called
 from tests.web.browser import Browser, said, tags_of, text_of
+from tests.web.stored import pages, ran
 
 JOBS = """\
 version: 1
@@ -67,7 +70,7 @@ def test_it_says_what_it_is(admin: Browser) -> None:
 
 
 def test_neighbours_are_those_before_and_after_it(admin: Browser) -> None:
-    assert "Neighbours Starts load" in text_of(admin.page("jobs/extract"))
+    assert "Neighbours Wait for it load" in text_of(admin.page("jobs/extract"))
     assert "Neighbours Waits for extract" in text_of(admin.page("jobs/load"))
     assert "It waits for no job, and none waits for it." in text_of(admin.page("jobs/quick"))
 
@@ -164,3 +167,14 @@ def test_a_viewer_sees_the_definition_and_no_forms(viewer: Browser) -> None:
     page = viewer.page("jobs/asked")
     assert "DAGSCHED_PARAM_DAY" in page
     assert [form for form in tags_of(page, "form") if "do/" in (form.get("action") or "")] == []
+
+
+def test_a_first_run_is_no_plural_and_counts_once_it_has_ended(tmp_path: Path) -> None:
+    jobs = "version: 1\njobs: {a: {schedule: '0 * * * *', run: x}}\n"
+    tick = utc(2026, 11, 26, 8)
+    going = Run("a", tick, RunState.RUNNING, created=tick, started=tick, attempts=1)
+    (tmp_path / "later").mkdir()
+    (page,) = pages(tmp_path, ["jobs/a"], jobs, runs=[going])
+    assert "Duration of the last run; not over yet" in text_of(page.text)
+    (page,) = pages(tmp_path / "later", ["jobs/a"], jobs, runs=[going, ran("a", utc(2026, 11, 26, 7))])
+    assert "Duration of the last 2 runs; 1 of 1 succeeded" in text_of(page.text)

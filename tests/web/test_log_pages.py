@@ -126,6 +126,7 @@ def test_dead_letters_are_run_again_and_acknowledged_together(admin: Browser, vi
     names = [caller.run_once("broken", "run.failed") for _ in range(2)]
     assert all(name in viewer.page("letters") for name in names)
     assert 'name="run"' not in viewer.page("letters")
+    assert "failed exit code 3 oops" in text_of(viewer.page("letters"))  # the last line that it wrote
     shown = admin.after(admin.send("do/ack", {"run": names, "back": "letters"}))
     assert said(shown) == "2 runs: acknowledged"
     assert not any(f'value="{name}"' in shown for name in names)

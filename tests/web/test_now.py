@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 
+from dagsched.model import utc
+from dagsched.views.coming import Coming
+from dagsched.web.pages.now import soonest_of
 from tests.api.caller import Caller, called
 from tests.web.browser import Browser, said, tags_of, text_of
 
+HOUR = timedelta(hours=1)
 JOBS = """\
 version: 1
 jobs:
@@ -66,9 +71,34 @@ def test_a_failure_is_retried_from_here(admin: Browser, caller: Caller) -> None:
 
 def test_what_comes_next_has_the_job_s_local_time(admin: Browser) -> None:
     words = text_of(admin.page(""))
+    assert "nightly and 1 after it in " in words
     assert "03:00 IST" in words
-    assert "from nightly" in words
     assert " off " not in words  # it is disabled
+
+
+def test_what_gets_its_ticks_from_a_paused_job_alone_is_not_due(admin: Browser, caller: Caller) -> None:
+    caller.post("/jobs/nightly/pause")
+    words = text_of(admin.page(""))
+    assert "after it" not in words
+    assert "03:00 IST" not in words
+    notes = [each["note"] for each in caller.get("/jobs/after/next?limit=2")["items"]]
+    assert notes == ["from nightly; paused"] * 2
+    caller.post("/jobs/nightly/resume")
+    assert "nightly and 1 after it" in text_of(admin.page(""))
+
+
+def test_what_comes_next_is_a_line_for_each_job_that_makes_itself_due() -> None:
+    at = utc(2026, 11, 26, 9)
+    sources = {"a": ("a",), "b": ("a",), "c": ("a", "d"), "d": ("d",), "e": ("f",), "f": ("f",)}
+
+    def coming(job: str, tick: datetime = at, note: str = "") -> Coming:
+        return Coming(job, tick, tick, note)
+
+    upcoming = [coming("a"), coming("b"), coming("c"), None, coming("d", at + HOUR), coming("e")]
+    upcoming.append(coming("f", note="paused"))
+    assert soonest_of(upcoming, 20, sources.__getitem__) == [
+        (coming("a"), 2), (coming("e"), 0), (coming("d", at + HOUR), 0),
+    ]  # fmt: skip
 
 
 def test_problems_of_the_job_files_are_a_banner(admin: Browser, caller: Caller) -> None:

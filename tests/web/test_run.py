@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dagsched.model import Attempt, utc
-from dagsched.web import tails
+from dagsched.model import Attempt, Link, Run, RunState, utc
+from dagsched.web import around, tails
 from tests.api.caller import Caller, called
 from tests.web.browser import Browser, said, tags_of, text_of
+from tests.web.stored import pages, ran
 
 JOBS = """\
 version: 1
@@ -174,3 +175,93 @@ def test_a_search_ends_in_a_line_without_end(tmp_path: Path, monkeypatch: pytest
     assert found.is_cut
     assert {number for number, _ in found.lines} == {1}
     assert max(len(line) for _, line in found.lines) <= tails.LINE_BYTES_MAX
+
+
+# ---------------------------------------------------------------- what is around a run
+
+TICK = utc(2026, 11, 26, 8)
+WIDE = "version: 1\njobs:\n" + "".join(f"  up{number:03}: {{schedule: '0 * * * *', run: x}}\n" for number in range(90))
+WIDE += f"  sum: {{run: x, depends_on: [{', '.join(f'up{number:03}' for number in range(90))}]}}\n"
+WIDE += "".join(f"  down{number:03}: {{run: x, depends_on: [sum]}}\n" for number in range(45))
+WIDE += "  daily: {schedule: '0 9 * * *', run: x, depends_on: [sum]}\n"
+
+
+def wide_rows() -> list[Run]:
+    ups = [ran(f"up{number:03}", TICK, "failed" if number == 77 else "success") for number in range(90)]
+    links = tuple(Link(f"up{number:03}", TICK) for number in range(90))
+    summed = Run("sum", TICK, RunState.UPSTREAM_FAILED, created=TICK, ended=TICK, links=links)
+    downs = [Run(f"down{number:03}", TICK, RunState.UPSTREAM_FAILED, ended=TICK) for number in range(44)]
+    return [*ups, summed, *downs, Run("down044", TICK, RunState.CANCELLED, ended=TICK)]
+
+
+def test_of_many_neighbours_the_bad_ones_come_first_and_the_rest_is_counted_and_led_to(tmp_path: Path) -> None:
+    base = "runs/job:sum:2026-11-26T08:00:00Z"
+    first, second, third = pages(
+        tmp_path, [base, f"{base}?above=41&below=41&find=x", f"{base}?above=81&attempt=1"], WIDE, runs=wide_rows()
+    )
+    words = text_of(first.text)
+    assert "Waited for 1 to 40 of 90 Of all: 1 failed, 89 success. up077 failed" in words
+    assert "Waits for it 1 to 40 of 46" in words
+    assert "Of all: 44 upstream failed, 1 cancelled." in words
+    hrefs = [each.get("href") for each in tags_of(first.text, "a")]
+    assert f"../{base}?above=41#above" in hrefs
+    assert f"../{base}?below=41#below" in hrefs
+    assert "../graph?job=sum&hops=1&view=list" in hrefs
+    words = text_of(second.text)
+    assert "Waited for 41 to 80 of 90" in words
+    assert "Waits for it 41 to 46 of 46" in words
+    assert "down044 cancelled daily by its own schedule" in words
+    hrefs = [each.get("href") for each in tags_of(second.text, "a")]
+    assert f"../{base}?find=x&below=41#above" in hrefs
+    assert f"../{base}?find=x&above=41#below" in hrefs
+    assert f"../{base}?find=x&above=81&below=41#above" in hrefs
+    assert third.status_code == 404  # of an attempt that there is not
+
+
+def test_a_run_with_few_neighbours_lists_them_without_pages(tmp_path: Path) -> None:
+    jobs = "version: 1\njobs: {a: {schedule: '0 * * * *', run: x}, b: {run: x, depends_on: [a]}}\n"
+    (page,) = pages(tmp_path, ["runs/job:a:2026-11-26T08:00:00Z"], jobs, runs=[ran("a", TICK)])
+    assert "Waits for it 1 b no run of this tick" in text_of(page.text)
+    assert "pager" not in page.text
+    assert "Waited for" not in page.text
+
+
+def test_more_links_than_are_looked_at_are_shown_as_they_stand(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(around, "LOOKED_AT", 50)
+    (page,) = pages(tmp_path, ["runs/job:sum:2026-11-26T08:00:00Z?above=41"], WIDE, runs=wide_rows())
+    words = text_of(page.text)
+    assert "Waited for 41 to 80 of 90 up040 success" in words
+    assert "Of all: 1 failed" not in words
+
+
+def test_the_neighbours_of_a_job_are_counted_and_led_to(tmp_path: Path) -> None:
+    (page,) = pages(tmp_path, ["jobs/sum"], WIDE)
+    words = text_of(page.text)
+    assert "Waits for 90 up000" in words
+    assert "And 50 more, all in the graph" in words
+    assert "Wait for it 46 down000" in words
+    assert "../graph?job=sum&hops=1&view=list" in [each.get("href") for each in tags_of(page.text, "a")]
+
+
+def test_a_run_that_was_late_says_so_wherever_its_state_is(tmp_path: Path) -> None:
+    jobs = "version: 1\njobs: {a: {schedule: '0 * * * *', run: x, deadline: 1m}}\n"
+    going = Run("a", TICK, RunState.RUNNING, created=TICK, started=TICK, attempts=1, late=True)
+    failed = ran("a", utc(2026, 11, 26, 7), "failed", late=True, reason="exit code 3")
+    paths = ["", "jobs/a", "runs/job:a:2026-11-26T08:00:00Z", "letters"]
+    found = [text_of(page.text) for page in pages(tmp_path, paths, jobs, runs=[going, failed])]
+    assert "a 08:00 running late 30 min" in found[0]
+    assert "running late" in found[1]
+    assert "failed late" in found[1]
+    assert "running late" in found[2]
+    assert "failed late exit code 3" in found[3]
+
+
+def test_a_tick_that_was_left_out_has_no_attempts_to_count_and_leads_to_what_stands_in(tmp_path: Path) -> None:
+    jobs = "version: 1\njobs: {a: {schedule: '0 * * * *', run: x}}\n"
+    reason = "overlap: job:a:2026-11-26T07:00:00Z was active"
+    row = Run("a", TICK, RunState.SKIPPED, reason=reason, stand_in=utc(2026, 11, 26, 7), attempt_limit=0)
+    (page,) = pages(tmp_path, ["runs/job:a:2026-11-26T08:00:00Z"], jobs, runs=[row])
+    words = text_of(page.text)
+    assert "skipped overlap: a 07:00 was active" in words
+    assert "Attempts None was started." in words
+    assert [each.get("href") for each in tags_of(page.text, "a")].count("../runs/job:a:2026-11-26T07:00:00Z") == 2

@@ -28,11 +28,15 @@ def test_workers_and_what_they_wrote_are_shown_as_what_is_done_here(tmp_path: Pa
         assert "\nworkers   1 here; 0 of 1 slots busy\n" in daemon.ask("status")
         log = caller.root.get(f"/api/v1/runs/{name}/log", headers={"Range": "bytes=5-"})
         assert (log.status_code, log.text) == (206, "afar\n")
+        assert caller.get(f"/runs/{name}")["attempt_list"][0]["place"] == "w1"
         url = ["--url", caller.url, "--token", caller.token]
+        assert "  w1  " in daemon.ask("show", name, *url)
         assert daemon.ask("logs", name, *url) == "from afar\n"
         assert "w1" in daemon.ask("workers", *url)
         with Browser(caller) as browser:
             page = browser.page("config")
             assert ">w1</td>" in page
             assert "1 attempt of queue <b>none</b> without a worker" in page
-            assert "from afar" in browser.page(f"runs/{name}?find=afar")
+            page = browser.page(f"runs/{name}?find=afar")
+            assert "from afar" in page
+            assert ("<th>Where</th>" in page, "<td>w1</td>" in page) == (True, True)

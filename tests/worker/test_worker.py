@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -65,6 +66,11 @@ jobs:
         assert attempt["started"] <= attempt["ended"]
         (worker,) = rows(ask(home, "workers", "--json"))
         assert (worker["state"], worker["queues"], worker["running"], worker["slots"]) == ("ready", ["etl"], 0, 1)
+        assert attempt["place"] == worker["worker"]
+        (attempt,) = json.loads(ask(home, "show", "near", "--json"))["attempt_list"]
+        assert attempt["place"] == socket.gethostname()
+        heads, cells = (line.split() for line in ask(home, "show", "far").splitlines()[-2:])
+        assert cells[heads.index("WHERE")] == worker["worker"]
     assert (home / "done").read_text() == "near 5\n"
 
 
@@ -99,7 +105,9 @@ def test_a_cancelled_attempt_is_ended_where_it_runs_and_its_output_can_be_follow
         until(lambda: ask(home, "logs", "long") == "begun\n")
         assert "queue nobody: 1 attempt waits" in ask(home, "workers")
         assert "attempt 1: no worker of queue nobody has taken it since 20" in ask(home, "why", "untaken")
-        assert json.loads(ask(home, "why", "long", "--json"))["handed"]["worker"]
+        has_it = json.loads(ask(home, "why", "long", "--json"))["handed"]["worker"]
+        assert json.loads(ask(home, "show", "long", "--json"))["attempt_list"][0]["place"] == has_it
+        assert json.loads(ask(home, "show", "untaken", "--json"))["attempt_list"][0]["place"] is None
         ask(home, "cancel", "long")
         ask(home, "cancel", "untaken")
         for _ in range(2):

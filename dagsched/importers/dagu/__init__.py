@@ -13,7 +13,8 @@ from dagsched.importers.dagu.calls import Library
 from dagsched.importers.dagu.dag import DagReader
 from dagsched.importers.dagu.documents import Sheet, sheets_of
 from dagsched.importers.dagu.joints import Broken
-from dagsched.importers.dagu.values import text_of
+from dagsched.importers.dagu.surroundings import IsThere
+from dagsched.importers.dagu.words import text_of
 from dagsched.importers.draft import Imported, Verdict
 
 # Dagu starts nothing it missed, starts no DAG that still runs, tries nothing twice unless told to; a local time that a
@@ -26,9 +27,13 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def read_dags(files: Mapping[str, str], timezone: str) -> Imported:
-    """Return what the DAGs of these files become; `files`: absolute path → text, `timezone`: of Dagu's scheduler."""
-    out, library = Imported(timezone, dict(DEFAULTS)), Library()
+def read_dags(files: Mapping[str, str], timezone: str, is_there: IsThere = lambda _: False) -> Imported:
+    """Return what the DAGs of these files become.
+
+    `files`: absolute path → text; `timezone`: of Dagu's scheduler; `is_there`: whether a path is a file, for the `.env`
+    that Dagu reads unasked.
+    """
+    out, library = Imported(timezone, dict(DEFAULTS)), Library(is_there=is_there)
     found: list[tuple[Sheet, str, bool]] = []
     for file, text in files.items():
         sheets = list(sheets_of(file, text, out.verdicts))

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple
 
 from dagsched.config.reader import Path
-from dagsched.importers.commands import name_of
-from dagsched.importers.dagu import head, steps
-from dagsched.importers.dagu.documents import Part, Sheet, canonical, shown
+from dagsched.counting import counted
+from dagsched.importers.dagu import head, modern, steps
+from dagsched.importers.dagu.documents import Part, Sheet, shown
 from dagsched.importers.dagu.joints import Broken, Node, link
-from dagsched.importers.dagu.steps import CALLS, StepReader, Surroundings, take_env
-from dagsched.importers.dagu.values import params_of, text_of
+from dagsched.importers.dagu.steps import CALLS, StepReader
+from dagsched.importers.dagu.surroundings import IsThere, Surroundings, take_env
+from dagsched.importers.dagu.values import params_of
+from dagsched.importers.dagu.words import canonical, text_of
 from dagsched.importers.draft import Verdict
+from dagsched.importers.names import name_of
 
 JOBS_MAX = 2_000
 """Of one DAG, with what it calls: calls of calls multiply."""
-_OF_A_CALL = frozenset(["name", "description", "steps", "params", "env", "type", "working_dir", "shell", "defaults"])
+_OF_A_CALL = frozenset(
+    ["name", "description", "steps", "params", "env", "type", "working_dir", "shell", "defaults", "consts", "dotenv"]
+)
 
 
 @dataclass
@@ -29,6 +34,7 @@ class Library:
     by_name: dict[str, Sheet] = field(default_factory=dict)
     local: dict[tuple[str, str], Sheet] = field(default_factory=dict)
     called: set[int] = field(default_factory=set)
+    is_there: IsThere = lambda _: False
 
     def find(self, file: str, name: str) -> Sheet | None:
         last = re.sub(r"\.ya?ml$", "", name.rpartition("/")[2])
@@ -54,8 +60,8 @@ class StepsReader:
 
     def read(self, part: Part, around: Surroundings, stack: tuple[int, ...] = (), prefix: str = "") -> list[Node]:
         """Return the DAG's steps, each after those it waits for; `stack`: the DAGs being read. Raises Broken."""
-        kind = text_of(part.get("type")) or "chain"
-        if kind not in ("chain", "graph"):
+        kind = text_of(part.get("type"))
+        if kind not in ("chain", "graph", ""):
             raise Broken(f"`type: {kind}` is neither chain nor graph")
         level = _Level(part.sheet, around, (*stack, id(part.sheet.data)), prefix)
         numbers = count(1)
@@ -65,10 +71,13 @@ class StepsReader:
         ]
         if isinstance(part.get("steps"), dict):
             kind = "graph"  # a mapping has no order
-        elif kind == "chain" and "type" not in part and any(node.depends for stage in stages for node in stage):
-            why = "there is no `type`: a step without `depends` waits for the one before it, as in Dagu since 1.17"
-            part.say("steps", "differs", why)
-        return link(stages, kind == "chain")
+        return link(stages, (kind or _kind_unsaid(part, stages)) == "chain")
+
+    def part_of(self, sheet: Sheet, path: Path, value: Any) -> Part:
+        """Return a step, which may be only a command, as a mapping in the words that `steps` reads."""
+        given = value if isinstance(value, dict) else {"command": value}
+        called = modern.overlay(given, lambda name: self._library.find(sheet.file, name) is not None)
+        return Part(sheet, path, given, called)
 
     def _node(self, level: _Level, path: Path, item: Any, number: int) -> Node:
         self._count += 1
@@ -77,7 +86,7 @@ class StepsReader:
         item = _unquoted(item)
         if not isinstance(item, str | dict):
             raise Broken(f"step {number} is neither a command nor a mapping")
-        part = Part(level.sheet, path, item if isinstance(item, dict) else {"command": item})
+        part = self.part_of(level.sheet, path, item)
         key = path[-1] if isinstance(path[-1], str) else ""
         names = tuple(dict.fromkeys(text_of(each) for each in (part.get("name") or key, part.get("id")) if each))
         names = names or (_invented(part, number),)
@@ -130,7 +139,8 @@ class StepsReader:
     def _called(self, found: Sheet, caller: Part, level: _Level, item: Any) -> list[Node]:
         around, prefix = level.around, level.prefix
         part = Part(found, (), found.data)
-        inner = head.read_surroundings(part, text_of(part.get("name")) or prefix, around.cwd)
+        name = text_of(part.get("name")) or prefix
+        inner = head.read_surroundings(part, name, around.cwd, self._library.is_there)
         inner.keys = {**around.keys, **inner.keys}
         given: list[tuple[str, str | None]] = []
         if isinstance(item, dict):
@@ -138,7 +148,10 @@ class StepsReader:
         elif item is not None:
             given = [("ITEM", text_of(item)), ("", text_of(item))]
         if "params" in caller:
-            given = [*(pair for pair in given if pair[0]), *params_of(caller.get("params"))]
+            asked = caller.get("params")
+            if isinstance(item, dict):
+                asked = _of_item(asked, {key: text_of(each) for key, each in item.items()})
+            given = [*(pair for pair in given if pair[0]), *params_of(asked)]
         inner.places = [value or "" for key, value in given if not key] or inner.places
         # Values of the caller may name the caller's variables, and the item.
         known = {**around.env, **{key: value or "" for key, value in given if key == "ITEM"}}
@@ -155,6 +168,33 @@ class StepsReader:
         for key in part.names() - _OF_A_CALL:
             part.say(key, "dropped", "it speaks of a DAG that is called; its steps are written out where that is")
         return nodes
+
+
+def _kind_unsaid(part: Part, stages: Sequence[Sequence[Node]]) -> str:
+    """Return how the steps of a DAG without `type` wait: the versions of Dagu do not agree about it."""
+    nodes = [node for stage in stages for node in stage]
+    if modern.is_modern(part.sheet.data):
+        return "graph"
+    if any(node.depends is not None for node in nodes):
+        if any(node.depends is None for node in nodes[1:]):
+            why = (
+                "a step without `depends` waits for none, as in Dagu before 1.17 and since 2.7; else say `type: chain`"
+            )
+            part.say("steps", "differs", f"there is no `type`: {why}")
+        return "graph"
+    if len(nodes) > 1:
+        why = "each step waits for the one before it, as in Dagu up to 2.6; since 2.7 none waits: say `type: graph`"
+        part.say("steps", "differs", f"there is no `type`: {why}")
+    return "chain"
+
+
+def _of_item(value: Any, item: dict[str, str]) -> Any:
+    """Return parameters of a call with the fields of the item it is made for filled in (`${ITEM.region}`)."""
+    if isinstance(value, str):
+        return re.sub(r"\$\{ITEM\.(\w+)\}", lambda match: item.get(match[1], match[0]), value)
+    if isinstance(value, list):
+        return [_of_item(each, item) for each in value]
+    return {key: _of_item(each, item) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _stages(value: Any, path: Path) -> Iterator[list[tuple[Path, Any]]]:
@@ -220,5 +260,5 @@ def _items(part: Part) -> list[Any] | None:
     if not isinstance(value, list) or not value or any("$" in text_of(each) for each in value):
         part.say("parallel", "dropped", "only a list that stands there can be written out")
         return None
-    part.say("parallel", "same", f"written out {len(value)} times")
+    part.say("parallel", "same", f"written out {counted(len(value), 'time')}")
     return value

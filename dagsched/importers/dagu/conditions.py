@@ -6,8 +6,8 @@ import re
 import shlex
 from typing import Any, NamedTuple
 
-from dagsched.importers.dagu.documents import canonical
 from dagsched.importers.dagu.script import double_quoted
+from dagsched.importers.dagu.words import canonical
 
 
 class Condition(NamedTuple):

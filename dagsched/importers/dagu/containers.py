@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from dagsched.importers.dagu.documents import canonical
 from dagsched.importers.dagu.script import double_quoted
-from dagsched.importers.dagu.values import pairs_of, text_of
+from dagsched.importers.dagu.values import pairs_of
+from dagsched.importers.dagu.words import canonical, text_of
 
 _FLAGS = {"working_dir": "-w", "user": "-u", "network": "--network", "platform": "--platform", "hostname": "--hostname"}
 _LISTS = {"volumes": "-v", "binds": "-v", "ports": "-p"}

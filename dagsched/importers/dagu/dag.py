@@ -9,10 +9,22 @@ from typing import Any
 from dagsched.importers.dagu import head, steps
 from dagsched.importers.dagu.calls import Library, StepsReader
 from dagsched.importers.dagu.conditions import Condition, Odd, conditions_of, tested
-from dagsched.importers.dagu.documents import Part, Sheet, canonical
-from dagsched.importers.dagu.joints import Broken, Node, exits, leaves, rule_of, telling, upstreams_of, writers_for
-from dagsched.importers.dagu.steps import Step, StepReader, Surroundings
+from dagsched.importers.dagu.documents import Part, Sheet
+from dagsched.importers.dagu.joints import (
+    Broken,
+    Node,
+    exits,
+    leaves,
+    publishers_for,
+    rule_of,
+    telling,
+    upstreams_of,
+    writers_for,
+)
+from dagsched.importers.dagu.steps import Step, StepReader
+from dagsched.importers.dagu.surroundings import Surroundings
 from dagsched.importers.dagu.values import seconds_text
+from dagsched.importers.dagu.words import canonical
 from dagsched.importers.draft import Draft, Imported, Verdict
 
 HANDLERS = ("init", "success", "failure", "exit")
@@ -29,7 +41,7 @@ class DagReader:
         self._out, self._is_main = out, is_main
         self._name = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "dag"
         self._part = Part(sheet, (), sheet.data)
-        self._around: Surroundings = head.read_surroundings(self._part, name, folder)
+        self._around: Surroundings = head.read_surroundings(self._part, name, folder, library.is_there)
         self._steps = StepsReader(library)
         self._drafts: list[Draft] = []
 
@@ -85,8 +97,8 @@ class DagReader:
         assert step is not None, "only steps become jobs"
         upstreams = upstreams_of(node)
         tested_text = "\n".join(each.text for each in step.conditions)
-        writers = writers_for(node, f"{step.text}\n{tested_text}")
-        for writer in writers.values():
+        writers = writers_for(node, f"{step.text}\n{tested_text}") | publishers_for(node, step.wants)
+        for writer, _ in writers.values():
             if writer not in upstreams:
                 upstreams[writer] = frozenset(
                     ["success", *(["failed"] if writer.fails else []), *(["skipped"] if writer.skips else [])]
@@ -96,8 +108,8 @@ class DagReader:
         if len(keys.get("when", "")) > WHEN_MAX:
             raise Broken(f"a condition has no room for all the steps that {step.names[0]!r} waits for")
         given = {
-            name: {"job": writer.step.draft.id, "output": name, "default": ""}
-            for name, writer in writers.items()
+            name: {"job": writer.step.draft.id, "output": output, "default": ""}
+            for name, (writer, output) in writers.items()
             if writer.step
         }
         first = step.draft
@@ -105,7 +117,7 @@ class DagReader:
             first = self._check(step.conditions, step.draft.keys.get("cwd", ""))
             self._add(first, f"{step.title}.check")
             _put(first, keys, given, step.draft.keys.get("env", {}))
-            writing = {name: each for name, each in given.items() if name in step.text}
+            writing = {name: each for name, each in given.items() if name in step.text or name in step.wants}
             keys = {"depends_on": [first.id, *(each["job"] for each in writing.values())], "when": _met(first.id)}
             keys["depends_on"] = list(dict.fromkeys(keys["depends_on"]))
             given = writing
@@ -149,9 +161,7 @@ class DagReader:
                 why = "no job can wait for a cancel" if name in ("abort", "cancel") else "there is no such moment here"
                 part.say("handler_on", "dropped", f"{key}: {why}")
                 continue
-            inner = Part(
-                part.sheet, (*part.path_of("handler_on"), key), item if isinstance(item, dict) else {"command": item}
-            )
+            inner = self._steps.part_of(part.sheet, (*part.path_of("handler_on"), key), item)
             if isinstance(item, dict):
                 self._steps.parts.append(inner)
             around, status = self._around.copy(), {"success": "succeeded", "failure": "failed"}.get(name)
@@ -224,7 +234,7 @@ class DagReader:
         elif lines:
             drafts[0].comments = [f"{self._name}: {lines[0]}", *lines[1:]]
         limit = part.get("max_active_steps")
-        if isinstance(limit, int) and 0 < limit < len(drafts):
+        if isinstance(limit, int) and limit is not True and 0 < limit < len(drafts):
             pool = self._name
             self._out.top.setdefault("pools", {})[pool] = limit
             for draft in drafts:
@@ -238,6 +248,10 @@ class DagReader:
         self._part.say("steps", "same", f"{len(self._drafts)} jobs" if len(self._drafts) > 1 else "")
         self._part.job = self._drafts[0].id if len(self._drafts) == 1 else ""
         self._part.verdicts(head.OTHERS, self._out)
+        if self._around.files and "dotenv" not in self._part:
+            file = Verdict(self._around.files[0], 0, "what stands beside the DAGs", "differs", head.DOTENV)
+            if file not in self._out.verdicts:
+                self._out.verdicts.append(file)
         remarks: list[Verdict] = []
         for step in [node.step for node in leaves(nodes)] + list(self._handlers.values()):
             if step and step.part:

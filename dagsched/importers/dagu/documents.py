@@ -11,35 +11,31 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from dagsched.config.reader import Document, Path, read
+from dagsched.importers.dagu.modern import Overlay, constants, translated
+from dagsched.importers.dagu.words import canonical
 from dagsched.importers.draft import Imported, Verdict, worst
 
 DOCUMENTS_MAX = 500
 _MARK = re.compile(r"^(?:---(?=[ \t\r\n#]|$)|\.\.\.[ \t\r]*$)", re.MULTILINE)
 
-# Keys that were renamed by more than their spelling, oldest first.
-_RENAMED = {
-    "precondition": "preconditions", "dir": "working_dir", "run": "call", "tags": "labels", "config": "with",
-    "timeout": "timeout_sec", "delay": "delay_sec", "depend": "depends", "exit_codes": "exit_code",
-    "max_cleanup_time_sec": "max_clean_up_time_sec", "max_clean_up_time_sec": "max_clean_up_time_sec",
-}  # fmt: skip
-
-
-def canonical(key: str) -> str:
-    """Return the name that Dagu uses today: `retryPolicy` and `retry_policy` are one."""
-    snake = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower()
-    return _RENAMED.get(snake, snake)
-
 
 class Sheet(NamedTuple):
-    """One document of a file: `first` is the line it starts on, less one."""
+    """One document of a file: `first` is the line it starts on, less one; `data` has references as variables."""
 
     file: str
     document: Document
     first: int
+    data: dict[str, Any]
 
-    @property
-    def data(self) -> dict[str, Any]:
-        return self.document.data
+    def said(self, path: Path) -> Any:
+        """Return what stands in the file, with its references as they are written."""
+        value: Any = self.document.data
+        part: Any
+        for part in path:
+            if not isinstance(value, dict | list) or (isinstance(value, dict) and part not in value):
+                break  # a command alone, which is read as a mapping
+            value = value[part]
+        return value
 
     def line(self, path: Path) -> int:
         index = self.document.index(path, key=bool(path) and isinstance(path[-1], str))
@@ -63,7 +59,7 @@ def sheets_of(file: str, text: str, verdicts: list[Verdict]) -> Iterator[Sheet]:
                 why = f"it cannot be read: {problem.message}"
                 verdicts.append(Verdict(file, problem.line + first, shows, "dropped", why))
             continue
-        yield Sheet(file, document, first)
+        yield Sheet(file, document, first, translated(document.data, constants(document.data.get("consts"))))
 
 
 def _parts(text: str) -> Iterator[tuple[int, str]]:
@@ -79,21 +75,26 @@ def _parts(text: str) -> Iterator[tuple[int, str]]:
 
 
 class Part:
-    """A mapping of the file, and a verdict for each of its keys."""
+    """A mapping of the file, and a verdict for each of its keys; `overlay`: what some of them say in older words."""
 
-    def __init__(self, sheet: Sheet, path: Path, value: Mapping[str, Any]) -> None:
+    def __init__(self, sheet: Sheet, path: Path, value: Mapping[str, Any], overlay: Overlay | None = None) -> None:
         self.sheet, self.path, self.job = sheet, path, ""
-        self._value = value
+        self._value, self._overlay = value, overlay or {}
         self._keys: dict[str, str] = {}
         self._notes: dict[str, list[tuple[str, str]]] = {}
+        owners = {key for key, _ in self._overlay.values()}
         for key in value:
-            self._keys.setdefault(canonical(key), key)
+            if key not in owners:
+                self._keys.setdefault(canonical(key), key)
+        self._keys |= {name: key for name, (key, _) in self._overlay.items()}
 
     def __contains__(self, name: str) -> bool:
         return name in self._keys
 
     def get(self, name: str) -> Any:
         """Return the value of a key under any of its names, None if it is not there."""
+        if name in self._overlay:
+            return self._overlay[name][1]
         return self._value[self._keys[name]] if name in self._keys else None
 
     def part(self, name: str) -> Part | None:
@@ -117,8 +118,9 @@ class Part:
         """Hand in a verdict for each key; `others`: name → why a key that nothing was said about has no place here."""
         for key in self._value:
             notes = self._notes.get(key)
-            if notes is None and self._keys[canonical(key)] != key:
-                notes = [("dropped", f"'{self._keys[canonical(key)]}' says the same and came first")]
+            first = self._keys.get(canonical(key), key)
+            if notes is None and first != key:
+                notes = [("dropped", f"'{first}' says the same and came first")]
             if notes is None:
                 known = others.get(canonical(key))
                 notes = [
@@ -130,7 +132,7 @@ class Part:
             why = "; ".join(dict.fromkeys(said))
             path = (*self.path, key)
             out.verdicts.append(
-                Verdict(self.sheet.file, self.sheet.line(path), shown(key, self._value[key]), kind, why, self.job)
+                Verdict(self.sheet.file, self.sheet.line(path), shown(key, self.sheet.said(path)), kind, why, self.job)
             )
 
 

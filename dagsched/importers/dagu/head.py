@@ -11,12 +11,17 @@ from typing import Any
 from dagsched.importers.cronfields import Unreadable
 from dagsched.importers.dagu import robfig
 from dagsched.importers.dagu.containers import docker_run
-from dagsched.importers.dagu.documents import Part, canonical
+from dagsched.importers.dagu.documents import Part
 from dagsched.importers.dagu.script import filled, names_in
-from dagsched.importers.dagu.steps import Surroundings, shell_of, take_env
-from dagsched.importers.dagu.values import VARIABLE, pairs_of, params_of, seconds_text, text_of
+from dagsched.importers.dagu.surroundings import IsThere, Surroundings, shell_of, take_env, take_files
+from dagsched.importers.dagu.values import VARIABLE, pairs_of, params_of, seconds_text
+from dagsched.importers.dagu.words import canonical, text_of
 from dagsched.importers.draft import Fire, Fires
 
+DOTENV = (
+    "sh reads it as each job starts, to which $, backticks and ; in its values mean more than to Dagu; its variables "
+    "win over `env`"
+)
 _MAIL = "who is told is said once for all jobs: `notify` and a notifier of type email"
 OTHERS = {
     "skip_if_successful": "a tick runs whether or not somebody ran the job before it",
@@ -34,14 +39,19 @@ OTHERS = {
     "max_clean_up_time_sec": "the time between TERM and KILL is --grace of the daemon",
     "max_output_size": "outputs of a run are at most 64 KiB",
     "retry_policy": "a step is tried again, not the whole DAG: say `retry`",
-    "queue": "give the jobs a `pool`",
-    "dotenv": "nothing reads such files; say `env` and `secrets`, or `. ./FILE` in the commands",
+    "queue": "there are no queues of runs: give the jobs a `pool`",
     "registry_auths": "there are no steps that run in containers",
     "otel": "the daemon is told about tracing, not a job",
     "run_config": "`trigger` asks no such thing",
-    "webhook": "say `schedule: {event: NAME}`, which is emitted over HTTP",
+    "webhook": "nothing starts by a webhook of its own: say `schedule: {event: NAME}`, which is emitted over HTTP",
     "worker_selector": "labels pick no machine here by themselves; start workers, and say `queue` and `labels`",
     "functions": "there are no functions; say what the steps run",
+    "actions": "there are no actions of one's own; say what they run",
+    "tools": "nothing installs programs; have them on the machine",
+    "resources": "a job has no limits of its own; give the daemon's unit some",
+    "shell_args": "arguments stand with the shell: say `shell: bash -x`",
+    "tasks": "there are no steps that a model chooses",
+    "build": "no job is left out because its files have not changed",
     **dict.fromkeys(("s3", "llm", "redis", "harness", "harnesses", "kubernetes"), "there are no steps of that type"),
 }  # fmt: skip
 
@@ -166,7 +176,7 @@ def _catch_up(part: Part, times: Times) -> None:
     part.say("overlap_policy", "same", "it only speaks of ticks made up for")
 
 
-def read_surroundings(part: Part, name: str, folder: str) -> Surroundings:
+def read_surroundings(part: Part, name: str, folder: str, is_there: IsThere) -> Surroundings:
     """Return what a DAG gives to its steps; `folder`: where its file is, in which Dagu starts them."""
     around = Surroundings(name, part.sheet.file, folder)
     _variables(part, around)
@@ -182,6 +192,8 @@ def read_surroundings(part: Part, name: str, folder: str) -> Surroundings:
             around.lines.append(f'cd "{cwd}" || exit')
         around.cwd = known or folder
         part.say("working_dir", "same", "`cwd`")
+    unknown = take_files(around, part.get("dotenv"), folder, is_there)
+    part.say("dotenv", "dropped" if unknown else "differs" if around.files else "same", _unread(unknown) or DOTENV)
     if "timeout_sec" in part:
         around.timeout = part.get("timeout_sec")
     if "ssh" in part:
@@ -197,6 +209,10 @@ def read_surroundings(part: Part, name: str, folder: str) -> Surroundings:
         )
     _keys(part, around)
     return around
+
+
+def _unread(paths: list[str]) -> str:
+    return f"the path of {', '.join(paths)} is only known when it runs: read it in the command" if paths else ""
 
 
 def _variables(part: Part, around: Surroundings) -> None:
@@ -255,6 +271,7 @@ def _secrets(part: Part, around: Surroundings) -> None:
 
 
 def _keys(part: Part, around: Surroundings) -> None:
+    part.say("consts", "same", "written out where they are named")
     labels = [*_labels(part.get("labels"))]
     if group := text_of(part.get("group")):
         labels.insert(0, group)
@@ -264,7 +281,7 @@ def _keys(part: Part, around: Surroundings) -> None:
     part.say("group", "same", "a tag")
     for name, key in (("hist_retention_days", "days"), ("hist_retention_runs", "runs")):
         count = part.get(name)
-        if isinstance(count, int) and 0 < count < 36_500:
+        if isinstance(count, int) and count is not True and 0 < count < 36_500:
             around.keys.setdefault("keep", {})[key] = count
             part.say(name, "same", "`keep`")
         else:

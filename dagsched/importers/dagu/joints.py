@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from dagsched.importers.dagu.script import names_in
+from dagsched.importers.dagu.modern import Wish
 from dagsched.importers.dagu.steps import Step
 
 OK = frozenset(["success"])
@@ -112,19 +113,38 @@ def upstreams_of(node: Node) -> dict[Node, frozenset[str]]:
     }
 
 
-def writers_for(node: Node, text: str) -> dict[str, Node]:
-    """Return variable → the nearest step before this one that writes an output which the text names."""
-    wanted = names_in(text)
-    found: dict[str, Node] = {}
+def writers_for(node: Node, text: str) -> dict[str, tuple[Node, str]]:
+    """Return variable → the nearest step before this one that writes it, and the name of its output.
+
+    Of those that are not right above it only what the text names, in whatever language: programs that it calls may
+    read what they like, but an edge for each would hide the graph.
+    """
+    found: dict[str, tuple[Node, str]] = {}
+    direct = upstreams_of(node)
+    for each in _above(node):
+        if each.step and (name := each.step.output) and (each in direct or re.search(rf"\b{name}\b", text)):
+            found.setdefault(name, (each, name))
+    return found
+
+
+def publishers_for(node: Node, wants: Mapping[str, Wish]) -> dict[str, tuple[Node, str]]:
+    """Return variable → the step before this one that is called by its id, and the output of it that is wanted."""
+    found: dict[str, tuple[Node, str]] = {}
+    for each in _above(node):
+        for variable, wish in wants.items():
+            if each.step and wish.step in each.names and wish.output in each.step.published:
+                found.setdefault(variable, (each, wish.output))
+    return found
+
+
+def _above(node: Node) -> Iterator[Node]:
+    """Yield the steps before this one, nearest first."""
     queue, seen = list(upstreams_of(node)), set[int]()
     for each in queue:
-        if id(each) in seen:
-            continue
-        seen.add(id(each))
-        if each.step and each.step.output in wanted:
-            found.setdefault(each.step.output, each)
-        queue += upstreams_of(each)
-    return found
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            queue += upstreams_of(each)
 
 
 def telling(nodes: Iterable[Node]) -> list[Node]:

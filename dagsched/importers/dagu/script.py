@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _SHELLS = frozenset(["sh", "bash", "dash", "ash", "zsh", "ksh"])
 _NAME = re.compile(r"\$(?:\{([A-Za-z_]\w*)[^}]*\}|([A-Za-z_]\w*))")
-_COMMAND = re.compile(r"(\$\([^()]*\))")
 _BARE_DOLLAR = re.compile(r"\$(?![\w{(@*#?])")
 _SPECIAL = re.compile(r"\$[\d{(@*#?]")
 _DOTTED = re.compile(r"\$\{[A-Za-z_][\w-]*\.[^}]*\}")
@@ -88,10 +88,42 @@ def dotted_in(text: str) -> list[str]:
 
 def double_quoted(text: str) -> str:
     """Return a text in double quotes, its `$X`, backticks and `$( )` for the shell to fill in."""
-    parts = _COMMAND.split(text)
     # What is in `$( )` is quoted on its own: a quote there does not end those around it.
-    parts[::2] = [_BARE_DOLLAR.sub(r"\\$", re.sub(r'(["\\])', r"\\\1", part)) for part in parts[::2]]
+    parts = [
+        part if is_command else _BARE_DOLLAR.sub(r"\\$", re.sub(r'(["\\])', r"\\\1", part))
+        for is_command, part in commands_apart(text)
+    ]
     return '"' + "".join(parts) + '"'
+
+
+def commands_apart(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield the parts of a text in order, and whether each is a `$( )` with all that is nested in it."""
+    start = 0
+    while (opened := text.find("$(", start)) >= 0:
+        end = _closing(text, opened + 2)
+        if end < 0:
+            break
+        yield False, text[start:opened]
+        yield True, text[opened:end]
+        start = end
+    yield False, text[start:]
+
+
+def _closing(text: str, start: int) -> int:
+    """Return where the bracket that was opened before `start` ends, -1 if it does not; quoted ones do not count."""
+    depth, quote, place = 1, "", start
+    while place < len(text):
+        sign = text[place]
+        if sign == "\\" and quote != "'":
+            place += 1
+        elif sign in "'\"" and quote in ("", sign):
+            quote = "" if quote else sign
+        elif sign in "()" and not quote:
+            depth += 1 if sign == "(" else -1
+            if depth == 0:
+                return place + 1
+        place += 1
+    return -1
 
 
 def filled(text: str, known: dict[str, str]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 from dagsched.importers.dagu.conditions import Condition, Odd, conditions_of
 from dagsched.importers.dagu.containers import docker_run
 from dagsched.importers.dagu.documents import Part
+from dagsched.importers.dagu.modern import Wish, is_pasted_into_a_document, published, wishes
 from dagsched.importers.dagu.script import (
     Script,
     dotted_in,
@@ -17,15 +18,9 @@ from dagsched.importers.dagu.script import (
     is_shell,
     names_in,
 )
-from dagsched.importers.dagu.values import (
-    VARIABLE,
-    continues,
-    pairs_of,
-    repeated,
-    retry_of,
-    seconds_text,
-    text_of,
-)
+from dagsched.importers.dagu.surroundings import Surroundings, shell_of, take_env
+from dagsched.importers.dagu.values import VARIABLE, continues, pairs_of, repeated, retry_of, seconds_text
+from dagsched.importers.dagu.words import text_of
 from dagsched.importers.draft import Draft, Verdict
 
 CALLS = ("dag", "subworkflow", "parallel")
@@ -46,44 +41,22 @@ OTHERS = {
     "value": "there are no routers; say `when` in the jobs below",
     "routes": "there are no routers; say `when` in the jobs below",
     "params": "only a call takes parameters",
+    "foreach": "no job is made for each of several items; say `matrix`, or loop in the command",
+    "output_schema": "outputs are text, and nothing checks them against a schema",
+    "inputs": "no job is left out because its files have not changed",
+    "dependencies": "a job runs where its files are; nothing copies them",
+    "shell_args": "arguments stand with the shell: say `shell: bash -x`",
     "parallel": "only a call can be made several times",
 }  # fmt: skip
-
-
-@dataclass
-class Surroundings:
-    """What a DAG gives to each of its steps.
-
-    `env`: variables with values known now; `lines`: of sh, for what only the step's start knows; `places`: parameters
-    without a name; `keys`: of each job; `unwritten`: why no step can run as it is, or "".
-    """
-
-    name: str
-    file: str
-    cwd: str
-    env: dict[str, str] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
-    defaults: dict[str, Any] = field(default_factory=dict)
-    keys: dict[str, Any] = field(default_factory=dict)
-    shell: str = ""
-    timeout: Any = None
-    unwritten: str = ""
-    container: Any = None
-
-    def copy(self) -> Surroundings:
-        return Surroundings(
-            self.name, self.file, self.cwd, dict(self.env), list(self.lines), list(self.places), self.defaults,
-            self.keys, self.shell, self.timeout, self.unwritten, self.container,
-        )  # fmt: skip
 
 
 @dataclass
 class Step:
     """A step as a draft, and what joins it with others. `names`: by which it is called; `depends`: None if not said.
 
-    `text`: everything in it that may name a variable; `fails`, `skips`: whether others go on after its failure, its
-    skip; `title`: what its job is called; `remark`: the verdict of a step that is only a command.
+    `text`: everything in it that may name a variable; `published`: names of outputs that it writes to a file;
+    `wants`: variable → the output of another step that comes in it; `fails`, `skips`: whether others go on after its
+    failure, its skip; `title`: what its job is called; `remark`: the verdict of a step that is only a command.
     """
 
     draft: Draft
@@ -92,6 +65,8 @@ class Step:
     depends: list[str] | None = None
     text: str = ""
     output: str = ""
+    published: list[str] = field(default_factory=list)
+    wants: dict[str, Wish] = field(default_factory=dict)
     fails: bool = False
     skips: bool = False
     conditions: list[Condition] = field(default_factory=list)
@@ -113,10 +88,11 @@ class StepReader:
         for name in ("name", "id"):
             part.say(name, "same")
         self._describe()
-        self._surround()
+        self._surround(step)
         self._when(step)
         why = self._body() or self._around.unwritten
         self._streams(step)
+        self._publishes(step)
         self._compose(step, why)
         self._often(step)
         self._keys["env"] = dict(self._around.env)
@@ -135,9 +111,10 @@ class StepReader:
 
     # ------------------------------------------------------------ around it
 
-    def _surround(self) -> None:
+    def _surround(self, step: Step) -> None:
         part, around = self._part, self._around
-        for given in (around.defaults.get("env"), part.get("env")):
+        wanted = {wish.variable: wish for wish in wishes(part.sheet.said(part.path))}
+        for given in (around.defaults.get("env"), _without_outputs(part.get("env"), wanted, step)):
             for name, why in take_env(around, given):
                 part.say("env", "dropped", why) if name is None else part.say("env", "differs", why)
         part.say("env", "same", "")
@@ -188,6 +165,10 @@ class StepReader:
         kind, config = self._type()
         if kind in CALLS or "call" in part:
             return "what it calls is not here"
+        if "approval" in part:
+            return "a person is asked before it counts, and nothing here waits for one"
+        if "foreach" in part:
+            return "it runs steps of its own for each of several items"
         if kind == "noop":
             self._script.body = "true"
             return ""
@@ -201,7 +182,8 @@ class StepReader:
         if kind in ("docker", "container") or (not kind and ("container" in part or self._around.container)):
             return self._contained(part.get("container") or config or self._around.container)
         if kind not in ("", "command", "shell"):
-            why = f"it is a step of type {kind}, which there is not here"
+            word = f"the action {kind}" if _is_action(kind) else f"a step of type {kind}"
+            why = f"it is {word}, which there is not here"
             for name in ("command", "script", "exec"):
                 part.say(name, "dropped", why)
             return why
@@ -241,7 +223,8 @@ class StepReader:
         kind = text_of(kind)
         for name in ("type", "executor", "with"):
             fits = not kind or kind in (*PLAIN_TYPES, *CALLS, "docker", "container")
-            part.say(name, "same" if fits else "dropped", "" if fits else f"there are no steps of type {kind} here")
+            word = f"there is no action {kind} here" if _is_action(kind) else f"there are no steps of type {kind} here"
+            part.say(name, "same" if fits else "dropped", "" if fits else word)
         return kind, config if isinstance(config, dict) else {}
 
     def _command(self) -> str:
@@ -350,9 +333,19 @@ class StepReader:
             and not (isinstance(output, dict) and output.keys() - {"name", "key"})
         ):
             self._script.output = step.output = name
-            part.say("output", "same", f"an output, and `env` of the jobs below that name ${name}")
+            part.say("output", "same", "an output, and `env` of the jobs right below and of those that name it")
         else:
             part.say("output", "dropped", "only a variable for the standard output has a counterpart")
+
+    def _publishes(self, step: Step) -> None:
+        part = self._part
+        step.published = published(part.get("outputs"))
+        part.say("outputs", "same", "outputs of the job, written to the file in the same way")
+        if step.published and "DAGSCHED_OUTPUT" not in self._script.body:
+            self._around.lines.append('export DAGU_OUTPUT_FILE="$DAGSCHED_OUTPUT"')
+        if is_pasted_into_a_document(text_of(part.sheet.said(part.path_of("command")))):
+            why = "what stands in a here-document with a quoted mark is filled in by nobody here"
+            part.say("command", "differs", why)
 
     def _compose(self, step: Step, why: str) -> None:
         """Put the text of `run` together, or a line that fails when nothing is known to run."""
@@ -364,6 +357,10 @@ class StepReader:
             return
         written = "\n".join([script.body, *script.argv, *(text for each in step.conditions for text in (each.text,))])
         step.text = "\n".join([written, *around.lines])
+        named = names_in(step.text)
+        for wish in wishes(part.sheet.said(part.path)):
+            if wish.variable in named:
+                step.wants[wish.variable] = wish
         for reference in dotted_in(written)[:3]:
             part.say(
                 "script" if "script" in part else "command",
@@ -417,6 +414,22 @@ class StepReader:
             part.say("mail_on_error", "same")
 
 
+def _is_action(kind: str) -> bool:
+    return "." in kind or "@" in kind
+
+
+def _without_outputs(env: Any, known: dict[str, Wish], step: Step) -> list[Any]:
+    """Return `env` without the variables that are nothing but the output of another step; those become wishes."""
+    kept: list[Any] = []
+    for name, text in pairs_of(env):
+        match = re.fullmatch(r"\$\{(\w+)\}", text or "")
+        if match and match[1] in known and VARIABLE.fullmatch(name):
+            step.wants[name] = known[match[1]]
+        else:
+            kept.append({name: text} if text is not None else name)
+    return kept
+
+
 def unwritten(name: str, why: str) -> str:
     """Return a command that fails, so that nothing below starts on what was never done."""
     return f"echo {_quoted(f'{name} could not be imported: {why}')} >&2; exit 1"
@@ -447,31 +460,3 @@ def _specials(text: str, dag: str, step: str) -> list[str]:
     }
     found = names_in(text)
     return [f"export {name}={value}" for name, value in known.items() if name in found]
-
-
-def shell_of(value: Any) -> tuple[str, str, str]:
-    """Return a shell as text, with a verdict and its reason."""
-    text = " ".join(map(text_of, value)) if isinstance(value, list) else text_of(value).strip()
-    if text == "direct":
-        return "", "differs", "plain commands are started directly here; the others go to sh"
-    if not text or "$" in text or text.split()[0].rpartition("/")[2] in ("nix-shell", "cmd", "cmd.exe", "powershell"):
-        return "", "dropped", f"{text or 'no shell'} cannot be the `shell` of a job; sh is used"
-    return text, "same", ""
-
-
-def take_env(around: Surroundings, value: Any) -> list[tuple[str | None, str]]:
-    """Add variables to the surroundings; return what is to be said, as (name or None for what is left out, why)."""
-    notes: list[tuple[str | None, str]] = []
-    for name, text in pairs_of(value):
-        if text is None or not VARIABLE.fullmatch(name) or name.startswith("DAGSCHED_"):
-            notes.append((None, f"{name} is no variable that a job can have"))
-            continue
-        known = filled(text, around.env)
-        if known is None:
-            around.env.pop(name, None)
-            around.lines.append(f"export {name}={double_quoted(text)}")
-            notes.append((name, f"{name} is worked out when each step starts, not once"))
-        else:
-            around.lines = [line for line in around.lines if not line.startswith(f"export {name}=")]
-            around.env[name] = known
-    return notes

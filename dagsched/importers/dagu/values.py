@@ -8,17 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from dagsched.importers.commands import length_text
-from dagsched.importers.dagu.documents import canonical
+from dagsched.importers.dagu.script import commands_apart
+from dagsched.importers.dagu.words import canonical, text_of
 
-_COMMAND = re.compile(r"`[^`]*`|\$\([^()]*\)")
+_BACKTICKS = re.compile(r"`[^`]*`")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def text_of(value: Any) -> str:
-    """Return a scalar as Dagu puts it into an environment."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else str(value)
 
 
 def pairs_of(value: Any) -> Iterator[tuple[str, str | None]]:
@@ -69,11 +63,14 @@ def _words(text: str) -> list[str]:
     """Return the words of a line; what is in backticks or `$( )` is a command, and its blanks part nothing."""
     commands: list[str] = []
 
-    def aside(match: re.Match[str]) -> str:
-        commands.append(match[0])
+    def aside(command: str) -> str:
+        commands.append(command)
         return f"\0{len(commands) - 1}\0"
 
-    kept = _COMMAND.sub(aside, text.replace("\0", ""))
+    parts = commands_apart(text.replace("\0", ""))
+    kept = "".join(
+        aside(part) if is_command else _BACKTICKS.sub(lambda match: aside(match[0]), part) for is_command, part in parts
+    )
     try:
         words = shlex.split(kept)
     except ValueError:

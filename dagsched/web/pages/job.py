@@ -15,14 +15,14 @@ from dagsched.config.flow import in_flow, is_block
 from dagsched.model import Again, Config, Job, Run, RunState
 from dagsched.triggers.text import schedule_text
 from dagsched.views.names import known_job
-from dagsched.views.rows import reason_of
 from dagsched.web.pages.jobs import rows_of_jobs
+from dagsched.web.standing import graph_of
 from dagsched.web.table import Look, Page
 
 EACH = 25
 CHARTED = 60
 TICKS = 10
-NEIGHBOURS_MAX = 60
+NEIGHBOURS_MAX = 40
 
 
 async def data(look: Look) -> Mapping[str, Any]:
@@ -30,8 +30,10 @@ async def data(look: Look) -> Mapping[str, Any]:
     store, id, config = look.desk.store, look.path["job"], await look.config()
     known_job(id, await look.known_jobs())
     job = config.jobs.get(id)
-    before, after = _neighbours(config, job)
-    rows = {row.line.job: row for row in await rows_of_jobs(look, [id, *before, *after])}
+    graph = await graph_of(look)
+    before, after = graph.upstream.get(id, ()), graph.downstream.get(id, ())
+    shown = [*before[:NEIGHBOURS_MAX], *after[:NEIGHBOURS_MAX]]
+    rows = {row.line.job: row for row in await rows_of_jobs(look, [id, *shown])}
     cursor = read_cursor(look.query["cursor"]) if look.query["cursor"] else None
     states = [look.query["state"]] if look.query["state"] else []
     runs, more = await page_of_runs(store, id, states, None, None, EACH, cursor)
@@ -43,8 +45,9 @@ async def data(look: Look) -> Mapping[str, Any]:
         "job": job,
         "zone": (job.schedule.timezone if job.schedule else job.timezone) if job else "UTC",
         "row": rows.get(id),
-        "before": [rows[each] for each in before if each in rows],
-        "after": [rows[each] for each in after if each in rows],
+        "before": [rows[each] for each in before[:NEIGHBOURS_MAX] if each in rows],
+        "after": [rows[each] for each in after[:NEIGHBOURS_MAX] if each in rows],
+        "neighbours": {"before": len(before), "after": len(after)},
         "runs": runs,
         "more": more,
         "query": dict(look.query),
@@ -58,17 +61,9 @@ async def data(look: Look) -> Mapping[str, Any]:
         "schedule": schedule_text(job.schedule) if job else None,
         "params": _params(job),
         "again": list(Again),
-        "reason_of": reason_of,
         "blocked": daemon["blocked"] if daemon else {},
         "summary": _summary(charted),
     }
-
-
-def _neighbours(config: Config, job: Job | None) -> tuple[Sequence[str], Sequence[str]]:
-    if job is None:
-        return (), ()
-    after = [other.id for other in config.jobs.values() if any(edge.job == job.id for edge in other.depends_on)]
-    return [edge.job for edge in job.depends_on][:NEIGHBOURS_MAX], after[:NEIGHBOURS_MAX]
 
 
 async def _ticks(look: Look, id: str) -> Sequence[Any]:
@@ -108,7 +103,8 @@ def in_text(value: Any) -> str:
 
 def _summary(charted: Sequence[Run]) -> str:
     good = sum(1 for run in charted if run.state is RunState.SUCCESS)
-    return f"{good} of {len(charted)} succeeded"
+    ended = sum(1 for run in charted if run.state.is_terminal)
+    return f"{good} of {ended} succeeded" if ended else "not over yet"
 
 
 # ---------------------------------------------------------------- the definition

@@ -15,8 +15,8 @@ from dagsched.model import Run, RunState
 from dagsched.stores.contract import Store
 from dagsched.stores.notices import Notices, Told
 from dagsched.views.names import known_job
-from dagsched.views.rows import reason_of
 from dagsched.web.table import Look, Page
+from dagsched.web.tails import last_line
 
 ROWS = 100
 LOOK = 1000
@@ -33,11 +33,11 @@ async def data(look: Look) -> Mapping[str, Any]:
     messages = await asyncio.to_thread(_undelivered, look.desk.home) if query["cursor"] is None and not job else []
     return {
         "runs": runs,
+        "wrote": await asyncio.to_thread(_last_lines, look.desk.home, runs),
         "older": older,
         "messages": messages,
         "messages_max": MESSAGES_MAX,
         "query": {name: value for name, value in query.items() if value is not None},
-        "reason_of": reason_of,
     }
 
 
@@ -49,6 +49,10 @@ async def _unanswered(store: Store, job: str | None, cursor: str | None) -> tupl
     if len(found) <= ROWS:
         return found, following
     return found[:ROWS], cursor_text(found[ROWS - 1])
+
+
+def _last_lines(home: Path, runs: Sequence[Run]) -> Mapping[str, str]:
+    return {run.name: last_line(home, run) for run in runs}
 
 
 def _undelivered(home: Path) -> Sequence[Told]:

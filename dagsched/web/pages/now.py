@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dagsched.model import LIVE, Run, RunState
@@ -61,7 +63,8 @@ async def data(look: Look) -> Mapping[str, Any]:
     blocked = daemon["blocked"] if daemon else {}
     usual = await look.shelf.usual_s({run.job for run in going[:LIVE_SHOWN]})
     failing, failed_more = await _failing(look)
-    soonest = soonest_of((await look.upcoming()).values(), COMING_SHOWN)
+    ahead = await look.ahead()
+    soonest = soonest_of((await look.upcoming()).values(), COMING_SHOWN, ahead.sources_of)
     return {
         "running": [Going(run, blocked.get(run.name, ""), usual.get(run.job)) for run in going[:LIVE_SHOWN]],
         "waiting": [Going(run, blocked.get(run.name, ""), None) for run in waiting[:LIVE_SHOWN]],
@@ -93,11 +96,26 @@ async def _failing(look: Look) -> tuple[list[Failing], int]:
     return failing, len(by_job) - len(shown)
 
 
-def soonest_of(upcoming: Iterable[Coming | None], number: int) -> Sequence[Coming]:
-    """Return the jobs that will run next, each with its next tick; those that are paused or disabled will not."""
+def soonest_of(
+    upcoming: Iterable[Coming | None], number: int, sources_of: Callable[[str], Sequence[str]]
+) -> Sequence[tuple[Coming, int]]:
+    """Return the jobs that will run next, each with its next tick; those that are paused or disabled will not.
+
+    What gets its tick from another one of them is only counted there: a wide graph would fill the whole list.
+    """
     idle = {"paused", "disabled"}
     coming = [each for each in upcoming if each and idle.isdisjoint(each.note.split("; "))]
-    return sorted(coming, key=lambda each: (each.tick, each.job))[:number]
+    own = {(each.job, each.tick) for each in coming if each.job in sources_of(each.job)}
+    shown, after = [], Counter[tuple[str, datetime]]()
+    for each in coming:
+        sources = [(source, each.tick) for source in sources_of(each.job)]
+        giver = next((source for source in sources if source in own), None)
+        if (each.job, each.tick) in own or giver is None:
+            shown.append(each)
+        else:
+            after[giver] += 1
+    shown.sort(key=lambda each: (each.tick, each.job))
+    return [(each, after[each.job, each.tick]) for each in shown[:number]]
 
 
 def errors_first(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

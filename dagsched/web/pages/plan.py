@@ -26,7 +26,7 @@ async def data(look: Look) -> Mapping[str, Any]:
     """Return the form, and, when it was sent, what would change."""
     version, _ = await look.force()
     files = dict(version.files) if version is not None else {}
-    own = own_files(look.desk.home, files)
+    own = own_files(files)
     may_plan = look.caller.role is not None and look.caller.role >= Role.OPERATOR
     shown = {
         "files": [(name, PurePath(name).name) for name in own],

@@ -14,12 +14,12 @@ from dagsched.errors import DagschedError, Unknown
 from dagsched.explaining import why
 from dagsched.model import BAD, CALLER, Attempt, Run, RunState, format_instant, run_name
 from dagsched.triggers import local
-from dagsched.views.rows import reason_of
-from dagsched.views.whole import called_by_it, event_of, given_params, linked
+from dagsched.views.whole import called_by_it, event_of, given_params
 from dagsched.web import tails
+from dagsched.web.around import downstream_of, upstream_of
 from dagsched.web.table import Look, Page
 
-LINKS_SHOWN = 40
+CALLED_SHOWN = 50
 WORDS_MAX = 200
 
 
@@ -36,23 +36,31 @@ async def data(look: Look) -> Mapping[str, Any]:
         "job": job,
         "zone": job.timezone if job else "UTC",
         "local_tick": local(run.tick, job.timezone) if job else run.tick,
-        "reason": reason_of(run),
         "attempts": attempts,
+        "has_places": any(each.place for each in attempts),
         "attempt": attempt,
-        "upstream": await linked(store, run.links[:LINKS_SHOWN]),
-        "upstream_more": max(0, len(run.links) - LINKS_SHOWN),
+        "upstream": await upstream_of(look, run, look.query["above"]),
+        "downstream": await downstream_of(look, run, look.query["below"]) if job else None,
         "usual_s": (await look.shelf.usual_s({run.job})).get(run.job),
         "params": given_params(run),
         "event": event_of(run),
         "caller_run": run.params.get(CALLER),
-        "called": called_by_it(run),
+        "called": called_by_it(run)[-CALLED_SHOWN:],
+        "called_more": max(0, len(called_by_it(run)) - CALLED_SHOWN),
         "stand_in": run_name(run.job, run.stand_in) if run.stand_in else None,
         "run_name_of": run_name,
         "why": await _why(look, run),
         "can": _verbs(run),
         "query": dict(look.query),
+        "kept": _kept(look.query),
         **(await _log(look, attempt)),
     }
+
+
+def _kept(query: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the query for links that change some of it, without what is so by default."""
+    kept = {name: value for name, value in query.items() if value and not (name in ("above", "below") and value == 1)}
+    return kept | ({"why": "true"} if query["why"] else {})
 
 
 def _chosen(run: Run, attempts: Sequence[Attempt], number: int | None) -> Attempt | None:
@@ -111,5 +119,7 @@ PAGE = Page(
         Query("attempt", "count", "Whose output is shown; the newest attempt's without it.", least=1),
         Query("find", "text", "Show the lines of the output that have these words in them."),
         Query("why", "flag", "Explain a run that is over.", False),
+        Query("above", "count", "The number of the first upstream run that is listed.", 1, least=1, most=10**6),
+        Query("below", "count", "The number of the first downstream job that is listed.", 1, least=1, most=10**6),
     ],
 )

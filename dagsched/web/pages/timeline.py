@@ -9,6 +9,7 @@ from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 from dagsched.api.table import Query
+from dagsched.counting import counted
 from dagsched.model import LIVE, Run, format_instant
 from dagsched.views.coming import LEFT_OUT, Ahead, Coming
 from dagsched.views.rows import duration_s
@@ -16,7 +17,7 @@ from dagsched.web.lanes import AXIS, FINE, Bar, Frame, Lane, axis, lane, touches
 from dagsched.web.picking import ASKED, fitting, page_of_flows, tags_of
 from dagsched.web.standing import graph_of
 from dagsched.web.table import Look, Page
-from dagsched.web.words import count, length, moment, state_words
+from dagsched.web.words import length, moment, state_words
 
 SPANS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
 LANES = {"1h": 25, "24h": 25, "7d": 10}
@@ -181,7 +182,7 @@ def title_of(bar: Bar, now: datetime) -> str:
     """Return what a bar stands for, in one line."""
     state = state_words(bar.run.state)
     if bar.count > 1:
-        return f"{count(bar.count, 'run')} {state}, {moment(bar.begin, now)} to {moment(bar.end, now)} UTC"
+        return f"{counted(bar.count, 'run')} {state}, {moment(bar.begin, now)} to {moment(bar.end, now)} UTC"
     until = f" … {moment(bar.run.until, now)}" if bar.run.until is not None else ""
     told = [f"{moment(bar.run.tick, now)}{until} UTC {state}"]
     if bar.started is not None:

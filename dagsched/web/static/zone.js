@@ -22,7 +22,8 @@ function stamp(at) {
 
 // `text`: how the server says it, whose form is followed.
 export function said(at, text) {
-  if (text.endsWith("UTC")) return stamp(at);
+  if (/^\d{4}-.*UTC$/.test(text)) return stamp(at);
+  if (text.endsWith(" UTC")) return `${said(at, text.slice(0, -4))} ${partsOf(at).timeZoneName}`;
   const it = partsOf(at);
   const today = partsOf(now());
   const hasSeconds = /:\d\d:/.test(text);

@@ -78,8 +78,8 @@ UPDATE messages SET state = ?, tries = ?, next_try = ?, ended = ?, error = ? WHE
 
 -- name: trim
 -- Keep the newest messages of a state.
-DELETE FROM messages WHERE state = ?1 AND number <= (
-    SELECT number FROM messages WHERE state = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2
+DELETE FROM messages WHERE state = :state AND number <= (
+    SELECT number FROM messages WHERE state = :state ORDER BY number DESC LIMIT 1 OFFSET :kept
 )
 
 -- name: counts
@@ -89,7 +89,7 @@ SELECT state, count(*) FROM messages GROUP BY state
 -- name: messages
 -- Messages, newest first.
 SELECT id, notifier, kind, title, state, created, tries, next_try, ended, error FROM messages
-WHERE ?1 = '' OR state IN ('failed', 'dropped') ORDER BY number DESC LIMIT ?2
+WHERE :all OR state IN ('failed', 'dropped') ORDER BY number DESC LIMIT :limit
 
 -- name: was_told
 -- Whether a notifier knows of a broken run.
@@ -103,22 +103,22 @@ INSERT OR REPLACE INTO told (notifier, job, tick, seq) VALUES (?, ?, ?, ?)
 -- Keep what was told last.
 DELETE FROM told WHERE seq <= (SELECT seq FROM told ORDER BY seq DESC LIMIT 1 OFFSET ?)
 
--- name: is_broken
--- Whether a notifier knows that a job is broken.
-SELECT 1 FROM broken WHERE notifier = ? AND job = ?
+-- name: is_troubled
+-- Whether a notifier knows that a job fails, or is late.
+SELECT 1 FROM troubles WHERE notifier = ? AND kind = ? AND job = ?
 
--- name: break
--- Remember that a notifier knows that a job is broken.
-INSERT OR REPLACE INTO broken (notifier, job, told, spared) VALUES (?, ?, ?, 0)
+-- name: trouble
+-- Remember that a notifier knows that a job fails, or is late.
+INSERT OR REPLACE INTO troubles (notifier, kind, job, told, spared) VALUES (?, ?, ?, ?, 0)
 
 -- name: last_told
--- When a notifier was last told that a job is broken, and how many failures it was spared since.
-SELECT told, spared FROM broken WHERE notifier = ? AND job = ?
+-- When a notifier was last told of it, and how often it was spared since.
+SELECT told, spared FROM troubles WHERE notifier = ? AND kind = ? AND job = ?
 
 -- name: spare
--- Count a failure that a notifier is not told of.
-UPDATE broken SET spared = spared + 1 WHERE notifier = ? AND job = ?
+-- Count news that a notifier is not told of.
+UPDATE troubles SET spared = spared + 1 WHERE notifier = ? AND kind = ? AND job = ?
 
 -- name: mend
--- Forget that a job is broken.
-DELETE FROM broken WHERE notifier = ? AND job = ?
+-- Forget that a job fails, or is late.
+DELETE FROM troubles WHERE notifier = ? AND kind = ? AND job = ?

@@ -25,9 +25,15 @@ SELECT settle(%s::json)
 -- The open attempts that are workers' business.
 SELECT job, tick, number FROM dispatches
 
+-- name: left_open
+-- The open attempts that other schedulers have.
+SELECT job, tick, number FROM attempts WHERE ended IS NULL AND place <> %s AND place NOT LIKE '@%%'
+
 -- name: reports
--- What workers have reported: beginnings and ends.
+-- What workers have reported, beginnings and ends, and how attempts of other schedulers ended.
 SELECT job, tick, number, began, ended FROM dispatches WHERE began <> '' OR ended <> ''
+UNION ALL
+SELECT job, tick, number, '', ended FROM ends
 
 -- name: stop_dispatch
 -- Tell the worker that has an attempt to end it; one that nobody has taken yet has ended with that.
@@ -56,6 +62,64 @@ WHERE fence > 0 AND ended = '' AND (
     worker IN (SELECT place FROM gone) OR NOT EXISTS (SELECT FROM workers WHERE place = dispatches.worker)
 )
 RETURNING job, tick, number
+
+-- name: lose_attempts
+-- End the attempts of other schedulers from which nothing was heard until nothing of them can be alive.
+-- Their rows are locked, so that one which comes back meanwhile finds that out.
+WITH gone AS MATERIALIZED (
+    SELECT place FROM schedulers WHERE safe_after <= clock_timestamp() AND place <> %(place)s FOR UPDATE SKIP LOCKED
+)
+INSERT INTO ends (job, tick, number, ended)
+SELECT job, tick, number, %(ended)s FROM attempts WHERE ended IS NULL AND place IN (SELECT place FROM gone)
+ON CONFLICT (job, tick, number) DO NOTHING
+RETURNING job, tick, number
+
+-- name: has_ends
+-- Whether anything was said of how attempts of other schedulers ended.
+SELECT 1 FROM ends LIMIT 1
+
+-- name: forget_ends
+-- Forget how attempts ended whose end has been committed.
+DELETE FROM ends WHERE NOT EXISTS (
+    SELECT FROM attempts
+    WHERE attempts.job = ends.job AND attempts.tick = ends.tick AND attempts.number = ends.number AND ended IS NULL
+)
+
+-- name: take_ends_back
+-- Forget what was said of attempts of a state directory: from now on its own scheduler goes by what its spawner knows.
+DELETE FROM ends USING attempts
+WHERE attempts.job = ends.job AND attempts.tick = ends.tick AND attempts.number = ends.number AND attempts.place = %s
+
+-- name: vouch
+-- Put off from when on attempts of a scheduler that stands by can be alive no more; no row when that has come already.
+UPDATE schedulers SET safe_after = greatest(safe_after, clock_timestamp() + make_interval(secs => %(safe_s)s))
+WHERE place = %(place)s AND safe_after > clock_timestamp()
+RETURNING place
+
+-- name: report_ends
+-- Say how attempts of a scheduler that stands by ended, of those that are its to end; answers which of that was new.
+-- As long as nobody has become active since it was, it may be the next, and then goes by what its own spawner knows. The
+-- ticks say which partitions are looked at.
+INSERT INTO ends (job, tick, number, ended)
+SELECT written.job, written.tick, written.number, written.ended
+FROM json_to_recordset(%(ends)s::json) AS written (job text, tick bigint, number bigint, ended text)
+    JOIN attempts USING (job, tick, number)
+WHERE attempts.ended IS NULL AND attempts.place = %(place)s AND attempts.tick = ANY(%(ticks)s)
+    AND EXISTS (SELECT FROM ledger WHERE id = 1 AND ledger.place <> %(place)s)
+ON CONFLICT (job, tick, number) DO NOTHING
+RETURNING job
+
+-- name: is_led
+-- Whether another one than the scheduler of this state directory was the last to become active.
+SELECT place <> %s FROM ledger WHERE id = 1
+
+-- name: remaining
+-- The open attempts of a state directory.
+SELECT job, tick, number FROM attempts WHERE ended IS NULL AND place = %s
+
+-- name: told_to_end
+-- Why runs have been told to end, of all that have, with these ticks and of these jobs.
+SELECT job, tick, stopping FROM runs WHERE tick = ANY(%(ticks)s) AND job = ANY(%(jobs)s) AND stopping <> ''
 
 -- name: mend_deliveries
 -- Deliver again what got lost, and end what nobody waits for.

@@ -69,16 +69,6 @@ WHERE id = 1 AND (lease_until <= clock_timestamp() OR (epoch = %(mine)s AND epoc
     AND (%(moves)s OR NOT EXISTS (SELECT FROM moves WHERE is_from = 0))
 RETURNING epoch
 
--- name: elsewhere
--- The open attempts of other state directories but for those of workers, and whether nothing of each can be alive any more.
-SELECT job, tick, number, coalesce(safe_after <= clock_timestamp(), false)
-FROM attempts LEFT JOIN schedulers USING (place)
-WHERE ended IS NULL AND place <> %s AND NOT EXISTS (
-    SELECT FROM dispatches
-    WHERE dispatches.job = attempts.job AND dispatches.tick = attempts.tick AND dispatches.number = attempts.number
-)
-ORDER BY job, tick, number
-
 -- name: put_scheduler
 -- Say that this one is here; one that writes also says from when on its attempts can be alive no more.
 INSERT INTO schedulers (place, holder, seen, safe_after, remark)
@@ -347,7 +337,13 @@ ORDER BY until, tick LIMIT nullif(%(limit)s, -1)
 
 -- name: attempts
 -- The attempts of one run.
-SELECT {attempt_columns} FROM attempts WHERE job = %s AND tick = %s ORDER BY number
+SELECT
+    {attempt_columns},
+    CASE WHEN place NOT LIKE '@%%' THEN place ELSE coalesce((
+        SELECT coalesce(workers.name, worker) FROM dispatches LEFT JOIN workers ON workers.place = dispatches.worker
+        WHERE dispatches.job = attempts.job AND dispatches.tick = attempts.tick AND dispatches.number = attempts.number
+    ), '') END
+FROM attempts WHERE job = %s AND tick = %s ORDER BY number
 
 -- name: open_attempts
 -- Every attempt that has not ended.

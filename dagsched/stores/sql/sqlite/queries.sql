@@ -72,6 +72,22 @@ PRAGMA fullfsync = on
 -- More would fill up over hours and days, and look to whoever watches the daemon like a leak.
 PRAGMA cache_size = -2048
 
+-- name: wait_for_locks
+-- Wait while another program has the write lock.
+PRAGMA busy_timeout = 1000
+
+-- name: wait_for_no_lock
+-- Tell at once that another program has the write lock.
+PRAGMA busy_timeout = 0
+
+-- name: fold_when_long
+-- Bring the log into the file with the commit that makes it longer than 4 MB, as is usual.
+PRAGMA wal_autocheckpoint = 1000
+
+-- name: fold_now
+-- Bring the log into the file with the next commit.
+PRAGMA wal_autocheckpoint = 1
+
 -- name: limit_log
 -- Give disk space back when a long reader had let the log grow beyond 64 MB.
 PRAGMA journal_size_limit = 67108864

@@ -10,7 +10,7 @@ from tests.pages.walk import Stage, daemon_in_background
 _TREE = "works on the whole tree; .ci/run, tests/test_project.py and tests/bench run these"
 _SYSTEM = "changes the machine, as root; tests/packaging checks the unit, tests/daemon what systemd is told"
 _INSTALLS = "installs from the network; tests/packaging installs the wheel into an empty environment"
-_ENGINE = "needs a container engine; tests/packaging checks what the image is made of"
+_ENGINE = "needs a container engine; tests/packaging checks what the image is made of, and runs it where there is one"
 
 NOT_RUN = {
     "./dev demo": _TREE,
@@ -53,9 +53,13 @@ NOT_RUN = {
     "-v dagsched-state:/var/lib/dagsched \\\n    -p 127.0.0.1:8420:8420 dagsched": _ENGINE,
     "docker logs dagsched": _ENGINE,
     "docker exec dagsched dagsched status": _ENGINE,
-    "cd examples/fleet && mkdir jobs && cp ../../jobs.example.yaml jobs/": _ENGINE,
-    "DAGSCHED_DB_PASSWORD=… docker compose up --build": _ENGINE,
+    "DAGSCHED_TEST_ENGINE=docker ./dev test tests/packaging/test_container.py": _ENGINE,
+    "cd examples/fleet": _ENGINE,
+    '(umask 077; echo "DAGSCHED_DB_PASSWORD=$(openssl rand -hex 16)" > .env)': _ENGINE,
+    "docker compose up --build --detach": _ENGINE,
+    "docker compose logs scheduler-a scheduler-b": _ENGINE,
     "docker compose exec scheduler-a dagsched status": _ENGINE,
+    "docker compose exec scheduler-a dagsched workers": _ENGINE,
     "docker compose kill scheduler-a": _ENGINE,
     "dagsched why weekly-report": "of a Monday at nine in New York; tests/test_newcomer.py lives through it",
     "DAGSCHED_FAULTS=all .venv/bin/python -m pytest tests/faults": _TREE,

@@ -252,7 +252,11 @@ def test_what_a_dry_run_has_told_keeps_nobody_from_the_real_one(caller: Caller) 
 
 
 def test_many_who_ask_at_once_with_one_key_have_it_done_once(caller: Caller) -> None:
-    before = len(caller.get("/runs?job=nightly")["items"])
+    def manual() -> int:
+        # Runs of a backfill that another test has asked for may still be coming.
+        return sum(row["trigger"] == "manual" for row in caller.get("/runs?job=nightly")["items"])
+
+    before = manual()
 
     def ask(_: int) -> object:
         return caller.root.post("/api/v1/jobs/nightly/trigger", headers={"Idempotency-Key": "once"}).json()
@@ -260,7 +264,7 @@ def test_many_who_ask_at_once_with_one_key_have_it_done_once(caller: Caller) -> 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, range(24)))
     assert all(answer == answers[0] for answer in answers)
-    assert len(caller.get("/runs?job=nightly")["items"]) == before + 1
+    assert manual() == before + 1
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "tab\there"])

@@ -209,7 +209,7 @@ def test_following_ends_with_the_backfill_and_says_what_failed(folder):
 
 
 def test_an_interrupt_of_the_follower_leaves_the_backfill_alone(folder):
-    (folder / "jobs.yaml").write_text(LIVE.replace("echo", "sleep 0.2; echo"))
+    (folder / "jobs.yaml").write_text(LIVE.replace("echo", "sleep 2; echo"))
     with Served(folder) as served:
         served.until_type("daemon.started")
         follower = subprocess.Popen(
@@ -217,7 +217,8 @@ def test_an_interrupt_of_the_follower_leaves_the_backfill_alone(folder):
             env={**os.environ, "NO_COLOR": "1"},
         )  # fmt: skip
         served.until_type("run.succeeded", "often")
-        # One that comes in the middle of an import may be lost in Python, and a person would press again.
+        # One that comes in the middle of an import may be lost in Python, and a person would press again: the backfill
+        # takes minutes.
         while follower.poll() is None:
             follower.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):

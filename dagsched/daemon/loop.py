@@ -21,6 +21,7 @@ from dagsched.clock import Clock
 from dagsched.daemon.dispatching import Dispatcher, starts_of
 from dagsched.daemon.histogram import COMMIT_BOUNDS_S, Histogram
 from dagsched.daemon.outbox import Outbox
+from dagsched.daemon.patience import Patience
 from dagsched.engine import Plan, events
 from dagsched.engine.commands import Command, StartAttempt, StopAttempt
 from dagsched.errors import DagschedError, HandlerError, Refused, StoreError, StoreUnavailable
@@ -37,11 +38,6 @@ SLICE_S = 1.0
 STEP = timedelta(seconds=0.5)
 RETRY_S = 0.25
 RETRY_MAX_S = 5.0
-# A store that fails says so; one that hangs says nothing. Longer than any disk that still works takes.
-UNANSWERED_S = 5.0
-UNANSWERED = "the store does not answer"
-# How much longer one is waited for that does not answer whoever has to end.
-PARTING_S = 2.0
 # How much is done before others get a turn of the event loop: a slice takes a millisecond or two.
 EVENTS_AT_ONCE = 8
 STARTS_AT_ONCE = 32
@@ -125,7 +121,8 @@ class Loop:
     """One plan on one store, driven by what is given to `tell`.
 
     `hand` starts and ends attempts here, `dispatcher` those of workers. `grace`: what an attempt gets between TERM and
-    KILL. `broken`: why the plan must not be used any more, "" while it may.
+    KILL. Without `patience` a store is waited for without end. `broken`: why the plan must not be used any more, ""
+    while it may.
     """
 
     def __init__(
@@ -137,6 +134,7 @@ class Loop:
         observer: Observer,
         grace: timedelta,
         dispatcher: Dispatcher | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.plan = plan
         self.health = Health()
@@ -152,7 +150,7 @@ class Loop:
         self._is_unheard = False
         self._due_now = DUE_PER_COMMIT
         self._gave_up = asyncio.Event()
-        self._patience: asyncio.Timeout | None = None
+        self._patience = patience
         self._offset = self._wall_offset()
 
     # ------------------------------------------------------------ what comes in
@@ -175,7 +173,7 @@ class Loop:
         """From now on let a commit fail that cannot succeed yet: who has to end cannot wait for a disk."""
         self._gave_up.set()
         if self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time() + PARTING_S)
+            self._patience.give_up()
 
     def wake(self) -> None:
         """End the present wait."""
@@ -380,16 +378,7 @@ class Loop:
                 return
 
     async def _answered(self, commit: Awaitable[None]) -> None:
-        """Wait for a commit. Raises StoreUnavailable when it does not answer somebody who gave up."""
-        notice = asyncio.get_running_loop().call_later(UNANSWERED_S, self._ail, UNANSWERED)
-        try:
-            async with asyncio.timeout(PARTING_S if self._gave_up.is_set() else None) as self._patience:
-                await commit
-        except TimeoutError:
-            raise StoreUnavailable(UNANSWERED) from None
-        finally:
-            self._patience = None
-            notice.cancel()
+        await (commit if self._patience is None else self._patience.answered(commit, self._ail))
 
     def _ail(self, trouble: str) -> None:
         if trouble != self.health.trouble:

@@ -34,6 +34,7 @@ from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import settle
 from dagsched.daemon.messenger import Messenger
 from dagsched.daemon.observers import Observers
+from dagsched.daemon.patience import Patience
 from dagsched.daemon.remaining import Remaining
 from dagsched.daemon.restoring import restored, rows_for_edit, starts_for_edit
 from dagsched.daemon.secrets import Guard
@@ -235,7 +236,8 @@ class Daemon(Stopping):
         await self._turning(self._apply_config(self.config, self.number))
 
     def _loop(self, plan: Plan) -> Loop:
-        return Loop(plan, self.store, self.executor, self.clock, self._observers, KILL_GRACE, self.dispatcher)
+        hands = (self.executor, self.clock, self._observers, KILL_GRACE, self.dispatcher)
+        return Loop(plan, self.store, *hands, Patience())
 
     async def _watch_others(self) -> None:
         await self.dispatcher.watch(lambda: self.loop.plan, lambda event: self.loop.tell(event), self.clock)

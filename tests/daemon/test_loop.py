@@ -12,6 +12,7 @@ import pytest
 from dagsched.clock import ManualClock
 from dagsched.daemon.dispatching import Dispatcher
 from dagsched.daemon.loop import Loop, PlanBroken
+from dagsched.daemon.patience import Patience
 from dagsched.engine import Plan, events
 from dagsched.errors import FencedOut, Refused, StoreUnavailable, Unknown
 from dagsched.executor import Exited, Inventory, Living, SpawnerGone, Started
@@ -92,7 +93,8 @@ class Stage:
     async def open(self, dispatcher: Dispatcher | None = None) -> Loop:
         await self.store.open(write=True)
         await self.store.acquire("the test")
-        self.loop = Loop(Plan(), self.store, self.hand, self.clock, self.watcher, timedelta(seconds=10), dispatcher)
+        hands = (self.hand, self.clock, self.watcher, timedelta(seconds=10), dispatcher)
+        self.loop = Loop(Plan(), self.store, *hands, Patience())
         self.loop.tell(events.Recovered(self.clock.now(), frozenset(), (), frozenset()))
         config = Config({item.id: item for item in self.jobs}, digest="1")
         await self.granted(lambda now: events.ConfigApplied(now, config, 1))
@@ -431,7 +433,7 @@ def test_a_daemon_that_has_to_end_waits_for_no_full_disk() -> None:
 
 
 def test_a_store_that_does_not_answer_is_trouble_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dagsched.daemon.loop.UNANSWERED_S", 0.01)
+    monkeypatch.setattr("dagsched.daemon.patience.UNANSWERED_S", 0.01)
 
     async def play() -> None:
         stage = Stage("a")
@@ -452,7 +454,7 @@ def test_a_store_that_does_not_answer_is_trouble_until_it_does(monkeypatch: pyte
 
 
 def test_a_daemon_that_has_to_end_waits_for_no_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dagsched.daemon.loop.PARTING_S", 0.01)
+    monkeypatch.setattr("dagsched.daemon.patience.PARTING_S", 0.01)
 
     async def play() -> None:
         for is_first in (True, False):

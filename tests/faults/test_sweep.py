@@ -1,10 +1,11 @@
 """kill -9 at every write, clone and sync of one run's life, of the daemon and of the spawner in turn.
 
-A first life is only watched: which calls the main thread makes and which the others, and how many. Then each of these
-calls is the one at which the process is killed, and the next daemon or spawner has to make good what was cut short.
+A first life is only watched: which calls it makes, and how many. Then each of these calls is the one at which the
+process is killed, whichever thread makes it (a daemon's small commits are made by its loop, or by the database's
+thread), and the next daemon or spawner has to make good what was cut short.
 Between two kills nothing is reset: the state that one leaves is the one that the next has to live with. The ordinary
-tests take every so many calls; `DAGSCHED_FAULTS=all` takes each one, and in each thread two more than the first life
-had, and does the same with the state on a PostgreSQL server.
+tests take every so many calls; `DAGSCHED_FAULTS=all` takes each one, and of each two more than the first life had, and
+does the same with the state on a PostgreSQL server.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ KILLS_MIN = {"sqlite": 60 if TAKES_ALL else 6, "postgresql": 20}
 # What the record shows is durable; what the daemon and the spawner still say of it comes a moment later.
 SETTLED_S = 0.05
 
-Call = tuple[bool, str, int]
+Call = tuple[str, int]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=LONG)])
@@ -49,8 +50,8 @@ def lives(tmp_path: Path, store: str) -> Iterator[Lives]:
 
 def test_a_daemon_killed_at_any_call_of_a_runs_life_loses_nothing_and_repeats_nothing(lives: Lives, store: str) -> None:
     kills = 0
-    for main, name, number in calls_of_a_life(lives, lambda: lives.daemon.process.pid):
-        if is_killed_at(lives, lives.daemon.process.pid, main, name, number):
+    for name, number in calls_of_a_life(lives, lambda: lives.daemon.process.pid):
+        if is_killed_at(lives, lives.daemon.process.pid, name, number):
             kills += 1
             lives.restart()
             assert ("attempt.adopted", "long") in [(event["type"], event["job"]) for event in lives.daemon.seen]
@@ -64,8 +65,8 @@ def test_a_daemon_killed_at_any_call_of_a_runs_life_loses_nothing_and_repeats_no
 
 def test_a_spawner_killed_at_any_call_of_a_runs_life_leaves_a_true_record(lives: Lives) -> None:
     kills = 0
-    for main, name, number in calls_of_a_life(lives, lambda: spawner_of(lives.state)):
-        if is_killed_at(lives, spawner_of(lives.state), main, name, number):
+    for name, number in calls_of_a_life(lives, lambda: spawner_of(lives.state)):
+        if is_killed_at(lives, spawner_of(lives.state), name, number):
             kills += 1
             lives.spawner_kills.append(time.time())
             lives.daemon.until_type("run.started", "long")
@@ -77,7 +78,7 @@ def test_a_spawner_killed_at_any_call_of_a_runs_life_leaves_a_true_record(lives:
 
 
 def calls_of_a_life(lives: Lives, pid: Callable[[], int]) -> Iterator[Call]:
-    """Yield the calls at which to kill: (whether in the main thread, name, which one of it)."""
+    """Yield the calls at which to kill: (name, which one of it in its thread)."""
     for _ in range(3):
         # The first lives pay for what was before them: the database's log, which is long, goes into the database.
         lives.trigger("work")
@@ -88,14 +89,14 @@ def calls_of_a_life(lives: Lives, pid: Callable[[], int]) -> Iterator[Call]:
     print(f"calls of a life: {dict(found)}")
     # One life may need a call or two more than another.
     more = 2 if TAKES_ALL else 0
-    every = [(main, name, n) for (main, name), count in sorted(found.items()) for n in range(1, count + more + 1)]
+    counts = {name: max(found.get((True, name), 0), found.get((False, name), 0)) for _, name in sorted(found)}
+    every = [(name, n) for name, count in counts.items() for n in range(1, count + more + 1)]
     yield from every if TAKES_ALL else every[:: -(-len(every) // CALLS_OF_A_SHORT_SWEEP)]
 
 
-def is_killed_at(lives: Lives, pid: int, main: bool, name: str, number: int) -> bool:
-    """Trigger a run and let it live, unless the main thread, or one of the others, is killed at that call before."""
-    targets = [pid] if main else [each for each in threads(pid) if each != pid]
-    with injected(targets, f"{name}:signal=SIGKILL:when={number}"):
+def is_killed_at(lives: Lives, pid: int, name: str, number: int) -> bool:
+    """Trigger a run and let it live, unless the process is killed before, when a thread makes that call."""
+    with injected(threads(pid), f"{name}:signal=SIGKILL:when={number}"):
         lives.trigger("work")
         wait_until(lambda: not is_alive(pid) or lives.is_at_rest(), "the end of a life")
         time.sleep(SETTLED_S)

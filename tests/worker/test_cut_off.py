@@ -31,7 +31,7 @@ def test_a_worker_that_is_cut_off_ends_its_child_before_another_one_starts(home,
             with Working(tmp_path / "other", *on(there), "--queues", "etl", env=env):
                 wire.cut()
                 # The lease, TERM, KILL and a margin: longer than anything else takes.
-                until(lambda: "its worker was not heard of" in (home / "stderr").read_text())
+                until(lambda: "whoever had it was not heard of" in (home / "stderr").read_text())
                 assert scheduler.until_type("run.retrying", "long")["reason"].startswith("its worker was not heard of")
                 assert not is_alive(pid)
                 until(lambda: len(pids(home)) >= 4)

@@ -5,22 +5,12 @@ from __future__ import annotations
 import signal
 import time
 
-import pytest
-
 from dagsched.stores.lease import LEASE_S
 from tests.daemon.served import Served, ask, rows
-from tests.daemon.test_standby import FILE, SHORT, is_alive, on, sound, stands_by, until
+from tests.daemon.several import SHORT, is_alive, on, sound, stands_by, until
+from tests.daemon.test_standby import FILE
 from tests.postgres import new_address
 from tests.wire import Wire
-
-
-@pytest.fixture
-def machines(tmp_path):
-    found = [tmp_path / name for name in ("a", "b")]
-    for folder in found:
-        folder.mkdir()
-        (folder / "jobs.yaml").write_text(FILE)
-    return found
 
 
 def pid_in(folder):

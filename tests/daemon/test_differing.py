@@ -9,30 +9,15 @@ import subprocess
 import pytest
 
 from tests.daemon.served import Served, ask
-from tests.daemon.test_standby import SHORT, on, stands_by, until
-from tests.postgres import new_address
+from tests.daemon.several import SHORT, on, stands_by, until
 
-FIRST = """\
+FILE = """\
 version: 1
 jobs:
   beat: {schedule: {every: 1s}, run: "true", overlap: allow}
 """
-SECOND = FIRST + "  other: {run: 'true'}\n"
+SECOND = FILE + "  other: {run: 'true'}\n"
 DIFFERS = "the job files here are not those of configuration 1, which is in force: "
-
-
-@pytest.fixture
-def address():
-    return new_address()
-
-
-@pytest.fixture
-def machines(tmp_path):
-    found = [tmp_path / name for name in ("a", "b")]
-    for folder in found:
-        folder.mkdir()
-        write(folder, FIRST)
-    return found
 
 
 def write(folder, text):
@@ -116,7 +101,7 @@ def test_an_edit_that_the_active_one_did_not_live_to_see_comes_into_force_after_
         active.until_type("daemon.started")
         with On(second, address) as other:
             until(lambda: DIFFERS in said_by(second))
-            write(second, FIRST)
+            write(second, FILE)
             until(lambda: "are those in force again" in said_by(second))
             write(second, SECOND)
             active.signal(signal.SIGKILL)

@@ -7,11 +7,10 @@ import signal
 from pathlib import Path
 
 import httpx
-import pytest
 
 from dagsched import registered
 from tests.daemon.served import Served, ask
-from tests.daemon.test_standby import on, stands_by, until
+from tests.daemon.several import on, stands_by, until
 from tests.postgres import new_address
 
 FILE = """\
@@ -20,16 +19,6 @@ jobs:
   beat: {schedule: {every: 1s}, run: "true", overlap: allow}
 """
 PING = "run: pwd >> said  # a comment"
-
-
-@pytest.fixture
-def machines(tmp_path):
-    """Folders with the same job file and a state directory each, as on machines of their own."""
-    found = [tmp_path / name for name in ("a", "b")]
-    for folder in found:
-        folder.mkdir()
-        (folder / "jobs.yaml").write_text(FILE)
-    return found
 
 
 def serve(folder, *arguments):

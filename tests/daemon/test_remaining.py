@@ -12,8 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.daemon.served import Served, ask, rows
-from tests.daemon.test_standby import is_alive, on, sound, stands_by, until
-from tests.postgres import new_address
+from tests.daemon.several import is_alive, on, sound, stands_by, until
 from tests.torture.processes import spawners
 
 FILE = """\
@@ -31,21 +30,6 @@ NOTHING: dict[str, str] = {}
 SHORT = {"DAGSCHED_ATTEMPT_LEASE": "15s"}
 # From the last renewal on, nothing of an attempt is there after so long: the lease, and the grace until KILL.
 ENDED_S = 15 + 5
-
-
-@pytest.fixture
-def address():
-    return new_address()
-
-
-@pytest.fixture
-def machines(tmp_path):
-    """Folders with the same job file and a state directory each, as on machines of their own."""
-    found = [tmp_path / name for name in ("a", "b")]
-    for folder in found:
-        folder.mkdir()
-        (folder / "jobs.yaml").write_text(FILE)
-    return found
 
 
 def pids_in(folder):

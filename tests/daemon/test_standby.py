@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 
 import pytest
 
-from tests.daemon.served import PATIENCE_S, Served, ask, rows
-from tests.postgres import new_address
+from tests.daemon.served import Served, ask, rows
+from tests.daemon.several import SHORT, is_alive, on, sound, stands_by, until
 
 FILE = """\
 version: 1
@@ -17,47 +16,6 @@ jobs:
   beat: {schedule: {every: 1s}, run: "true", overlap: allow}
   long: {run: "echo $$ >> pids; exec sleep 300", retry: 3}
 """
-SHORT = {"DAGSCHED_ATTEMPT_LEASE": "5s"}
-
-
-@pytest.fixture
-def address():
-    return new_address()
-
-
-@pytest.fixture
-def machines(tmp_path):
-    """Folders with the same job file and a state directory each, as on machines of their own."""
-    found = [tmp_path / name for name in ("a", "b")]
-    for folder in found:
-        folder.mkdir()
-        (folder / "jobs.yaml").write_text(FILE)
-    return found
-
-
-def on(address):
-    return ["--store", address.url, "--namespace", address.namespace]
-
-
-def until(is_so):
-    """Wait for what nobody tells by an event."""
-    # An attempt whose scheduler is gone is given up after some fifteen seconds.
-    deadline = time.monotonic() + 4 * PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def stands_by(folder):
-    until(lambda: "standing by: process" in (folder / "stderr").read_text())
-
-
-def sound(folder):
-    """Require an event log without a gap and one row for each run."""
-    numbers = [event["seq"] for event in rows(ask(folder, "events", "--json"))]
-    assert numbers == list(range(1, len(numbers) + 1))
-    names = [row["run"] for row in rows(ask(folder, "history", "--json", "--limit", "0"))]
-    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
@@ -144,14 +102,6 @@ def test_an_attempt_of_a_killed_machine_is_ended_there_before_it_is_tried_elsewh
             ask(second, "cancel", run["run"])
             other.until_type("run.cancelled", "long")
     sound(second)
-
-
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_the_daemon_of_the_same_directory_adopts_what_is_in_time(machines, address):

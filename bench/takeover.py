@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from yard import ENV, READY_S, Report, options, scratch
+from yard import ENV, Report, options, scratch, wait_until
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -161,11 +161,7 @@ def _give(folder: Path, env: Mapping[str, str], *words: str) -> None:
 
 
 def _wait(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + READY_S
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise SystemExit("it did not come to an end")
-        time.sleep(0.005)
+    wait_until(is_so, 0.005)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from yard import ENV, READY_S, Report, daemon, options, scratch
+from yard import ENV, Report, daemon, options, scratch, wait_until
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -138,11 +137,7 @@ def _procrastinate(url: str, jobs: int, kind: str) -> dict[str, object]:
 
 
 def _wait(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + READY_S
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise SystemExit("it did not come to an end")
-        time.sleep(0.02)
+    wait_until(is_so, 0.02)
 
 
 if __name__ == "__main__":

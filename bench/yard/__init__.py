@@ -5,7 +5,7 @@ physical limit of this machine, in the same run and in turns with what is measur
 falls on both, and tells the ratio of the medians.
 """
 
-from yard.daemons import READY_S, Spent, daemon, family, spent, wait_for_socket
+from yard.daemons import READY_S, Spent, daemon, family, spent, wait_for_socket, wait_until
 from yard.jobfiles import ZONES, expressions, realistic_jobs
 from yard.processes import (
     ENV,
@@ -47,5 +47,6 @@ __all__ = [
     "threads_cpu_s",
     "time_process",
     "wait_for_socket",
+    "wait_until",
     "write_and_sync",
 ]

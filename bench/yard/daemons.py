@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,15 @@ def wait_for_socket(state: Path, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise SystemExit("the daemon did not become ready")
         time.sleep(0.005)
+
+
+def wait_until(is_so: Callable[[], bool], pause_s: float) -> None:
+    """Wait for what nobody tells, and look again after each pause."""
+    deadline = time.monotonic() + READY_S
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise SystemExit("it did not come to an end")
+        time.sleep(pause_s)
 
 
 def family(pid: int) -> list[int]:

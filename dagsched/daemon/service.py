@@ -209,6 +209,8 @@ class Daemon(Stopping):
         if self._is_unread:
             self._is_unread = self.is_standing_by = False
             log.warning("the state can be read again")
+            if self._is_up:
+                self._systemd.ready(self._status_line())
         return found
 
     def _wait_for_store(self, error: StoreUnavailable) -> None:

@@ -36,6 +36,8 @@ DEPTH_MAX = 40
 NODES_MAX = 2_000_000
 ALIASES_MAX = 1_000
 GROWTH_MAX = 10
+# Longer texts are mostly of one job alone, its command or description: to look for them takes time, to note them room.
+SHARED_CHARACTERS_MAX = 40
 # One mistake repeated without end is told this often.
 PROBLEMS_MAX = 100
 # Below this many values growth is harmless, whatever its factor.
@@ -192,7 +194,7 @@ class _Builder:
         self.problems: list[Problem] = []
         self.marks: dict[int, array[int]] = {}
         self._stack = [_Frame([], False, None, 0)]
-        self._texts: dict[str, str] = {}  # each text once: keys and many values come again in every job
+        self._texts: dict[str, str] = {}  # each short text once: keys and many values come again in every job
         self._resolved: dict[str, Any] = {}  # what plain scalars stand for that may be no text, each looked at once
         self._anchors: dict[str, _Anchored] = {}
         self._nodes = 0
@@ -209,7 +211,8 @@ class _Builder:
             if kind is ScalarEvent:
                 # Most events are these; what can be told of them at a glance is not handed on.
                 value, plain = event.value, event.implicit[0]
-                value = shared(value, value)
+                if len(value) <= SHARED_CHARACTERS_MAX:
+                    value = shared(value, value)
                 frame = stack[-1]
                 key = frame.key
                 if plain and key is not None and (not value or value[0] in special):

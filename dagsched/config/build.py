@@ -135,10 +135,10 @@ class Builder:
         values: dict[str, Any] = {"position": Position(self.document.source.name, line, column)}
         for key, value in said.items():
             if key in _AS_THEY_ARE:
-                values[key] = value
+                values[_FIELDS[key]] = value
             elif key in _MAKERS:
-                field = "with_" if key == "with" else key
-                values[field] = _MAKERS[key](self, key, value) if key in own else self._of_defaults(key, value)
+                made = _MAKERS[key](self, key, value) if key in own else self._of_defaults(key, value)
+                values[_FIELDS[key]] = made
         self._fill(values, said)
         edges = None
         if dropped.parts and "depends_on" in own:
@@ -419,10 +419,12 @@ _ENUMS: dict[str, Callable[[str], Any]] = {
     "on_crash": OnCrash,
 }
 
-_AS_THEY_ARE = frozenset(
-    ("description", "owner", "handler", "shell", "user", "pool", "queue", "when")
-    + ("max_active_runs", "max_queued", "slots", "priority", "enabled")
-)
+# The names as Python knows them: it compares text that was read with those of forty parameters, one by one.
+_FIELDS = {**{name: name for name in Job._fields}, "with": "with_"}
+
+_AS_THEY_ARE = frozenset({"description", "owner", "handler", "shell", "user", "pool", "queue", "when"}) | {
+    "max_active_runs", "max_queued", "slots", "priority", "enabled",
+}  # fmt: skip
 
 _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
     **dict.fromkeys(("timeout", "deadline", "catchup_window", "jitter"), Builder._length),

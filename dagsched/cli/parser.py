@@ -150,3 +150,14 @@ def count(text: str) -> int:
     if number < 0:
         raise ValueError(text)
     return number
+
+
+def pairs(words: Iterable[str]) -> dict[str, str]:
+    """Return `--param K=V` arguments as texts by name; raises UsageError for one of another form."""
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--param {word!r}: write it as name=value")
+        found[name] = text
+    return found

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagsched.cli.output import is_watched
-from dagsched.cli.parser import Parser, add_json, add_paths, add_state_dir, count
+from dagsched.cli.parser import Parser, add_json, add_paths, add_state_dir, count, pairs
 from dagsched.cli.places import job_files, state_dir
 from dagsched.cli.times import parse_length
 from dagsched.clock import Clock, SystemClock
@@ -144,7 +144,6 @@ def _say(words: str) -> None:
 async def _run_daemon(
     args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View, doors: Sequence[Any]
 ) -> int:
-    from dagsched.cli.trigger import pairs
     from dagsched.daemon import Daemon, OneTick
 
     if args.once is not None:

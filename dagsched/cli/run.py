@@ -7,10 +7,9 @@ that `dagsched run --once jobs.yaml` does what it says.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,12 +83,23 @@ def run(args: argparse.Namespace) -> int:
     doors = _doors(args)
     clock = SystemClock()
     with _view(args, clock) as view:
-        code = asyncio.run(_run_daemon(args, files, home, grace, view, doors))
+        work = _run_daemon(args, files, home, grace, view, doors)
+        code = _run_loop(work, is_short=args.once is not None)
     if args.once is not None and not args.json:
         from dagsched.cli.progress import print_closing_table
 
         print_closing_table(view.board, clock.now())
     return code
+
+
+def _run_loop(work: Coroutine[Any, Any, int], *, is_short: bool) -> int:
+    if is_short:
+        from dagsched.cli.loops import run_without_tls
+
+        return run_without_tls(work)
+    import asyncio
+
+    return asyncio.run(work)
 
 
 def _sort_words(args: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dagsched.closest import get_close_matches
 from dagsched.errors import UsageError
 
 
@@ -73,8 +74,6 @@ def _columns() -> int:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known word, or "" when none is near."""
-    from difflib import get_close_matches
-
     nearest = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 

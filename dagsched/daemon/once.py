@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
+from dagsched.closest import get_close_matches
 from dagsched.config import load
 from dagsched.daemon.memory import rest
 from dagsched.daemon.service import Daemon
@@ -51,7 +52,9 @@ class OneTick(Daemon):
         if loaded.config is None:
             raise ConfigInvalid(loaded.problems)
         graph = Graph(loaded.config.jobs)
-        _require_known(jobs, loaded.config.jobs)
+        for name in jobs:
+            if name not in loaded.config.jobs:
+                raise Unknown("job", name, get_close_matches(name, list(loaded.config.jobs), 3))
         wanted = graph.with_ancestors(jobs) if jobs else graph.order
         try:
             params = shared_params([loaded.config.jobs[id] for id in wanted if loaded.config.jobs[id].enabled], given)
@@ -86,11 +89,3 @@ class OneTick(Daemon):
                 # The end of one before it may have ended this one as well.
                 with suppress(Refused):
                     await self._turning(self.loop.ask(partial(events.CancelRequested, run=run.name)))
-
-
-def _require_known(names: Sequence[str], known: Collection[str]) -> None:
-    for name in names:
-        if name not in known:
-            from difflib import get_close_matches  # only those who err wait for it
-
-            raise Unknown("job", name, get_close_matches(name, list(known), 3))

@@ -43,7 +43,7 @@ Row = Sequence[Any]
 BLANK = ""
 LINKS_FEW = 8
 _LIVE = frozenset(state.value for state in LIVE)  # an enumeration's members have their hashes worked out each time
-_compact = json.JSONEncoder(separators=(",", ":")).encode
+_compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

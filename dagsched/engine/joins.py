@@ -31,7 +31,6 @@ class Verdict(IntEnum):
     BAD = 3
 
 
-
 def links_of(job: Job, tick: datetime, ledger: Ledger, *, past: bool = False) -> tuple[Link, ...]:
     """Return what the run (job, tick) is judged against, one link or more per upstream (`all`: also none).
 

@@ -71,7 +71,9 @@ class WaitingRoom:
 
     def supersede(self, job: str, tick: datetime) -> None:
         """End the job's older runs that wait for an upstream which never had a tick: a newer tick is there."""
-        for older in sorted(self._unmatched.get(job, ())):
+        if job not in self._unmatched:
+            return
+        for older in sorted(self._unmatched[job]):
             run = self._book.ledger.get((job, older))
             if older < tick and run is not None and run.state is RunState.WAITING:
                 name = next(link.job for link in run.links if link.tick is None)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, NoReturn
 
+from dagsched.closest import get_close_matches
 from dagsched.errors import InvalidSchedule
 from dagsched.triggers.days import DayFields, DayRule
 from dagsched.triggers.fields import KINDS, Field, FieldKind, Token, read_field
@@ -141,8 +142,6 @@ def _macro(tokens: Sequence[Token]) -> str:
     name = tokens[0].text.lower()
     if name in MACROS and len(tokens) == 1:
         return MACROS[name]
-    from difflib import get_close_matches  # only those who err wait for it
-
     why, fix = "the macros are " + ", ".join(MACROS), "write one of them, or five fields"
     if name in MACROS:
         why, fix = "a macro stands alone", f"write '{name}'"

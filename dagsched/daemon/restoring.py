@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from dagsched.config import load_texts
 from dagsched.definition import from_json
@@ -20,8 +20,7 @@ STAND_INS_MAX = 100
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where a store stands. `config`: what is in force as version `number`, None and 0 before any was."""
 
     snapshot: Snapshot

@@ -14,10 +14,10 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, rows
 from dagsched.counting import counted
@@ -25,13 +25,10 @@ from dagsched.daemon.audience import Audience
 from dagsched.daemon.differing import Differing
 from dagsched.daemon.dispatching import Dispatcher
 from dagsched.daemon.door import Door
-from dagsched.daemon.feeding import Feeder
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
 from dagsched.daemon.holding import acquired, insisted
-from dagsched.daemon.jobfiles import JobFiles
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import settle
-from dagsched.daemon.messenger import Messenger
 from dagsched.daemon.observers import Observers
 from dagsched.daemon.patience import Patience
 from dagsched.daemon.remaining import Remaining
@@ -47,9 +44,12 @@ from dagsched.errors import (
 )
 from dagsched.executor import Executor
 from dagsched.model import Config, ConfigVersion, format_instant
-from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import address, open_store
 from dagsched.stores.contract import Store
+
+if TYPE_CHECKING:
+    from dagsched.daemon.feeding import Feeder
+    from dagsched.daemon.jobfiles import JobFiles
 
 log = logging.getLogger("dagsched.daemon")
 
@@ -92,10 +92,8 @@ class Daemon(Stopping):
         self.watch = self._audience.watch
         # The audience first: a terminal that was closed keeps nobody else from hearing.
         self._observers = Observers([self._audience, *([observer] if observer is not None else ())])
-        self._messenger = Messenger(self.state_dir)
         self._grace, self._slots, self._doors = grace, slots, doors
         self._systemd = Notifier()
-        self._feeder = Feeder(self.store, self._soon)
         self._heart = Heartbeat(self.state_dir)
         self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
         self._guard = Guard()
@@ -119,9 +117,12 @@ class Daemon(Stopping):
         0, 130 when it was a person's interrupt, 4 when a part of the daemon failed by itself.
         Raises ConfigInvalid, StoreError and SpawnerError for what makes a start impossible.
         """
+        from dagsched.daemon.messenger import Messenger  # `run --once` tells nobody
+
         self._hear_signals()
+        messenger = Messenger(self.state_dir)
         # First of them: a terminal that was closed keeps nobody from being told.
-        self._observers.insert(0, self._messenger)
+        self._observers.insert(0, messenger)
         if not await self._has_started(self._open_state(self._stand_by if self.stands_by and not until_idle else None)):
             return self._code_of_early_end()
         try:
@@ -137,7 +138,7 @@ class Daemon(Stopping):
             self._stop_unrecorded()
             raise
         finally:
-            await self._messenger.close()
+            await messenger.close()
             self.executor.release()
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)
@@ -190,6 +191,9 @@ class Daemon(Stopping):
             self._systemd.ready(f"{self._waits_for}; {words}" if words else self._waits_for)
 
     def _files_of(self, last: ConfigVersion | None) -> JobFiles:
+        from dagsched import registered  # `run --once` reads its files once, and knows no others
+        from dagsched.daemon.jobfiles import JobFiles
+
         files = registered.brought_over(last.files, self.state_dir, self.folder) if last else {}
         return JobFiles(self._files, files, self.clock)
 
@@ -310,6 +314,12 @@ class Daemon(Stopping):
             if self.loop.plan.filling:
                 self._feeder.look(self.loop)
 
+    @cached_property
+    def _feeder(self) -> Feeder:
+        from dagsched.daemon.feeding import Feeder  # few have a backfill
+
+        return Feeder(self.store, self._soon)
+
     async def _rebuild(self) -> None:
         plan = await self._found(self._restored)
         broken = self.loop
@@ -415,7 +425,8 @@ class Daemon(Stopping):
 
     async def _reload_when_settled(self) -> None:
         """Look again once a file that is gone has been gone for long enough to be meant."""
-        await asyncio.sleep(REMOVAL_DELAY.total_seconds() + 0.1)
+        assert self.job_files is not None, "`run --once` reads its files once"
+        await self.job_files.removals_settled()
         await self._reload_quietly()
 
     async def _apply_config(self, config: Config, number: int) -> None:

@@ -37,11 +37,7 @@ from dagsched.daemon.secrets import Guard
 from dagsched.daemon.stopping import GRACE, KILL_GRACE, Stopping
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import Plan, events
-from dagsched.errors import (
-    ConfigInvalid,
-    IntegrityBroken,
-    StoreUnavailable,
-)
+from dagsched.errors import ConfigInvalid, IntegrityBroken, StoreUnavailable
 from dagsched.executor import Executor
 from dagsched.model import Config, ConfigVersion, format_instant
 from dagsched.stores import address, open_store

@@ -16,6 +16,7 @@ from dagsched.engine.why import Answer, Then, explain_no_row, explain_run
 from dagsched.errors import Unknown
 from dagsched.model import (
     EMPTY,
+    Attempt,
     Config,
     ConfigVersion,
     Job,
@@ -78,9 +79,8 @@ async def explain(
         then = await _then(store, plan, job, row.created or row.ended or at, row.config)
         attempts = await store.attempts(row.job, row.tick)
         answer = explain_run(plan, plan.book.ledger.get(row.key) or row, at, attempts, then, held)
-        if row.state is RunState.RUNNING and attempts and (handed := await store.handed(attempts[-1])):
-            answer.lines.append(f"attempt {attempts[-1].number}: {handed.words}")
-            answer.json["handed"] = {**handed._asdict(), "since": format_instant(handed.since)}
+        if row.state is RunState.RUNNING and attempts:
+            await _say_where(store, attempts[-1], answer)
         return answer
     if tick is None:
         if known is None:
@@ -102,6 +102,16 @@ async def explain(
     if answer.json["reason"] == "still to come":
         await _foretell(store, told, tick, now, answer)
     return answer
+
+
+async def _say_where(store: Store, attempt: Attempt, answer: Answer) -> None:
+    """Add who has an attempt that is under way, where several could."""
+    handed = await store.handed(attempt)
+    if handed is not None:
+        answer.lines.append(f"attempt {attempt.number}: {handed.words}")
+        answer.json["handed"] = {**handed._asdict(), "since": format_instant(handed.since)}
+    elif attempt.place:
+        answer.lines.append(f"attempt {attempt.number}: it runs on {attempt.place}")
 
 
 async def _row(store: Store, job: str, tick: datetime | None) -> Run | None:

@@ -37,11 +37,7 @@ from dagsched.daemon.secrets import Guard
 from dagsched.daemon.stopping import GRACE, KILL_GRACE, Stopping
 from dagsched.daemon.systemd import Notifier
 from dagsched.engine import Plan, events
-from dagsched.errors import (
-    ConfigInvalid,
-    IntegrityBroken,
-    StoreUnavailable,
-)
+from dagsched.errors import ConfigInvalid, IntegrityBroken, StoreUnavailable
 from dagsched.executor import Executor
 from dagsched.model import Config, ConfigVersion, format_instant
 from dagsched.stores import address, open_store
@@ -213,6 +209,8 @@ class Daemon(Stopping):
         if self._is_unread:
             self._is_unread = self.is_standing_by = False
             log.warning("the state can be read again")
+            if self._is_up:
+                self._systemd.ready(self._status_line())
         return found
 
     def _wait_for_store(self, error: StoreUnavailable) -> None:

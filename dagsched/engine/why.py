@@ -329,6 +329,7 @@ def _attempts(attempts: Sequence[Attempt], lines: list[str]) -> Sequence[Mapping
                 "attempt": attempt.number, "started": format_instant(attempt.started),
                 "ended": format_instant(attempt.ended) if attempt.ended else None,
                 "outcome": str(attempt.outcome) if attempt.outcome else None, "reason": attempt.reason,
+                "place": attempt.place or None,
             }
         )  # fmt: skip
     return rows

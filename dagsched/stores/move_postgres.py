@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import psycopg
@@ -17,10 +17,9 @@ from psycopg import sql
 
 from dagsched.clock import boottime_s
 from dagsched.errors import FencedOut, StoreError, StoreHeld, StoreMissing
-from dagsched.model import run_name
-from dagsched.stores import codec
 from dagsched.stores.address import Address
 from dagsched.stores.lease import LEASE_S, Lease, attempts_s
+from dagsched.stores.move_reading import Cursor, Reading, went_of
 from dagsched.stores.move_side import Rows
 from dagsched.stores.move_tables import REQUESTS, TABLES, Counters, Table, Went
 from dagsched.stores.postgres_faults import translated
@@ -30,15 +29,16 @@ from dagsched.stores.postgres_session import Connection, Session
 T = TypeVar("T")
 
 
-class PostgresSide:
+class PostgresSide(Reading[Connection]):
     """A namespace; `work` is done on a session of its own, the lease is renewed on others."""
+
+    weeks_query = "weeks"
 
     def __init__(self, address: Address) -> None:
         self.address, self.shown = address, address.shown
         self._epoch, self._is_filled = 0, False
         self._lease: Lease | None = None
         self._writer: Session | None = None
-        self._connection: Connection | None = None
 
     async def hold(self, *, is_source: bool) -> None:
         prepare = prepare_to_read if is_source else prepare_to_write
@@ -78,30 +78,11 @@ class PostgresSide:
     # ------------------------------------------------------------ as the source
 
     def went(self) -> Went | None:
-        found = self._with_another(lambda connection: connection.ask("went"))
-        return Went(found[0][0], found[0][1], bool(found[0][2])) if found else None
+        return self._with_another(went_of)
 
     def look(self) -> None:
         self.abandon()
         self._begin("begin_read")
-
-    def counters(self) -> Counters:
-        with self._words():
-            return Counters(*self._opened().ask("counters")[0])
-
-    def open_attempts(self) -> Sequence[str]:
-        with self._words():
-            return [run_name(job, codec.instant(tick)) for job, tick, *_ in self._opened().ask("open_attempts")]
-
-    def weeks(self) -> Sequence[tuple[str, int]]:
-        with self._words():
-            return [(kind, start) for kind, start in self._opened().ask("weeks")]
-
-    def batches(self, table: Table) -> Iterator[Rows]:
-        with self._words(), closing(self._opened().raw.cursor("move")) as cursor:
-            cursor.execute(_composed("SELECT {} FROM {}", table))
-            while rows := cursor.fetchmany(table.rows):
-                yield rows
 
     def leave(self, move: str, time_ms: int, other: str) -> None:
         def work(connection: Connection) -> None:
@@ -202,10 +183,12 @@ class PostgresSide:
             finally:
                 connection.raw.close()
 
-    def _opened(self) -> Connection:
-        if self._connection is None:
-            raise StoreError(f"{self.shown}: not open")
-        return self._connection
+    def _cursor(self) -> Cursor:
+        return self._opened().raw.cursor("move")
+
+    def _all_of(self, table: Table) -> sql.Composed:
+        names = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+        return sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier(table.name))
 
     @contextmanager
     def _words(self) -> Iterator[None]:
@@ -216,8 +199,3 @@ class PostgresSide:
 
 
 PUT_AWAY = "name another namespace, or drop or rename its schema first"
-
-
-def _composed(words: str, table: Table) -> sql.Composed:
-    names = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-    return sql.SQL(words).format(names, sql.Identifier(table.name))

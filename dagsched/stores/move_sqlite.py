@@ -15,11 +15,9 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dagsched.errors import StoreError
-from dagsched.model import run_name
-from dagsched.stores import codec
 from dagsched.stores.faults import translated
 from dagsched.stores.lock import LOCK, DaemonLock
+from dagsched.stores.move_reading import Cursor, Reading, went_of
 from dagsched.stores.move_side import Rows
 from dagsched.stores.move_tables import REQUESTS, TABLES, Counters, Table, Went
 from dagsched.stores.prepare import (
@@ -34,15 +32,16 @@ from dagsched.stores.prepare import (
 from dagsched.stores.session import Procedures
 
 
-class SqliteSide:
+class SqliteSide(Reading[Procedures]):
     """The database in a state directory, held by the lock that a daemon there would hold."""
+
+    weeks_query = "weeks_needed"
 
     def __init__(self, home: Path) -> None:
         self.home, self._path = home.absolute(), home.absolute() / "dagsched.db"
         self.shown = f"{self._path} on {socket.gethostname()}"
         self._lock = DaemonLock(self.home / LOCK)
         self._draft = self._path.with_name("dagsched.db.moving")
-        self._connection: Procedures | None = None
 
     async def hold(self, *, is_source: bool) -> None:
         await asyncio.to_thread(self._hold, is_source)
@@ -75,31 +74,12 @@ class SqliteSide:
 
     def went(self) -> Went | None:
         with self._words():
-            return _went(self._opened())
+            return went_of(self._opened())
 
     def look(self) -> None:
         with self._words():
             self._end_view()
             self._opened().ask("begin_read")
-
-    def counters(self) -> Counters:
-        with self._words():
-            return Counters(*self._opened().ask("counters")[0])
-
-    def open_attempts(self) -> Sequence[str]:
-        with self._words():
-            return [run_name(job, codec.instant(tick)) for job, tick, *_ in self._opened().ask("open_attempts")]
-
-    def weeks(self) -> Sequence[tuple[str, int]]:
-        with self._words():
-            return [(kind, start) for kind, start in self._opened().ask("weeks_needed")]
-
-    def batches(self, table: Table) -> Iterator[Rows]:
-        # Names of tables and columns cannot be parameters, and these are our own.
-        with self._words(), closing(self._opened().cursor()) as cursor:
-            cursor.execute(f"SELECT {table.listed} FROM {table.name}")  # noqa: S608
-            while rows := cursor.fetchmany(table.rows):
-                yield rows
 
     def leave(self, move: str, time_ms: int, other: str) -> None:
         self._write("leave", (move, time_ms, other))
@@ -134,7 +114,7 @@ class SqliteSide:
             return True
         prepare_to_write(self._path, self._lock)
         with self._words(), closing(connected(self._path, "rw")) as connection:
-            went = _went(connection)
+            went = went_of(connection)
             return (went is not None and went.is_over) or _holds_nothing(connection)
 
     def begin(self, weeks: Sequence[tuple[str, int]]) -> None:
@@ -183,10 +163,12 @@ class SqliteSide:
 
     # ------------------------------------------------------------ helpers
 
-    def _opened(self) -> Procedures:
-        if self._connection is None:
-            raise StoreError(f"{self.shown}: not open")
-        return self._connection
+    def _cursor(self) -> Cursor:
+        return self._opened().cursor()
+
+    def _all_of(self, table: Table) -> str:
+        # Names of tables and columns cannot be parameters, and these are our own.
+        return f"SELECT {table.listed} FROM {table.name}"  # noqa: S608
 
     @contextmanager
     def _words(self) -> Iterator[None]:
@@ -194,11 +176,6 @@ class SqliteSide:
             yield
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
-
-
-def _went(connection: Procedures) -> Went | None:
-    found = connection.ask("went")
-    return Went(found[0][0], found[0][1], bool(found[0][2])) if found else None
 
 
 def _holds_nothing(connection: Procedures) -> bool:

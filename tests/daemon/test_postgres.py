@@ -6,11 +6,11 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from tests.daemon.served import PATIENCE_S, Served, ask, rows
+from tests.daemon.several import on, sound, until
 from tests.postgres import new_address, own_server
 
 FILE = """\
@@ -27,18 +27,6 @@ jobs:
 def folder(tmp_path):
     (tmp_path / "jobs.yaml").write_text(FILE)
     return tmp_path
-
-
-def on(address):
-    return ["--store", address.url, "--namespace", address.namespace]
-
-
-def until(is_so):
-    """Wait for what nobody tells by an event."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def states(folder, job):
@@ -98,8 +86,7 @@ def test_a_killed_server_costs_no_run_and_the_daemon_goes_on(folder):
         assert daemon.ended() == 0
     # A tick of the last moment may wait for the next start.
     assert set(states(folder, "beat")) - {"queued"} == {"success"}
-    numbers = [event["seq"] for event in rows(ask(folder, "events", "--json"))]
-    assert numbers == list(range(1, len(numbers) + 1))
+    sound(folder)
     assert "sound" in ask(folder, "doctor")
     server.stop()
 

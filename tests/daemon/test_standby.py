@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 
 import pytest
 
@@ -66,6 +67,10 @@ def test_a_command_given_where_one_stands_by_is_carried_out_by_the_active_one(ma
             assert active.until_type("job.paused", "beat")
             ask(second, "trigger", "long")
             active.until_type("run.started", "long")
+            for folder in machines:
+                assert f"attempt 1: it runs on {socket.gethostname()}" in ask(folder, "why", "long")
+            [attempt] = json.loads(ask(second, "why", "long", "--json"))["attempts"]
+            assert attempt["place"] == socket.gethostname()
             ask(second, "cancel", "long")
             active.until_type("run.cancelled", "long")
         assert json.loads(ask(first, "status", "--json"))["requests"] == []

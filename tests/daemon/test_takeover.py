@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 
@@ -15,6 +14,7 @@ from dagsched.stores import Address
 from dagsched.stores import address as addresses
 from dagsched.stores.postgres import PostgresStore
 from dagsched.stores.postgres_fleet import PostgresFleet
+from tests.daemon.heard import Seen, heard, served
 from tests.daemon.served import PATIENCE_S
 from tests.postgres import own_server
 
@@ -24,44 +24,6 @@ jobs:
   beat: {schedule: {every: 1s}, run: "true", overlap: allow}
 """
 WAITS = "waits until the state can be read"
-
-
-class Seen:
-    """An observer that can be waited for."""
-
-    def __init__(self):
-        self.types = []
-        self._came = asyncio.Event()
-
-    def on_config(self, config):
-        pass
-
-    def on_events(self, events):
-        self.types += [event.type for event in events]
-        self._came.set()
-
-    async def until(self, type):
-        while type not in self.types:
-            self._came.clear()
-            await asyncio.wait_for(self._came.wait(), 4 * PATIENCE_S)
-
-
-class Said(logging.Handler):
-    """What is logged, as something that can be waited for."""
-
-    def __init__(self):
-        super().__init__()
-        self.words = []
-        self._came = asyncio.Event()
-
-    def emit(self, record):
-        self.words.append(record.getMessage())
-        self._came.set()
-
-    async def until(self, words):
-        while not any(words in each for each in self.words):
-            self._came.clear()
-            await asyncio.wait_for(self._came.wait(), 4 * PATIENCE_S)
 
 
 @pytest.fixture
@@ -106,21 +68,12 @@ async def taking_over(folder, server, crash):
     home = folder / "state"
     home.mkdir()
     addresses.note(home, there)
-    said, seen = Said(), Seen()
-    logging.getLogger("dagsched.daemon").addHandler(said)
+    said, seen = heard(), Seen()
     running = asyncio.ensure_future(served(Daemon([folder / "jobs.yaml"], home, observer=seen)))
     await said.until("standing by: process 1 on elsewhere is active")
     crash()
     await other.close()
     return running, said, seen
-
-
-async def served(daemon):
-    try:
-        return await daemon.run()
-    finally:
-        # In a process of its own the connection to the spawner would end with that.
-        await daemon.executor.close(handover=True)
 
 
 POINTS = [

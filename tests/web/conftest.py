@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.api.caller import Caller, called
 from tests.web.browser import Browser
+from tests.web.chromium import complaints, launched, logged_in
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +28,20 @@ def admin(caller: Caller) -> Iterator[Browser]:
 def viewer(caller: Caller) -> Iterator[Browser]:
     with Browser(caller, "viewer") as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The browser of the system."""
+    with launched() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Any, caller: Caller) -> Iterator[Any]:
+    """A page of that browser, logged in as admin, of which nothing may go wrong."""
+    found = logged_in(browser, caller)
+    wrong = complaints(found)
+    yield found
+    found.context.close()
+    assert wrong == []

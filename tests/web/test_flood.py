@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.caller import Caller, called
-from tests.web.chromium import launched, logged_in
+from tests.web.chromium import logged_in
 from tests.web.test_in_browser import FRAMES
 
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -30,12 +30,6 @@ UNTIL = """(seq) => new Promise((done, give_up) => {
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with called(tmp_path_factory.mktemp("served"), jobs=JOBS) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as found:
         yield found
 
 

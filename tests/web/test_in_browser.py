@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.api.caller import Caller, called
-from tests.web.chromium import PATIENCE_MS, complaints, launched, logged_in
+from tests.web.chromium import PATIENCE_MS, complaints, logged_in
 from tests.web.proxy import proxied
 
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -33,21 +33,6 @@ jobs:
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with called(tmp_path_factory.mktemp("served"), jobs=JOBS) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser: Any, caller: Caller) -> Iterator[Any]:
-    found = logged_in(browser, caller)
-    wrong = complaints(found)
-    yield found
-    found.context.close()
-    assert wrong == []
 
 
 def let_go(caller: Caller, name: str) -> None:

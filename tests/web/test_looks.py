@@ -13,7 +13,7 @@ import pytest
 
 from dagsched.web.pages import PAGES
 from tests.api.caller import Caller, called
-from tests.web.chromium import complaints, launched, logged_in
+from tests.web.chromium import complaints, logged_in
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -57,12 +57,6 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
             found.post(f"/jobs/{job}/trigger")
         found.daemon.until_type("run.retrying", "again")
         found.post(f"/jobs/{LONG}/pause")
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as found:
         yield found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.api.caller import Caller, called
-from tests.web.chromium import complaints, launched, logged_in
+from tests.web.chromium import logged_in
 from tests.web.test_wide_pages import many
 
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -29,21 +29,6 @@ JOBS = (
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with called(tmp_path_factory.mktemp("served"), jobs=JOBS.replace("pools: {}\n", "")) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser: Any, caller: Caller) -> Iterator[Any]:
-    found = logged_in(browser, caller)
-    wrong = complaints(found)
-    yield found
-    found.context.close()
-    assert wrong == []
 
 
 def test_an_edited_file_is_picked_and_its_plan_is_read(page: Any, caller: Caller, tmp_path: Path) -> None:

@@ -39,15 +39,18 @@ class Outbox:
     def take(self, commands: Iterable[Command]) -> None:
         """Add what one event wants."""
         for command in commands:
-            if isinstance(command, SaveRun):
-                self._runs[command.run.key] = command.run
-                if command.new:
-                    self._new_runs.add(command.run.key)
-            elif isinstance(command, RecordEvent):
+            # Most are events and rows of runs.
+            if isinstance(command, RecordEvent):
                 self.batch.events.append(command.row)
+            elif isinstance(command, SaveRun):
+                run = command.run
+                key = (run.job, run.tick)
+                self._runs[key] = run
+                if command.new:
+                    self._new_runs.add(key)
             elif isinstance(command, SaveAttempt):
                 self._take_attempt(command)
-            elif isinstance(command, StartAttempt | StopAttempt):
+            elif isinstance(command, (StartAttempt, StopAttempt)):
                 self.acts.append(command)
             else:
                 self._take_rare(command)

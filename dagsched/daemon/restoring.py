@@ -29,6 +29,7 @@ class Standing(NamedTuple):
     number: int
     definitions: Mapping[str, Job]
     starts: Sequence[Start]
+    now: datetime
 
     def plan(self, *, slots: int | None, once: bool = False) -> Plan:
         """Return a new plan that stands there."""
@@ -46,6 +47,7 @@ class Standing(NamedTuple):
             emissions=self.snapshot.emissions,
             backfills=self.snapshot.backfills,
             last_backfill=self.snapshot.last_backfill,
+            now=self.now,
         )
         return plan
 
@@ -73,7 +75,7 @@ async def standing(store: Store, config: Config | None, number: int, new: Config
     hidden = await _newest_visible(store, snapshot.runs)
     definitions = await _definitions(store, snapshot.attempts)
     starts = await _starts(store, now, *configs)
-    return Standing(snapshot, [*snapshot.runs, *hidden], config, number, definitions, starts)
+    return Standing(snapshot, [*snapshot.runs, *hidden], config, number, definitions, starts, now)
 
 
 async def rows_for_edit(store: Store, plan: Plan, new: Config, now: datetime) -> tuple[Run, ...]:

@@ -18,6 +18,7 @@ from dagsched.triggers.days import DayFields, DayRule
 from dagsched.triggers.fields import KINDS, Field, FieldKind, Token, read_field
 
 LENGTH_MAX = 256
+_WORD = re.compile(r"\S+")
 
 MACROS = {
     "@hourly": "0 * * * *",
@@ -103,7 +104,7 @@ def _field(kind: FieldKind, token: Token) -> Field:
 def _tokens(text: str) -> list[Token]:
     """Return the five fields as tokens, macros replaced."""
     _check_characters(text)
-    tokens = [Token(match.group(), match.start()) for match in re.finditer(r"\S+", text)]
+    tokens = [Token(match.group(), match.start()) for match in _WORD.finditer(text)]
     if not tokens:
         raise InvalidSchedule(
             "the cron expression is empty",

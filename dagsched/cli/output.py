@@ -84,12 +84,13 @@ def print_table(
 
 def _print_plain_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str], state: str) -> None:
     widths = [max(len(title), *(len(row[place]) for row in rows)) for place, title in enumerate(titles)]
-    for row in ([title.upper() for title in titles], *rows):
-        padded = [
-            cell.rjust(width) if title in right else cell.ljust(width)
-            for title, cell, width in zip(titles, row, widths, strict=True)
-        ]
-        print("  ".join(padded).rstrip())
+    pads = [str.rjust if title in right else str.ljust for title in titles]
+    lines = (
+        "  ".join([pad(cell, width) for pad, cell, width in zip(pads, row, widths, strict=True)]).rstrip()
+        for row in ([title.upper() for title in titles], *rows)
+    )
+    # In one piece: into a terminal's or a pipe's buffer line by line takes as long again.
+    print("\n".join(lines))
 
 
 def _print_rich_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str], state: str) -> None:

@@ -54,6 +54,7 @@ class Lines:
     def __init__(self, *, as_json: bool = False, keeps_board: bool = True) -> None:
         self.board = Board()
         self._as_json, self._keeps_board = as_json, keeps_board
+        self._has_color = may_color()
 
     def __enter__(self) -> Self:
         return self
@@ -71,8 +72,7 @@ class Lines:
         if self._as_json:
             print_rows(event_row(event) for event in events)
         else:
-            color = may_color()
-            print("\n".join(line_of(event, color=color) for event in events))
+            print("\n".join(line_of(event, color=self._has_color) for event in events))
         # A log that lags behind by a buffer is of no use to somebody who watches it.
         sys.stdout.flush()
 

@@ -140,3 +140,23 @@ def test_a_terminal_that_knows_few_letters_gets_question_marks(here):
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (2, b"dagsched: error: unknown run '?'\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out"),
+    [
+        pytest.param("['--version']", 0, f"dagsched {dagsched.__version__}", id="fine"),
+        pytest.param("['nonsense']", 2, "", id="wrong"),
+    ],
+)
+def test_a_command_ends_with_its_code_its_words_and_what_was_registered(words, code, out):
+    # Its own end passes over the interpreter's, in which this object would speak up.
+    program = (
+        "import atexit, sys, threading\nfrom dagsched.__main__ import program\n"
+        "class Taken:\n    def __del__(self): print('taken apart')\n"
+        "kept = Taken()\natexit.register(print, 'registered')\n"
+        "threading.Timer(0.1, print, ['waited for']).start()\n"
+        f"sys.argv[1:] = {words}\nprogram()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.split("\n"), done.returncode) == ([*filter(None, [out]), "waited for", "registered", ""], code)

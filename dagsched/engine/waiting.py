@@ -37,8 +37,10 @@ class WaitingRoom:
         self._joins[key] = join
         # Heard when it is judged: a run that stands in for an upstream's tick may be made later in this event.
         self._unheard.add(key)
-        if any(link.tick is None and link.match is Match.LATEST for link in run.links):
-            self._unmatched.setdefault(run.job, set()).add(run.tick)
+        for link in run.links:
+            if link.tick is None and link.match is Match.LATEST:
+                self._unmatched.setdefault(run.job, set()).add(run.tick)
+                break
         heappush(self._heap, (self._book.graph.rank[run.job], run.tick, run.job))
 
     def leave(self, key: Key) -> None:

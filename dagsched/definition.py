@@ -53,7 +53,7 @@ def digest_of(definition: Mapping[str, Any]) -> str:
     return sha256(_sorted(said).encode()).hexdigest()[:16]
 
 
-_sorted = json.JSONEncoder(sort_keys=True, default=str).encode
+_sorted = json.JSONEncoder(sort_keys=True, default=str, check_circular=False).encode
 
 
 def from_json(data: Mapping[str, Any]) -> Job:

@@ -95,13 +95,14 @@ class Plan:
         emissions: Iterable[Emission] = (),
         backfills: Iterable[Backfill] = (),
         last_backfill: int = 0,
+        now: datetime | None = None,
     ) -> None:
         """Take up what the store holds; call once, on a new plan, before any event.
 
         `definitions`: hash → job of the open `attempts`, so that they go on holding the slots they started with,
         also if their job was changed or removed since; those left out are taken to be as the configuration says.
         `starts`: those that rate limits still count.
-        `emissions`: oldest first.
+        `emissions`: oldest first. `now` counts as the instant of the last event where there was none.
         """
         book = self.book
         if config is not None:
@@ -112,10 +113,9 @@ class Plan:
         book.open_attempts = {(attempt.job, attempt.tick): attempt for attempt in attempts}
         book.emissions = {(each.event, each.id): each.tick for each in emissions}
         book.last_event, book.last_seen = last_event, last_seen
-        if last_seen is not None:
-            book.now = last_seen
+        book.now = last_seen or now or book.now
         for id in book.jobs:
-            book.marks.setdefault(id, JobMark(id, last_seen or book.now))
+            book.marks.setdefault(id, JobMark(id, book.now))
         if self.once:
             self._foreign = {run.key for run in book.ledger.all_live()}
         self.seats.gates.rates.learn(starts)

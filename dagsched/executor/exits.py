@@ -26,28 +26,29 @@ def exit_of(record: Mapping[str, Any], seq: int) -> Exit:
     status = record["status"]
     code = None if status is None else os.waitstatus_to_exitcode(status)
     outcome, reason, outputs = _judge(record, code)
+    # In the order of its fields: by name they would take twice as long.
     return Exit(
-        run=record["run"],
-        attempt=record["attempt"],
-        outcome=outcome,
-        ended=instant(record["ended"]),
-        started=instant(record["started"]) if record["started"] else None,
-        seq=seq,
-        exit_code=code if code is not None and code >= 0 else None,
-        signal=-code if code is not None and code < 0 else None,
-        cause=record["cause"],
-        reason=reason,
-        outputs=outputs,
-        output_bytes=record.get("bytes", 0),
-        log=record.get("log", ""),
-        leftovers=record["leftovers"],
-        pid=record.get("pid") or None,
+        record["run"],
+        record["attempt"],
+        outcome,
+        instant(record["ended"]),
+        instant(record["started"]) if record["started"] else None,
+        seq,
+        code if code is not None and code >= 0 else None,
+        -code if code is not None and code < 0 else None,
+        record["cause"],
+        reason,
+        outputs,
+        record.get("bytes", 0),
+        record.get("log", ""),
+        record["leftovers"],
+        record.get("pid") or None,
     )
 
 
 def instant(wall_s: float) -> datetime:
     """Return seconds since the epoch as an instant of the model."""
-    return _EPOCH + timedelta(milliseconds=int(wall_s * 1000))
+    return _EPOCH + timedelta(0, 0, 0, int(wall_s * 1000))
 
 
 def _judge(record: Mapping[str, Any], code: int | None) -> tuple[Outcome, str, dict[str, str]]:

@@ -26,6 +26,8 @@ class UnreadableOutputs(ValueError):
 def parse(text: str) -> dict[str, str]:
     """Return outputs by name; raises UnreadableOutputs naming the first bad line."""
     found: dict[str, str] = {}
+    if not text:  # most leave none
+        return found
     lines = enumerate(text.split("\n"), start=1)
     for number, line in lines:
         line = line.removesuffix("\r")

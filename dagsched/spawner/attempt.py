@@ -9,6 +9,7 @@ as it is, an exit after it is `timeout`, `cancel`, `stop` or `lease` whatever it
 
 from __future__ import annotations
 
+from .journal import name_of
 from .masking import mask_of
 
 TYPE_CHECKING = False
@@ -38,6 +39,7 @@ class Attempt:
         "leftovers",
         "log",
         "mask",
+        "name",
         "order",
         "output",
         "phase",
@@ -52,6 +54,7 @@ class Attempt:
     def __init__(self, order: dict[str, Any]) -> None:
         self.order = order
         self.key: Key = (order["run"], order["attempt"])
+        self.name = name_of(self.key)  # as records have it
         self.grace_s = float(order["grace_s"])
         self.pid = 0
         self.has_begun = False  # a forked one: it was let through its gate

@@ -40,11 +40,11 @@ class Book:
         self._next_seq = 1
         self._cgroup = ""
         self._live_bytes = 0  # length of the file when it held nothing superfluous
-        self._starts: dict[Key, dict[str, Any]] = {}
-        self._processes: dict[Key, dict[str, Any]] = {}
+        self._starts: dict[Key, bytes] = {}
+        self._processes: dict[Key, bytes] = {}
         self.rebooted = False
         self.ghosts: set[Key] = set()
-        self.exits: dict[int, dict[str, Any]] = {}
+        self.exits: dict[int, Exit] = {}
         self._exit_keys: set[Key] = set()
         self._fresh: list[Exit] = []  # this turn's
         self.unwritten: list[Exit] = []  # those the disk had no room for
@@ -97,12 +97,13 @@ class Book:
         self.rebooted |= past.rebooted or bool(past.boot and past.boot != processes.boot_id())
         self._next_seq = max(self._next_seq, past.next_seq if not renumber else 1)
         for record in past.exits.values():
-            if (record["run"], record["attempt"]) in self._exit_keys:
+            key = (record["run"], record["attempt"])
+            if key in self._exit_keys:
                 continue
             if renumber:
                 record["seq"] = self._next_seq
                 self._next_seq += 1
-            self._keep(record)
+            self._keep((key, record["seq"], journal.body_of(record)))
         for text in past.problems:
             self.remark(text)
 
@@ -114,48 +115,52 @@ class Book:
 
     def record_starts(self, attempts: Iterable[Attempt]) -> None:
         """Write the starts down before they happen, all or none; raises OSError."""
-        records = {each.key: _start_record(each) for each in attempts}
-        if records:
+        now = time.time()
+        bodies = {each.key: journal.start_body(each.name, now) for each in attempts}
+        if bodies:
             self._ensure_open()
-            self._journal.append(map(journal.body_of, records.values()))
-            self._starts.update(records)
+            self._journal.append(bodies.values())
+            self._starts.update(bodies)
 
     def add_exit(self, attempt: Attempt, **parts: Any) -> None:
         """Number the exit of an attempt; it is written and reported at the end of the turn."""
-        record = {
-            "t": "X",
-            "seq": self._next_seq,
-            "run": attempt.key[0],
-            "attempt": attempt.key[1],
-            "pid": attempt.pid,
-            "status": attempt.status,
-            "cause": attempt.cause,
-            "started": attempt.started,
-            "ended": attempt.ended,
-            "leftovers": attempt.leftovers or 0,
-            **parts,
-        }
+        body = journal.exit_body(
+            attempt.name,
+            seq=self._next_seq,
+            pid=attempt.pid,
+            status=attempt.status,
+            cause=attempt.cause,
+            started=attempt.started,
+            ended=attempt.ended,
+            leftovers=attempt.leftovers or 0,
+            parts=parts,
+        )
+        exit = (attempt.key, self._next_seq, body)
         self._next_seq += 1
         self._starts.pop(attempt.key, None)
         self._processes.pop(attempt.key, None)
-        self._keep(record)
-        self._fresh.append((attempt.key, record["seq"], journal.body_of(record)))
+        self._keep(exit)
+        self._fresh.append(exit)
 
-    def _keep(self, record: dict[str, Any]) -> None:
-        self.exits[record["seq"]] = record
-        self._exit_keys.add((record["run"], record["attempt"]))
+    def _keep(self, exit: Exit) -> None:
+        key, seq, _ = exit
+        self.exits[seq] = exit
+        self._exit_keys.add(key)
 
     def write(self, started: Iterable[Attempt]) -> list[Exit]:
         """Write the turn's records and return its exits, which are to be reported."""
         fresh, self._fresh = self._fresh, []
         self.unwritten += fresh
-        records = [_process_record(each) for each in started if each.key in self._starts]
-        self._processes.update({(each["run"], each["attempt"]): each for each in records})
+        bodies = {
+            each.key: journal.process_body(each.name, each.pid, each.start_ticks)
+            for each in started
+            if each.key in self._starts
+        }
+        self._processes.update(bodies)
         try:
-            if records or self.unwritten:
+            if bodies or self.unwritten:
                 self._ensure_open()
-                bodies = [*map(journal.body_of, records), *(body for _, _, body in self.unwritten)]
-                self._journal.append(bodies)
+                self._journal.append([*bodies.values(), *(body for _, _, body in self.unwritten)])
             self.unwritten, self._complaint = [], ""
             if self._journal.bytes_written > 2 * self._live_bytes + _GARBAGE_BYTES_MAX:
                 self._compact()
@@ -167,9 +172,9 @@ class Book:
     def acknowledge(self, seqs: Iterable[int]) -> None:
         """Drop exits that are durable elsewhere."""
         for seq in seqs:
-            record = self.exits.pop(seq, None)
-            if record is not None:
-                self._exit_keys.discard((record["run"], record["attempt"]))
+            exit = self.exits.pop(seq, None)
+            if exit is not None:
+                self._exit_keys.discard(exit[0])
         self.unwritten = [each for each in self.unwritten if each[1] in self.exits]
 
     def settle(self) -> None:
@@ -189,8 +194,10 @@ class Book:
             "cgroup": self._cgroup,
             "next": self._next_seq,
         }
-        ghosts = [{"t": "S", "run": run, "attempt": attempt, "at": 0} for run, attempt in self.ghosts]
-        self._journal.rewrite([head, *ghosts, *self._starts.values(), *self._processes.values(), *self.exits.values()])
+        ghosts = [journal.start_body(journal.name_of(key), 0) for key in self.ghosts]
+        exits = [body for _, _, body in self.exits.values()]
+        records = [journal.body_of(head), *ghosts, *self._starts.values(), *self._processes.values(), *exits]
+        self._journal.rewrite(records)
         self.unwritten = []
         self._live_bytes = self._journal.bytes_written
 
@@ -220,17 +227,3 @@ class Book:
         """Return the remarks that no daemon has been told yet."""
         told, self._remarks = self._remarks, []
         return told
-
-
-def _start_record(attempt: Attempt) -> dict[str, Any]:
-    return {"t": "S", "run": attempt.key[0], "attempt": attempt.key[1], "at": round(time.time(), 3)}
-
-
-def _process_record(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "t": "P",
-        "run": attempt.key[0],
-        "attempt": attempt.key[1],
-        "pid": attempt.pid,
-        "ticks": attempt.start_ticks,
-    }

@@ -39,6 +39,7 @@ class Family:
 
     def __init__(self, forks: Forks) -> None:
         self._forks = forks
+        self._children = processes.OwnChildren()
         self.fallen: list[int] = []  # fork servers that were reaped and not looked after yet
         self.living: dict[Key, Attempt] = {}
         self._mains: dict[int, Attempt] = {}
@@ -101,7 +102,7 @@ class Family:
         """
         dead: set[int] = set()
         while True:
-            died = {pid for pid in processes.children(os.getpid()) if not self._find_owner(pid)}
+            died = {pid for pid in self._children.listed() if not self._find_owner(pid)}
             if died <= dead:
                 return
             dead |= died

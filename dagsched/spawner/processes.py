@@ -124,6 +124,25 @@ def children(pid: int) -> list[int]:
     return found
 
 
+class OwnChildren:
+    """The direct children of this process, which must have one thread: each thread has a list of its own."""
+
+    def __init__(self) -> None:
+        try:
+            self._fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY)
+        except OSError:
+            self._fd = -1
+
+    def listed(self) -> list[int]:
+        """Return them, zombies included."""
+        try:
+            # Kept open: of the time that a look takes, finding and opening the file is nine tenths.
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            return [*map(int, _rest(self._fd).split())]
+        except OSError:
+            return children(os.getpid())
+
+
 def _children_by_scan(pid: int) -> list[int]:
     return [each.pid for each in all_stats() if each.parent == pid]
 
@@ -224,11 +243,15 @@ def _read(path: str) -> bytes:
     except OSError:
         return b""
     try:
-        parts = []
-        while part := os.read(fd, 65536):
-            parts.append(part)
-        return b"".join(parts)
+        return _rest(fd)
     except OSError:
         return b""
     finally:
         os.close(fd)
+
+
+def _rest(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, 65536):
+        parts.append(part)
+    return b"".join(parts)

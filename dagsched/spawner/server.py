@@ -272,7 +272,7 @@ class Server:
         )
         link.send_rows("living", [[*each.key, each.pid] for each in self.work.family.living.values()])
         link.send_rows("recorded", [list(key) for key in self.work.recorded()])
-        link.send_rows("exits", list(self.book.exits.values()))
+        link.send_bodies("exits", [body for _, _, body in self.book.exits.values()])
         self._pass_on_remarks(link)
         link.ready = True
         link.send({"is": "ready"})

@@ -36,6 +36,8 @@ class Starter:
         self.ignored: list[int] = []
         self._here = ""
         self._path = os.environ.get("PATH")
+        self._shared: dict[bytes, bytes] = {}
+        self._shared_of: dict[str, str] | None = None
         self.cwd = "/"
         self.env: dict[str, str] = {}
 
@@ -62,20 +64,23 @@ class Starter:
 
     def _folder(self, order: dict[str, Any]) -> str:
         cwd = order.get("cwd")
-        return os.path.join(self.cwd, cwd) if cwd else self.cwd
+        if not cwd or cwd[0] == "/":
+            return cwd or self.cwd
+        return os.path.join(self.cwd, cwd)
 
     def start(self, order: dict[str, Any], log_fd: int, output: str) -> int:
         """Start the order's process and return its pid; raises CannotStart."""
         cwd = self._folder(order)
-        env = self._environment(order, cwd, output)
         stdin_fd = _stdin(order.get("stdin"))
+        path = order["env"].get("PATH", self.env.get("PATH"))
         try:
             if order.get("user"):
+                env = self._environment(order, cwd, output)
                 return self._start_as(order, env, cwd, log_fd, stdin_fd)
             self.enter(cwd)
-            return self._spawn(order["argv"], env, log_fd, stdin_fd)
+            return self._spawn(order["argv"], self._own_environment(order, cwd, output), path, log_fd, stdin_fd)
         except OSError as error:
-            raise CannotStart(_explain(error, order["argv"][0], env)) from error
+            raise CannotStart(_explain(error, order["argv"][0], path)) from error
         except (ValueError, IndexError) as error:  # a NUL inside a word, a `=` in a variable's name, no words
             raise CannotStart(f"cannot run {order['argv']!r}: {error}") from error
         finally:
@@ -92,6 +97,22 @@ class Starter:
         env[processes.MARK] = self.mark(order)
         return env
 
+    def _own_environment(self, order: dict[str, Any], cwd: str, output: str) -> dict[Any, Any]:
+        """Return the same for an order without `user`, what all orders share as bytes.
+
+        Text is encoded anew for every process, and of some forty variables a handful are the attempt's own.
+        """
+        if self._shared_of is not self.env:
+            self._shared = {os.fsencode(name): os.fsencode(value) for name, value in self.env.items()}
+            self._shared_of = self.env
+        env: dict[Any, Any] = {**self._shared, b"PWD": os.fsencode(cwd.rstrip("/") or "/")}
+        own = {**order["env"], "DAGSCHED_OUTPUT": output, processes.MARK: self.mark(order)}
+        if "PWD" in own or not self.env.keys().isdisjoint(own):
+            for name in own:
+                env.pop(os.fsencode(name), None)
+        env.update(own)
+        return env
+
     def enter(self, cwd: str) -> None:
         """Make a folder this process's own, which is where the next process stands; raises CannotStart."""
         if cwd == self._here:
@@ -103,9 +124,8 @@ class Starter:
             raise CannotStart(f"cannot enter cwd {cwd!r}: {error.strerror}") from error
         self._here = cwd
 
-    def _spawn(self, argv: list[str], env: dict[str, str], log_fd: int, stdin_fd: int) -> int:
+    def _spawn(self, argv: list[str], env: dict[Any, Any], path: str | None, log_fd: int, stdin_fd: int) -> int:
         # posix_spawnp looks in the PATH of the caller, and the attempt's is the one that counts.
-        path = env.get("PATH")
         if path != self._path:
             self._path = path
             os.environ.pop("PATH", None)
@@ -221,9 +241,9 @@ def _stdin(text: str | None) -> int:
     return fd
 
 
-def _explain(error: OSError, command: str, env: dict[str, str]) -> str:
+def _explain(error: OSError, command: str, path: str | None) -> str:
     if error.errno == errno.ENOENT and "/" not in command:
-        return f"command {command!r} is not in PATH ({env.get('PATH', 'unset')})"
+        return f"command {command!r} is not in PATH ({'unset' if path is None else path})"
     if error.errno == errno.ENOENT and os.path.exists(command):
         return f"cannot run {command!r}: the interpreter in its first line does not exist"
     return f"cannot run {command!r}: {error.strerror}"

@@ -85,8 +85,7 @@ class Work:
 
     def recorded(self) -> list[Key]:
         """Return the attempts whose start is on record."""
-        exits = [(each["run"], each["attempt"]) for each in self.book.exits.values()]
-        return [*self.family.living, *self.book.ghosts, *exits]
+        return [*self.family.living, *self.book.ghosts, *(key for key, _, _ in self.book.exits.values())]
 
     def stop_all(self, grace_s: float, cause: str = "stop") -> None:
         """End everything, because the machine goes down or for another cause."""

@@ -220,13 +220,12 @@ def test_lost_start_stays_on_record_until_the_daemon_has_settled(tmp_path):
 
 def test_restart_of_the_machine_is_told_until_the_daemon_has_settled(tmp_path):
     old = journal.Journal(str(tmp_path / "spawner-1.journal"))
-    old.rewrite(
-        [
-            {"t": "H", "boot": "another boot", "rebooted": False, "cgroup": "", "next": 8},
-            {"t": "S", "run": RUN, "attempt": 1, "at": 0},
-            {"t": "P", "run": RUN, "attempt": 1, "pid": os.getpid(), "ticks": [0, 1 << 62]},
-        ]
-    )
+    records = [
+        {"t": "H", "boot": "another boot", "rebooted": False, "cgroup": "", "next": 8},
+        {"t": "S", "run": RUN, "attempt": 1, "at": 0},
+        {"t": "P", "run": RUN, "attempt": 1, "pid": os.getpid(), "ticks": [0, 1 << 62]},
+    ]
+    old.rewrite(map(journal.body_of, records))
     old.close()
 
     async def main():

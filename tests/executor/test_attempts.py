@@ -114,6 +114,32 @@ def test_attempt_has_its_environment_folder_input_session_and_default_signals(tm
     asyncio.run(main())
 
 
+def test_variable_of_the_job_stands_in_for_the_daemons_and_is_there_once(tmp_path):
+    async def main():
+        base = {**os.environ, "BOTH": "daemon", "ODD": "\udcff", "PWD": "/daemon", "DAGSCHED_OUTPUT": "/daemon"}
+        async with Hand(tmp_path / "state", env=base, cwd=tmp_path) as hand:
+            exits = await hand.run(
+                order(
+                    "job", "cat", "/proc/self/environ", env={"BOTH": "job", "PWD": "/job", "DAGSCHED_OUTPUT": "/job"}
+                ),
+                order("plain", "cat", "/proc/self/environ", env={}),
+            )
+            job, plain = (
+                sorted(
+                    each
+                    for each in hand.log(exit).split(b"\0")
+                    if each.startswith((b"BOTH=", b"ODD=", b"PWD=", b"DAGSCHED_OUTPUT="))
+                )
+                for exit in exits
+            )
+            assert [job[0], *job[2:]] == [b"BOTH=job", b"ODD=\xff", b"PWD=/job"]
+            assert [plain[0], *plain[2:]] == [b"BOTH=daemon", b"ODD=\xff", b"PWD=" + os.fsencode(tmp_path)]
+            for found in (job, plain):
+                assert found[1].startswith(b"DAGSCHED_OUTPUT=" + os.fsencode(tmp_path))
+
+    asyncio.run(main())
+
+
 def test_without_input_stdin_is_empty(tmp_path):
     async def main():
         async with Hand(tmp_path) as hand:

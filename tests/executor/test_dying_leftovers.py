@@ -42,7 +42,7 @@ class Kernel:
     def gives_up_memory(self) -> None:
         self.has_memory = False
 
-    def children(self, pid: int) -> list[int]:
+    def children(self) -> list[int]:
         return list(self.states)
 
     def stat(self, pid: int) -> processes.Stat | None:
@@ -63,7 +63,7 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     kernel = Kernel()
-    monkeypatch.setattr(processes, "children", kernel.children)
+    monkeypatch.setattr(processes.OwnChildren, "listed", lambda _: kernel.children())
     monkeypatch.setattr(processes, "stat", kernel.stat)
     monkeypatch.setattr(processes, "mark_if_told", kernel.mark_if_told)
     monkeypatch.setattr(processes, "outputs", lambda pid: set())

@@ -1,5 +1,6 @@
 """The durable file of starts and exits."""
 
+import json
 import os
 
 import pytest
@@ -13,6 +14,10 @@ PROCESS = {"t": "P", "run": RUN, "attempt": 1, "pid": 7, "ticks": [1, 2]}
 EXIT = {"t": "X", "seq": 9, "run": RUN, "attempt": 1, "status": 0, "output": "a=\udcff"}
 
 
+def line_of(record):
+    return journal.line_of(journal.body_of(record))
+
+
 @pytest.fixture
 def path(tmp_path):
     return str(tmp_path / "journal")
@@ -21,7 +26,7 @@ def path(tmp_path):
 @pytest.fixture
 def written(path):
     made = journal.Journal(path)
-    made.rewrite([HEAD, START, PROCESS])
+    made.rewrite(map(journal.body_of, [HEAD, START, PROCESS]))
     yield made
     made.close()
 
@@ -57,15 +62,15 @@ def test_line_without_its_end_is_left_out_without_a_word(path, written, cut):
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"nonsense", id="no record"),
-        pytest.param(journal.encode(EXIT).strip().replace(b'"status":0', b'"status":1'), id="flipped"),
+        pytest.param(line_of(EXIT).strip().replace(b'"status":0', b'"status":1'), id="flipped"),
         pytest.param(b"\0" * 100, id="zeros after power loss"),
-        pytest.param(journal.encode({"t": "S", "run": RUN}).strip(), id="lacks its attempt"),
-        pytest.param(journal.encode({"t": "X", "run": RUN, "attempt": 1, "seq": "x"}).strip(), id="wrong type"),
+        pytest.param(line_of({"t": "S", "run": RUN}).strip(), id="lacks its attempt"),
+        pytest.param(line_of({"t": "X", "run": RUN, "attempt": 1, "seq": "x"}).strip(), id="wrong type"),
     ],
 )
 def test_damaged_line_in_the_middle_is_reported_by_its_number_and_the_rest_read(path, written, line):
     with open(path, "ab") as file:
-        file.write(line + b"\n" + journal.encode(EXIT))
+        file.write(line + b"\n" + line_of(EXIT))
     past = journal.read(path)
     assert past.exits == {9: EXIT}
     assert [problem.split(": ")[0] for problem in past.problems] == [f"{path}:4"]
@@ -73,7 +78,7 @@ def test_damaged_line_in_the_middle_is_reported_by_its_number_and_the_rest_read(
 
 def test_rewriting_leaves_one_private_file_with_only_what_was_given(path, written):
     written.append([journal.body_of(EXIT)])
-    written.rewrite([HEAD])
+    written.rewrite([journal.body_of(HEAD)])
     written.append([journal.body_of(START)])
     assert os.listdir(os.path.dirname(path)) == ["journal"]
     assert os.stat(path).st_mode & 0o777 == 0o600
@@ -98,3 +103,28 @@ def test_append_that_fails_half_way_leaves_whole_lines(path, written, monkeypatc
 
 def _no_space(fd, data):
     raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("run", [RUN, 'job:a"b\\c\udcff\u20ac:2026-11-23T14:00:00Z'], ids=["plain", "odd"])
+def test_records_put_together_say_what_they_were_given(run):
+    name = journal.name_of((run, 2))
+    who = {"run": run, "attempt": 2}
+    assert json.loads(journal.start_body(name, 1795817791.1239)) == {"t": "S", **who, "at": 1795817791.123}
+    assert json.loads(journal.process_body(name, 7, (1, 2))) == {"t": "P", **who, "pid": 7, "ticks": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("status", "parts"),
+    [
+        pytest.param(0, {"output": "", "output_error": "", "log": "", "bytes": 0}, id="silent"),
+        pytest.param(
+            256, {"output": "a=\udcff", "output_error": "", "log": "logs/j/1.log", "bytes": 9}, id="with output"
+        ),
+        pytest.param(None, {"error": 'cannot enter "x"'}, id="never started"),
+        pytest.param(None, {}, id="stopped before its start"),
+    ],
+)
+def test_exit_put_together_says_what_it_was_given(status, parts):
+    said = {"seq": 9, "pid": 7, "status": status, "cause": "cancel", "started": 0.0, "ended": 1.25, "leftovers": 1}
+    body = journal.exit_body(journal.name_of((RUN, 1)), parts=parts, **said)
+    assert json.loads(body) == {"t": "X", "run": RUN, "attempt": 1, **said, **parts}

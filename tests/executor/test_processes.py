@@ -38,6 +38,18 @@ def test_children_are_the_same_by_either_way_of_asking(child):
     assert processes.children(child.pid) == processes._children_by_scan(child.pid) == [child.grandchild]
 
 
+@pytest.mark.parametrize("has_list", [True, False])
+def test_own_children_are_those_of_now_each_time_they_are_asked_for(child, has_list):
+    own = processes.OwnChildren()
+    if not has_list:
+        own._fd = -1
+    assert child.pid in own.listed()
+    assert own.listed() == processes.children(os.getpid())
+    with subprocess.Popen(["sh", "-c", "read never"], stdin=subprocess.PIPE) as another:
+        assert {child.pid, another.pid} <= {*own.listed()}
+    assert another.pid not in own.listed()
+
+
 def test_mark_is_read_from_the_environment_and_inherited(child):
     assert processes.mark(child.pid) == processes.mark(child.grandchild) == "state/job:j:x/1"
 

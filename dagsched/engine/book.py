@@ -102,18 +102,21 @@ class Book:
         self.last_seen = self.now
         self.last_event += len(self._events)
         fresh, unsaved, new_attempts = self._fresh, self._unsaved, self._new_attempts
-        return [
-            *starmap(SplitRow, self._splits),
-            *starmap(SaveDefinition, self._definitions),
-            *[SaveRun(run, key in fresh or key in unsaved) for key, run in self._dirty.items()],
-            *[SaveAttempt(attempt, key in new_attempts) for key, attempt in self._attempts.items()],
-            *map(SaveMark, self._marks.values()),
-            *map(SaveConfig, self._configs),
-            *map(SaveBackfill, self._backfills.values()),
-            *map(SaveEmission, self._emissions),
-            *map(RecordEvent, self._events),
-            *self._acts,
-        ]
+        kept: list[Command] = []
+        if self._splits or self._definitions:
+            kept += starmap(SplitRow, self._splits)
+            kept += starmap(SaveDefinition, self._definitions)
+        kept += [SaveRun(run, key in fresh or key in unsaved) for key, run in self._dirty.items()]
+        kept += [SaveAttempt(attempt, key in new_attempts) for key, attempt in self._attempts.items()]
+        # Most events have none of these, and most jobs that end change no mark.
+        if self._marks or self._configs or self._backfills or self._emissions:
+            kept += map(SaveMark, self._marks.values())
+            kept += map(SaveConfig, self._configs)
+            kept += map(SaveBackfill, self._backfills.values())
+            kept += map(SaveEmission, self._emissions)
+        kept += map(RecordEvent, self._events)
+        kept += self._acts
+        return kept
 
     def _clear(self) -> None:
         self._dirty: dict[Key, Run] = {}

@@ -73,20 +73,21 @@ def _plain(value: Any) -> dict[str, Any]:
     return found
 
 
-_AS_THEY_ARE = frozenset({str, int, bool, float})
+_AS_THEY_ARE = frozenset({str, int, bool, float, Backoff, Catchup, Match, OnCrash, Overlap, TriggerRule})
 
 
 def _item(value: Any) -> Any:
-    if isinstance(value, str):
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
         return value
-    if isinstance(value, timedelta):
+    if kind in _DEFAULTS:
+        return _plain(value)
+    if kind is tuple:
+        return [_item(part) for part in value]
+    if kind is timedelta:
         return value.total_seconds()
     if isinstance(value, datetime):
         return format_instant(value) if value.tzinfo else value.isoformat()
-    if type(value) in _DEFAULTS:
-        return _plain(value)
-    if isinstance(value, tuple):
-        return [_item(part) for part in value]
     if isinstance(value, Mapping):
         return {key: _item(part) for key, part in value.items()}
     return value

@@ -72,7 +72,8 @@ class Dispatcher:
                 batch.dispatches.append(self._dispatch(act, now))
             except HandlerError as error:
                 refused.append((act, str(error)))
-        batch.settled = [key for attempt in batch.attempts if attempt.ended and self._is_far(key := _key(attempt))]
+        if self.far:
+            batch.settled = [key for attempt in batch.attempts if attempt.ended and self._is_far(key := _key(attempt))]
         self.far.update((run_name(each.job, each.tick), each.number) for each in batch.dispatches)
         return refused
 
@@ -96,7 +97,7 @@ class Dispatcher:
 
     def _is_far(self, key: tuple[str, datetime, int]) -> bool:
         job, tick, number = key
-        return bool(self.far) and (run_name(job, tick), number) in self.far
+        return (run_name(job, tick), number) in self.far
 
     # ------------------------------------------------------------ meanwhile
 

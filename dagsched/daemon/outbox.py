@@ -39,18 +39,18 @@ class Outbox:
     def take(self, commands: Iterable[Command]) -> None:
         """Add what one event wants."""
         for command in commands:
-            # Most are events and rows of runs.
-            if isinstance(command, RecordEvent):
+            # The exact type, because that is quicker and asked ten times a job; most are events and rows of runs.
+            if type(command) is RecordEvent:
                 self.batch.events.append(command.row)
-            elif isinstance(command, SaveRun):
+            elif type(command) is SaveRun:
                 run = command.run
                 key = (run.job, run.tick)
                 self._runs[key] = run
                 if command.new:
                     self._new_runs.add(key)
-            elif isinstance(command, SaveAttempt):
+            elif type(command) is SaveAttempt:
                 self._take_attempt(command)
-            elif isinstance(command, (StartAttempt, StopAttempt)):
+            elif type(command) is StartAttempt or type(command) is StopAttempt:
                 self.acts.append(command)
             else:
                 self._take_rare(command)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import starmap
 from typing import Any, NamedTuple
 
 from dagsched.definition import digest_of, to_json
@@ -99,18 +100,23 @@ class Book:
     def finish(self) -> list[Command]:
         """Return everything the event wants kept, then what it wants done."""
         self.last_seen = self.now
-        kept: list[Command] = [SplitRow(*key) for key in self._splits]
-        kept += [SaveDefinition(*item) for item in self._definitions]
-        fresh, unsaved = self._fresh, self._unsaved
-        kept += [SaveRun(run, key in fresh or key in unsaved) for key, run in self._dirty.items()]
-        kept += [SaveAttempt(attempt, key in self._new_attempts) for key, attempt in self._attempts.items()]
-        kept += [SaveMark(mark) for mark in self._marks.values()]
-        kept += [SaveConfig(version) for version in self._configs]
-        kept += [SaveBackfill(backfill) for backfill in self._backfills.values()]
-        kept += [SaveEmission(emission) for emission in self._emissions]
-        kept += map(RecordEvent, self._events)
         self.last_event += len(self._events)
-        return kept + self._acts
+        fresh, unsaved, new_attempts = self._fresh, self._unsaved, self._new_attempts
+        kept: list[Command] = []
+        if self._splits or self._definitions:
+            kept += starmap(SplitRow, self._splits)
+            kept += starmap(SaveDefinition, self._definitions)
+        kept += [SaveRun(run, key in fresh or key in unsaved) for key, run in self._dirty.items()]
+        kept += [SaveAttempt(attempt, key in new_attempts) for key, attempt in self._attempts.items()]
+        # Most events have none of these, and most jobs that end change no mark.
+        if self._marks or self._configs or self._backfills or self._emissions:
+            kept += map(SaveMark, self._marks.values())
+            kept += map(SaveConfig, self._configs)
+            kept += map(SaveBackfill, self._backfills.values())
+            kept += map(SaveEmission, self._emissions)
+        kept += map(RecordEvent, self._events)
+        kept += self._acts
+        return kept
 
     def _clear(self) -> None:
         self._dirty: dict[Key, Run] = {}
@@ -141,8 +147,7 @@ class Book:
 
     def born(self, run: Run) -> Run:
         """Take a new live run."""
-        self.ledger.put(run)
-        self._dirty[run.key] = run
+        self._keep(run)
         self._fresh.add(run.key)
         self._log("run.created", run, run.reason)
         self.on_change(run)

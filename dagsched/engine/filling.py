@@ -119,9 +119,9 @@ class Filling:
         job = self._book.jobs.get(event.job)
         if job is None:
             raise Unknown("job", event.job, get_close_matches(event.job, list(self._book.jobs), 3))
+        self._refuse(event, job)
         # What is due already is not for a backfill to make.
         self._ticks.make_due()
-        self._refuse(event, job)
         same = self._same(event)
         if same is not None:
             self._change(self._works[same.id], max_active=event.max_active)

@@ -36,6 +36,8 @@ def links_of(job: Job, tick: datetime, ledger: Ledger, *, past: bool = False) ->
 
     `past`: the tick is backfilled, so that the row before it in memory need not be of the tick before it.
     """
+    if not job.depends_on:
+        return ()
     return tuple(link for edge in job.depends_on for link in link_edge(job, edge, tick, ledger, past=past))
 
 

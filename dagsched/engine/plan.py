@@ -209,9 +209,10 @@ class Plan:
             self.deadlines.watch(run)
 
     def _is_over(self, run: Run) -> None:
-        self.waiting.leave(run.key)
+        key = run.key
+        self.waiting.leave(key)
         self.seats.leave(run)
-        self.deadlines.leave(run.key)
+        self.deadlines.leave(key)
         self.waiting.upstream_changed(run)
         self._ended.add(run.job)
         if self.filling:

@@ -107,15 +107,16 @@ class Seats:
 
     def leave(self, run: Run) -> None:
         """Free everything a run held that is terminal, or waits again."""
-        self._release(run.key)
-        self.gates.leave(run.key)
-        desk = self._desk(run.job)
-        desk.seated.discard(run.tick)
-        desk.parked.discard(run.tick)
+        key = job, tick = run.key
+        self._release(key)
+        self.gates.leave(key)
+        desk = self._desk(job)
+        desk.seated.discard(tick)
+        desk.parked.discard(tick)
         if desk.line:
-            desk.line = [place for place in desk.line if place[2] != run.tick]
+            desk.line = [place for place in desk.line if place[2] != tick]
         if desk.line or desk.parked:
-            self._stirred.add(run.job)
+            self._stirred.add(job)
 
     def rest(self, run: Run) -> None:
         """Free the slots of a run between two attempts; its seat stays."""
@@ -233,8 +234,7 @@ class Seats:
                     self._book.move(run, LeftOut(self._book.now, gate.skip))
 
     def _judge_overlap(self, job: Job, ticks: list[datetime]) -> None:
-        found = [self._book.ledger.get((job.id, tick)) for tick in ticks]
-        rows = [run for run in found if run is not None and run.state is RunState.QUEUED]
+        rows = [run for run in self._rows_of(job.id, ticks) if run.state is RunState.QUEUED]
         live = [run for run in rows if not run.patient]
         if live and job.max_active_runs is not None:
             if job.overlap is Overlap.SKIP:
@@ -291,8 +291,11 @@ class Seats:
 
     def _is_held_up(self, job: str) -> bool:
         """Whether a backfill's run sits where live ones wait: what waits for that alone keeps no newer tick out."""
-        rows = (self._book.ledger.get((job, tick)) for tick in self._desk(job).seated)
-        return any(run is not None and run.origin is Origin.BACKFILL for run in rows)
+        return any(run.origin is Origin.BACKFILL for run in self._rows_of(job, self._desk(job).seated))
+
+    def _rows_of(self, job: str, ticks: Iterable[datetime]) -> list[Run]:
+        get = self._book.ledger.get
+        return [run for tick in ticks if (run := get((job, tick))) is not None]
 
     # ------------------------------------------------------------ seats
 
@@ -301,10 +304,8 @@ class Seats:
         if job is None:
             return
         if desk.parked and not self._is_paused(job_id):
-            for tick in sorted(desk.parked):
-                run = self._book.ledger.get((job_id, tick))
-                if run is not None:
-                    self._stand_in_pool(run)
+            for parked in self._rows_of(job_id, sorted(desk.parked)):
+                self._stand_in_pool(parked)
             desk.parked.clear()
         for place in desk.line.copy():
             run = self._book.ledger.get((job_id, place[2]))
@@ -323,8 +324,7 @@ class Seats:
 
         So who sits depends on who is there, and not on the order in which they came: a restart changes nothing.
         """
-        found = [self._book.ledger.get((job_id, tick)) for tick in desk.seated]
-        queued = [run for run in found if run is not None and run.state is RunState.QUEUED]
+        queued = [run for run in self._rows_of(job_id, desk.seated) if run.state is RunState.QUEUED]
         last = max(queued, key=lambda run: (not self._ignores(run), self._place(run)), default=None)
         if last is None or (self._ignores(last) and self._place(last) < place):
             return False
@@ -408,10 +408,10 @@ class Seats:
         self.hold_as(run, self._book.jobs[run.job])
 
     def _release(self, key: Key) -> None:
-        self._far.discard(key)
-        name, slots = self._holding.pop(key, ("", 0))
-        if slots:
-            self._pools[name].used -= slots
+        held = self._holding.pop(key, None)
+        if held is not None:
+            self._far.discard(key)
+            self._pools[held[0]].used -= held[1]
 
     def _desk(self, job: str) -> Desk:
         found = self._desks.get(job)

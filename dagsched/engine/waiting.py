@@ -33,11 +33,14 @@ class WaitingRoom:
         """Take a run that is `waiting`, new or again, and have it judged before the event is over."""
         job = self._book.jobs[run.job]
         join = Join(job.trigger_rule, [edge.job for edge in job.depends_on], run.links)
-        self._joins[run.key] = join
+        key = run.key
+        self._joins[key] = join
         # Heard when it is judged: a run that stands in for an upstream's tick may be made later in this event.
-        self._unheard.add(run.key)
-        if any(link.tick is None and link.match is Match.LATEST for link in run.links):
-            self._unmatched.setdefault(run.job, set()).add(run.tick)
+        self._unheard.add(key)
+        for link in run.links:
+            if link.tick is None and link.match is Match.LATEST:
+                self._unmatched.setdefault(run.job, set()).add(run.tick)
+                break
         heappush(self._heap, (self._book.graph.rank[run.job], run.tick, run.job))
 
     def leave(self, key: Key) -> None:

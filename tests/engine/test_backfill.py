@@ -317,6 +317,15 @@ def test_what_makes_no_sense_is_refused(fields, words):
     assert not bench.kept
 
 
+def test_what_is_due_when_one_is_refused_is_made_and_kept_all_the_same():
+    bench = plan_of("a at 0 6 * * *", now=day(10))
+    with pytest.raises(Refused, match="at least 1"):
+        bench.plan.apply(events.BackfillRequested(day(10, 6), "a", day(1), day(2), 2, max_active=0))
+    bench.sleep_to("06:00")
+    assert bench.rows("a") == ["06:00 running"]
+    assert [event.type for event in bench.log if event.job == "a"] == ["run.created", "run.started"]
+
+
 def test_a_disabled_job_is_refused():
     bench = plan_of(job("a at 0 6 * * *", enabled=False), now=day(10))
     with pytest.raises(Refused, match="is disabled"):

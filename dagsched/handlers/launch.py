@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -37,8 +36,7 @@ class Fork(NamedTuple):
     reuse: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """A start order for one attempt.
 
     `env` is what is added to the daemon's own environment. `cwd` None or relative: from the daemon's folder.
@@ -51,7 +49,7 @@ class Launch:
     run: str
     attempt: int
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(repr=False)
+    env: Mapping[str, str]
     cwd: str | None
     user: str | None
     stdin: str | None
@@ -61,6 +59,11 @@ class Launch:
     output: str
     fork: Fork | None = None
     secrets: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # Values of secrets are in it.
+        said = (f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True) if name != "env")
+        return f"Launch({', '.join(said)})"
 
 
 def launch(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from dagsched.clock import Clock
@@ -78,7 +78,7 @@ class Desk:
             self._end_unstarted(taken, Outcome.SPAWN_ERROR, str(error))
             return
         self._executor.hide(taken.hidden)
-        self._executor.start([replace(found, env={**found.env, FENCE: str(taken.fence)})])
+        self._executor.start([found._replace(env={**found.env, FENCE: str(taken.fence)})])
 
     def _end_unstarted(self, taken: Taken, outcome: Outcome, reason: str, cause: str = "") -> None:
         now = self._clock.now()

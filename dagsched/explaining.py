@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any
 
+from dagsched.closest import get_close_matches
 from dagsched.conditions import parse
 from dagsched.config import load_texts
 from dagsched.daemon.restoring import restored

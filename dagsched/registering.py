@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from dagsched import registered
+from dagsched.closest import get_close_matches
 from dagsched.config import Problem, load_texts
 from dagsched.errors import ConfigInvalid, Refused, Unknown
 from dagsched.model import Config

@@ -14,7 +14,7 @@ PACKAGE = Path(dagsched.__file__).parent
 
 # Rooms of one line do not know each other; each may use what stands in the lines above it.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("counting", "digests"),
+    ("closest", "counting", "digests"),
     ("errors", "passing", "reasons"),
     ("declaration",),
     ("model",),
@@ -40,8 +40,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
 ROW_OF = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 
 QUIET = (
-    "digests", "reasons", "declaration", "model", "graph", "definition", "triggers", "conditions", "config", "engine",
-    "importers", "virtual_steps", "virtual", "rehearsal",
+    "closest", "digests", "reasons", "declaration", "model", "graph", "definition", "triggers", "conditions", "config",
+    "engine", "importers", "virtual_steps", "virtual", "rehearsal",
 )  # fmt: skip
 LOUD = {"asyncio", "logging", "random", "socket", "subprocess", "threading", "time"}
 LOUD_CALLS = {"open", "read_text", "read_bytes", "stat", "environ", "getenv", "utcnow", "today"}

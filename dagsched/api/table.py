@@ -6,7 +6,6 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from starlette.requests import HTTPConnection
@@ -15,6 +14,7 @@ from starlette.responses import Response
 from dagsched.api.access import Role
 from dagsched.api.answers import Turned
 from dagsched.api.desk import Caller, Desk
+from dagsched.closest import get_close_matches
 from dagsched.errors import UsageError
 from dagsched.model import RunState
 from dagsched.views.times import parse_since

@@ -6,7 +6,6 @@ Every event carries the state its run is in now, so the board needs no store and
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from dagsched.model import LIVE, OK, Config, EventRow, RunState
@@ -14,17 +13,15 @@ from dagsched.model import LIVE, OK, Config, EventRow, RunState
 _FINE = OK | {RunState.SKIPPED}
 
 
-@dataclass(slots=True)
 class Line:
     """One run as it was last seen. `since`: when it came into its state."""
 
-    job: str
-    tick: datetime
-    state: RunState
-    since: datetime
-    attempt: int = 0
-    reason: str = ""
-    started: datetime | None = None
+    __slots__ = ("attempt", "job", "reason", "since", "started", "state", "tick")
+
+    def __init__(self, job: str, tick: datetime, state: RunState, since: datetime) -> None:
+        self.job, self.tick, self.state, self.since = job, tick, state, since
+        self.attempt, self.reason = 0, ""
+        self.started: datetime | None = None
 
     @property
     def is_live(self) -> bool:

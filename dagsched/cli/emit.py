@@ -10,7 +10,6 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_u
 from dagsched.cli.places import load_config_if_any, state_dir
 from dagsched.cli.reading import config_in_force, reading
 from dagsched.cli.remote import act, report
+from dagsched.closest import get_close_matches
 from dagsched.errors import Refused, UsageError
 from dagsched.model import Config
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dagsched.closest import get_close_matches
 from dagsched.errors import UsageError
 
 
@@ -73,8 +74,6 @@ def _columns() -> int:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known word, or "" when none is near."""
-    from difflib import get_close_matches
-
     nearest = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
@@ -150,3 +149,14 @@ def count(text: str) -> int:
     if number < 0:
         raise ValueError(text)
     return number
+
+
+def pairs(words: Iterable[str]) -> dict[str, str]:
+    """Return `--param K=V` arguments as texts by name; raises UsageError for one of another form."""
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--param {word!r}: write it as name=value")
+        found[name] = text
+    return found

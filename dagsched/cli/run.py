@@ -7,16 +7,15 @@ that `dagsched run --once jobs.yaml` does what it says.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagsched.cli.output import is_watched
-from dagsched.cli.parser import Parser, add_json, add_paths, add_state_dir, count
+from dagsched.cli.parser import Parser, add_json, add_paths, add_state_dir, count, pairs
 from dagsched.cli.places import job_files, state_dir
 from dagsched.cli.times import parse_length
 from dagsched.clock import Clock, SystemClock
@@ -84,12 +83,23 @@ def run(args: argparse.Namespace) -> int:
     doors = _doors(args)
     clock = SystemClock()
     with _view(args, clock) as view:
-        code = asyncio.run(_run_daemon(args, files, home, grace, view, doors))
+        work = _run_daemon(args, files, home, grace, view, doors)
+        code = _run_loop(work, is_short=args.once is not None)
     if args.once is not None and not args.json:
         from dagsched.cli.progress import print_closing_table
 
         print_closing_table(view.board, clock.now())
     return code
+
+
+def _run_loop(work: Coroutine[Any, Any, int], *, is_short: bool) -> int:
+    if is_short:
+        from dagsched.cli.loops import run_without_tls
+
+        return run_without_tls(work)
+    import asyncio
+
+    return asyncio.run(work)
 
 
 def _sort_words(args: argparse.Namespace) -> None:
@@ -144,7 +154,6 @@ def _say(words: str) -> None:
 async def _run_daemon(
     args: argparse.Namespace, files: Sequence[Path], home: Path, grace: timedelta, view: View, doors: Sequence[Any]
 ) -> int:
-    from dagsched.cli.trigger import pairs
     from dagsched.daemon import Daemon, OneTick
 
     if args.once is not None:

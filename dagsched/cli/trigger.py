@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, did_you_mean
+from dagsched.cli.parser import Parser, add_file, add_json, add_state_dir, add_url, did_you_mean, pairs
 from dagsched.cli.remote import act, job_meant, report
 from dagsched.errors import Refused, UsageError
 from dagsched.handlers.params import typed
@@ -75,14 +75,3 @@ def read_params(words: list[str], job: str, config: Config | None) -> dict[str, 
             raise UsageError(f"job {job!r} has no parameter {name!r}{did_you_mean(name, declared)}")
         values[name] = text if declared is None else typed(text, declared[name])
     return values
-
-
-def pairs(words: list[str]) -> dict[str, str]:
-    """Return `K=V` arguments as texts by name; raises UsageError for one of another form."""
-    found = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--param {word!r}: write it as name=value")
-        found[name] = text
-    return found

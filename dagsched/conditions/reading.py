@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from dagsched.closest import get_close_matches
 from dagsched.conditions.words import TRUTH, WEEKDAYS, BadCondition, Condition, Use, short
 from dagsched.model import RunState
 

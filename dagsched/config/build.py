@@ -115,6 +115,8 @@ class Builder:
         self.dropped, self.defaults, self.timezone, self._groups = dropped, defaults, timezone, groups
         self.named_groups: set[str] = set()
         self._group_edges = 0
+        self._merged_defaults = [(key, in_long_form(key, defaults[key])) for key in MERGED if key in defaults]
+        self._inherited: dict[str, Any] = {}
         self._retries: dict[str, RetryPolicy] = {}
         self._made: dict[tuple[str, str], Any] = {}
         self._places: dict[str, int] = {}
@@ -132,9 +134,11 @@ class Builder:
         line, column = self.document.source.place(self._places[id])
         values: dict[str, Any] = {"position": Position(self.document.source.name, line, column)}
         for key, value in said.items():
-            make = _MAKERS.get(key)
-            if make is not None:
-                values[_FIELDS.get(key, key)] = make(self, key, value)
+            if key in _AS_THEY_ARE:
+                values[_FIELDS[key]] = value
+            elif key in _MAKERS:
+                made = _MAKERS[key](self, key, value) if key in own else self._of_defaults(key, value)
+                values[_FIELDS[key]] = made
         self._fill(values, said)
         edges = None
         if dropped.parts and "depends_on" in own:
@@ -149,14 +153,20 @@ class Builder:
         if not self.defaults:
             return own
         said = {**self.defaults, **own}
-        for key in MERGED:
-            if key in own and key in self.defaults:
-                said[key] = {**in_long_form(key, self.defaults[key]), **in_long_form(key, own[key])}
+        for key, below in self._merged_defaults:
+            if key in own:
+                said[key] = {**below, **in_long_form(key, own[key])}
         return said
+
+    def _of_defaults(self, key: str, value: Any) -> Any:
+        """Return what the defaults say, made for the first job that says nothing of its own."""
+        if key not in self._inherited:
+            self._inherited[key] = _MAKERS[key](self, key, value)
+        return self._inherited[key]
 
     def _fill(self, values: dict[str, Any], said: Mapping[str, Any]) -> None:
         """Set the defaults that hang on other keys."""
-        values["cwd"] = self._folder(said.get("cwd"))
+        values["cwd"] = self._folder(said["cwd"]) if said.get("cwd") else self.folder
         if values.get("overlap") is Overlap.ALLOW and "max_active_runs" not in said:
             values["max_active_runs"] = None
         if values.get("catchup") is Catchup.ALL and values.get("catchup_window") is None:
@@ -168,12 +178,11 @@ class Builder:
         elif values.get("labels"):
             values.setdefault("queue", DEFAULT_QUEUE)
 
-    def _folder(self, cwd: str | None) -> str:
-        made = self._made.get(("cwd", cwd or ""))
+    def _folder(self, cwd: str) -> str:
+        made: str | None = self._made.get(("cwd", cwd))
         if made is None:
-            made = os.path.normpath(os.path.join(self.folder, cwd)) if cwd else self.folder
-            self._made["cwd", cwd or ""] = made
-        return str(made)
+            made = self._made["cwd", cwd] = os.path.normpath(os.path.join(self.folder, cwd))
+        return made
 
     def _times(self, said: Mapping[str, Any]) -> tuple[str, Schedule | None]:
         """Return the job's time zone and its schedule, if it has one."""
@@ -202,9 +211,6 @@ class Builder:
         return ("jobs", self._id, key, inner) if isinstance(own, dict) and inner in own else ("defaults", key, inner)
 
     # ------------------------------------------------------------ makers, one per kind of value
-
-    def _as_is(self, key: str, value: Any) -> Any:
-        return value
 
     def _words(self, key: str, value: list[str]) -> tuple[str, ...]:
         return tuple(value)
@@ -291,7 +297,8 @@ class Builder:
 
     def _retry(self, key: str, value: Any) -> RetryPolicy:
         said = in_long_form(key, value)
-        known = self._retries.get(repr(said))
+        words = repr(said)
+        known = self._retries.get(words)
         if known is not None:
             return known
         policy: dict[str, Any] = {}
@@ -303,7 +310,8 @@ class Builder:
                 policy[inner] = length
             else:
                 policy[inner] = {"backoff": Backoff, "on": tuple}.get(inner, _same)(each)
-        return self._retries.setdefault(repr(said), RetryPolicy(**policy))
+        made = self._retries[words] = RetryPolicy(**policy)
+        return made
 
     def _keep(self, key: str, value: Mapping[str, int]) -> Keep:
         return self._made.setdefault((key, repr(value)), keep_of(value))  # type: ignore[no-any-return]
@@ -411,11 +419,14 @@ _ENUMS: dict[str, Callable[[str], Any]] = {
     "on_crash": OnCrash,
 }
 
-_FIELDS = {"with": "with_"}
+# The names as Python knows them: it compares text that was read with those of forty parameters, one by one.
+_FIELDS = {**{name: name for name in Job._fields}, "with": "with_"}
+
+_AS_THEY_ARE = frozenset({"description", "owner", "handler", "shell", "user", "pool", "queue", "when"}) | {
+    "max_active_runs", "max_queued", "slots", "priority", "enabled",
+}  # fmt: skip
 
 _MAKERS: dict[str, Callable[[Builder, str, Any], Any]] = {
-    **dict.fromkeys(("description", "owner", "handler", "shell", "user", "pool", "queue", "when"), Builder._as_is),
-    **dict.fromkeys(("max_active_runs", "max_queued", "slots", "priority", "enabled"), Builder._as_is),
     **dict.fromkeys(("timeout", "deadline", "catchup_window", "jitter"), Builder._length),
     **dict.fromkeys(_ENUMS, Builder._enum),
     "rate_limit": Builder._rate,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dagsched.closest import get_close_matches
+
 # Words of other schedulers' job files, and what dagsched calls the thing.
 PEER_WORDS: dict[str, str] = {
     "needs": "depends_on", "depends": "depends_on", "dependsOn": "depends_on", "dependencies": "depends_on",
@@ -63,8 +65,6 @@ PEER_WORDS: dict[str, str] = {
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that looks most like `name`, None when none does."""
-    from difflib import get_close_matches  # only those who err wait for it
-
     wanted = name[:128]
     names = sorted(known)
     # Compared as written first; then without regard to case, - and _.

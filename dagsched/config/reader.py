@@ -36,6 +36,8 @@ DEPTH_MAX = 40
 NODES_MAX = 2_000_000
 ALIASES_MAX = 1_000
 GROWTH_MAX = 10
+# Longer texts are mostly of one job alone, its command or description: to look for them takes time, to note them room.
+SHARED_CHARACTERS_MAX = 40
 # One mistake repeated without end is told this often.
 PROBLEMS_MAX = 100
 # Below this many values growth is harmless, whatever its factor.
@@ -153,15 +155,18 @@ def read(name: str, content: bytes | str) -> tuple[Document | None, Source, list
 
 
 class _Frame:
-    """A collection that is still open."""
+    """A collection that is still open.
+
+    `key`: of a mapping the key whose value comes next, None when a key does; of a list never None.
+    """
 
     __slots__ = ("anchor", "extra", "height", "is_mapping", "items", "key", "key_mark", "marks", "nodes_before")
 
-    def __init__(self, items: Any, marks: list[int], anchor: str | None, nodes_before: int) -> None:
+    def __init__(self, items: Any, is_mapping: bool, anchor: str | None, nodes_before: int) -> None:
         self.items = items
-        self.is_mapping = items.__class__ is dict
-        self.marks = marks
-        self.key: str | None = None
+        self.is_mapping = is_mapping
+        self.marks: list[int] = []
+        self.key: str | None = None if is_mapping else ""
         self.key_mark = 0
         self.anchor = anchor
         self.nodes_before = nodes_before
@@ -179,16 +184,18 @@ class _Anchored:
 
 
 class _Builder:
-    """Builds data from events; the stack is a list, so that depth costs no recursion."""
+    """Builds data from events; the stack is a list, so that depth costs no recursion.
+
+    At its bottom lies a list of no file, whose only item becomes the root.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.problems: list[Problem] = []
         self.marks: dict[int, array[int]] = {}
-        self.root: Any = None
-        self.root_mark: int | None = None
-        self._stack: list[_Frame] = []
-        self._texts: dict[str, str] = {}  # each text once: keys and many values come again in every job
+        self._stack = [_Frame([], False, None, 0)]
+        self._texts: dict[str, str] = {}  # each short text once: keys and many values come again in every job
+        self._resolved: dict[str, Any] = {}  # what plain scalars stand for that may be no text, each looked at once
         self._anchors: dict[str, _Anchored] = {}
         self._nodes = 0
         self._aliases = 0
@@ -198,39 +205,42 @@ class _Builder:
     def consume(self, events: Iterable[Any]) -> None:
         """Take all events of the stream; raises Refusal."""
         documents = 0
-        stack, special, shared = self._stack, SPECIAL_FIRST, self._texts.setdefault
+        stack, special, shared, resolved = self._stack, SPECIAL_FIRST, self._texts.setdefault, self._resolved
         for event in events:
             kind = event.__class__
             if kind is ScalarEvent:
                 # Most events are these; what can be told of them at a glance is not handed on.
                 value, plain = event.value, event.implicit[0]
-                value = shared(value, value)
-                frame = stack[-1] if stack else None
-                is_key = frame is not None and frame.key is None and frame.is_mapping
-                if plain and not is_key and (not value or value[0] in special):
-                    value = resolve(value)
+                if len(value) <= SHARED_CHARACTERS_MAX:
+                    value = shared(value, value)
+                frame = stack[-1]
+                key = frame.key
+                if plain and key is not None and (not value or value[0] in special):
+                    if value not in resolved:
+                        resolved[value] = resolve(value)
+                    value = resolved[value]
                 if not plain or event.anchor is not None or event.tag is not None:
                     self._marked_scalar(event, value)
                 self._nodes += 1
                 if self._nodes > NODES_MAX:
                     self._too_many(event)
                 mark = event.start_mark.index
-                if frame is None:
-                    self.root, self.root_mark = value, mark
-                elif not frame.is_mapping:
-                    frame.items.append(value)
-                    frame.marks.append(mark)
-                elif is_key:
+                if key is None:
                     if value in frame.items or value == "<<":
                         self._doubtful_key(frame, value, mark, plain)
                     frame.key, frame.key_mark = value, mark
-                else:
-                    if frame.key not in frame.items:  # of a key given twice the first value stays
-                        frame.items[frame.key] = value
+                elif frame.is_mapping:
+                    if key not in frame.items:  # of a key given twice the first value stays
+                        frame.items[key] = value
                         frame.marks += (frame.key_mark, mark)
                     frame.key = None
-            elif kind is MappingStartEvent or kind is SequenceStartEvent:
-                self._open(event, {} if kind is MappingStartEvent else [])
+                else:
+                    frame.items.append(value)
+                    frame.marks.append(mark)
+            elif kind is MappingStartEvent:
+                self._open(event, {}, True)
+            elif kind is SequenceStartEvent:
+                self._open(event, [], False)
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
                 self._close()
             elif kind is AliasEvent:
@@ -253,7 +263,9 @@ class _Builder:
 
     def finished(self) -> dict[str, Any]:
         """Return the root mapping; raises Refusal when there is none or aliases grow too much."""
-        if self.root_mark is None or self.root is None:
+        bottom = self._stack[0]
+        root = bottom.items[0] if bottom.items else None
+        if root is None:
             self._refuse(
                 "E012",
                 (0, 0),
@@ -263,9 +275,9 @@ class _Builder:
             )
         if self._grown > max(GROWTH_FREE, GROWTH_MAX * self._nodes):
             self._too_grown()
-        if not isinstance(self.root, dict):
-            what = "a list" if isinstance(self.root, list) else "a single value"
-            span = self.source.extent(self.root_mark or 0, self.root)
+        if not isinstance(root, dict):
+            what = "a list" if isinstance(root, list) else "a single value"
+            span = self.source.extent(bottom.marks[0], root)
             self._refuse(
                 "E013",
                 span,
@@ -273,12 +285,7 @@ class _Builder:
                 "a job file is a mapping with the key 'jobs'",
                 "start it with 'jobs:' and indent the jobs below",
             )
-        root: dict[str, Any] = self.root
         return root
-
-    def _wants_key(self) -> bool:
-        stack = self._stack
-        return bool(stack) and stack[-1].key is None and stack[-1].is_mapping
 
     def _doubtful_key(self, frame: _Frame, name: str, mark: int, plain: bool) -> None:
         if name in frame.items:
@@ -292,10 +299,9 @@ class _Builder:
             frame.items.append(value)
             frame.marks.append(mark)
             return
-        key = frame.key
-        assert key is not None, "a value follows its key"
-        if key not in frame.items:
-            frame.items[key] = value
+        assert frame.key is not None, "a value follows its key"
+        if frame.key not in frame.items:
+            frame.items[frame.key] = value
             frame.marks += (frame.key_mark, mark)
         frame.key = None
 
@@ -317,15 +323,16 @@ class _Builder:
                 )
             )
 
-    def _open(self, event: Any, items: Any) -> None:
+    def _open(self, event: Any, items: Any, is_mapping: bool) -> None:
         self._nodes += 1
         mark = event.start_mark.index
         stack = self._stack
-        if len(stack) >= DEPTH_MAX:
+        outer = stack[-1]
+        if len(stack) > DEPTH_MAX:
             self._too_deep(mark)
         if self._nodes > NODES_MAX:
             self._too_many(event)
-        if self._wants_key():
+        if outer.key is None:
             self._refuse(
                 "E014",
                 (mark, mark + 1),
@@ -335,15 +342,11 @@ class _Builder:
             )
         if event.tag is not None:
             self._tag(event)
-        marks: list[int] = []
         # Attached before it is filled: what stands in it is reached from the root at any time.
-        if not stack:
-            self.root, self.root_mark = items, mark
-        else:
-            self._put(stack[-1], items, mark)
+        self._put(outer, items, mark)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(items, 0, 0, True)
-        stack.append(_Frame(items, marks, event.anchor, self._nodes - 1))
+        stack.append(_Frame(items, is_mapping, event.anchor, self._nodes - 1))
 
     def _close(self) -> None:
         frame = self._stack.pop()
@@ -352,16 +355,15 @@ class _Builder:
         if frame.anchor is not None:
             size = self._nodes - frame.nodes_before + frame.extra
             self._anchors[frame.anchor] = _Anchored(frame.items, size, height, False)
-        if self._stack:
-            outer = self._stack[-1]
-            outer.extra += frame.extra
-            if height > outer.height:
-                outer.height = height
+        outer = self._stack[-1]
+        outer.extra += frame.extra
+        if height > outer.height:
+            outer.height = height
 
     def _alias(self, event: Any) -> None:
         mark, name = event.start_mark.index, event.anchor
         span = (mark, mark + 1 + len(name))
-        if self._wants_key():
+        if self._stack[-1].key is None:
             self._refuse("E014", span, "a key is an alias", "keys are plain text", "write the key itself")
         self._aliases += 1
         if self._aliases > ALIASES_MAX:
@@ -389,7 +391,7 @@ class _Builder:
                 "the value would have no end",
                 "write out the part that is meant",
             )
-        if len(self._stack) + anchored.height > DEPTH_MAX:
+        if len(self._stack) - 1 + anchored.height > DEPTH_MAX:
             self._too_deep(mark)
         self._use(anchored, mark)
 
@@ -397,8 +399,6 @@ class _Builder:
         self._nodes += 1
         self._grown += anchored.size
         self._widest = max(self._widest, (anchored.size, mark))
-        if not self._stack:
-            return
         frame = self._stack[-1]
         frame.extra += anchored.size
         frame.height = max(frame.height, anchored.height)

@@ -22,6 +22,7 @@ from dagsched.triggers.zones import zone
 
 Place = tuple[Document, Path]
 _DATE_CHARACTERS = len("2026-12-24")
+_UNBOUNDED: dict[str, Any] = {"start": None, "end": None, "max_runs": None}
 LAST_SECOND = timedelta(days=1) - timedelta(seconds=1)
 
 
@@ -114,9 +115,10 @@ def _usable(raw: Any, schedule: Schedule, place: Place, report: Report) -> None:
     """Build the trigger, each cron expression by itself so that the caret finds the right one."""
     document, path = place
     refused = False
+    is_plain = isinstance(raw, str)  # one expression without bounds: its schedule is this one
     for each in expressions(raw, path):
         try:
-            trigger_of(schedule._replace(cron=(each.text,), start=None, end=None, max_runs=None))
+            trigger_of(schedule if is_plain else schedule._replace(cron=(each.text,), **_UNBOUNDED))
         except InvalidSchedule as error:
             said = Complaint("E301", each.path, error.message, error.why, error.fix)
             report.complain_inside(document, said, error.offset, error.length)

@@ -13,14 +13,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from dagsched.config import load_texts
 from dagsched.counting import counted
-from dagsched.daemon.jobfiles import JobFiles
 from dagsched.errors import StoreError
 from dagsched.model import Config, ConfigVersion
-from dagsched.reload import Reading
 from dagsched.stores.contract import Store
+
+if TYPE_CHECKING:
+    from dagsched.daemon.jobfiles import JobFiles
+    from dagsched.reload import Reading
 
 log = logging.getLogger("dagsched.daemon")
 

@@ -11,7 +11,7 @@ from typing import Any
 from dagsched.clock import Clock
 from dagsched.config import Problem, render, rows
 from dagsched.registered import among
-from dagsched.reload import ConfigWatcher, Reading, Sources
+from dagsched.reload import REMOVAL_DELAY, ConfigWatcher, Reading, Sources
 
 log = logging.getLogger("dagsched.daemon")
 
@@ -52,6 +52,10 @@ class JobFiles:
     def errors(self) -> list[Problem]:
         """Return what keeps the newest texts from being used."""
         return _errors(self.problems)
+
+    async def removals_settled(self) -> None:
+        """Wait until a file that is gone now has been gone for long enough to be meant."""
+        await asyncio.sleep(REMOVAL_DELAY.total_seconds() + 0.1)
 
     def problem_rows(self) -> list[dict[str, Any]]:
         """Return the present problems as JSON-able rows, each with the lines of the file it shows."""

@@ -13,9 +13,8 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from dagsched.clock import Clock
 from dagsched.daemon.dispatching import Dispatcher, starts_of
@@ -82,8 +81,7 @@ class PlanBroken(Exception):
     """
 
 
-@dataclass(slots=True)
-class Ask:
+class Ask(NamedTuple):
     """Something a person wants: `make` gives the event at the loop's `now`, `answer` what to reply with.
 
     The future is resolved once all of it is durable, or at once with what `make` or the plan refused.
@@ -98,23 +96,22 @@ class Ask:
     keep: tuple[str, str] | None = None
 
 
-@dataclass(slots=True)
-class Health:
+class Health(NamedTuple):
     """Whether the daemon can do its work; `trouble` is what keeps it from that, in words."""
 
     trouble: str = ""
     since: datetime | None = None
 
 
-@dataclass(slots=True)
 class _Turn:
     """What one turn of the loop gathers."""
 
-    outbox: Outbox = field(default_factory=Outbox)
-    answers: list[tuple[asyncio.Future[Any], Any]] = field(default_factory=list)
-    acknowledged: list[int] = field(default_factory=list)
-    configs: list[Config] = field(default_factory=list)
-    settled: bool = False
+    def __init__(self) -> None:
+        self.outbox = Outbox()
+        self.answers: list[tuple[asyncio.Future[Any], Any]] = []
+        self.acknowledged: list[int] = []
+        self.configs: list[Config] = []
+        self.settled = False
 
 
 class Loop:

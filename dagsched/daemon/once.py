@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from functools import partial
 
+from dagsched.closest import get_close_matches
 from dagsched.config import load
 from dagsched.daemon.memory import rest
 from dagsched.daemon.service import Daemon

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from dagsched.engine.commands import (
@@ -24,31 +23,34 @@ from dagsched.model import Attempt, Backfill, JobMark, Run
 from dagsched.stores.contract import Batch
 
 
-@dataclass(slots=True)
 class Outbox:
     """What several events want together: of each row only the last value is written, acts keep their order."""
 
-    batch: Batch = field(default_factory=Batch)
-    acts: list[StartAttempt | StopAttempt] = field(default_factory=list)
-    _runs: dict[tuple[str, datetime], Run] = field(default_factory=dict)
-    _attempts: dict[tuple[str, datetime, int], Attempt] = field(default_factory=dict)
-    _marks: dict[str, JobMark] = field(default_factory=dict)
-    _backfills: dict[int, Backfill] = field(default_factory=dict)
-    _new: set[tuple[str, datetime, int]] = field(default_factory=set)
-    _new_runs: set[tuple[str, datetime]] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.batch = Batch()
+        self.acts: list[StartAttempt | StopAttempt] = []
+        self._runs: dict[tuple[str, datetime], Run] = {}
+        self._attempts: dict[tuple[str, datetime, int], Attempt] = {}
+        self._marks: dict[str, JobMark] = {}
+        self._backfills: dict[int, Backfill] = {}
+        self._new: set[tuple[str, datetime, int]] = set()
+        self._new_runs: set[tuple[str, datetime]] = set()
 
     def take(self, commands: Iterable[Command]) -> None:
         """Add what one event wants."""
         for command in commands:
-            if isinstance(command, SaveRun):
-                self._runs[command.run.key] = command.run
-                if command.new:
-                    self._new_runs.add(command.run.key)
-            elif isinstance(command, RecordEvent):
+            # Most are events and rows of runs.
+            if isinstance(command, RecordEvent):
                 self.batch.events.append(command.row)
+            elif isinstance(command, SaveRun):
+                run = command.run
+                key = (run.job, run.tick)
+                self._runs[key] = run
+                if command.new:
+                    self._new_runs.add(key)
             elif isinstance(command, SaveAttempt):
                 self._take_attempt(command)
-            elif isinstance(command, StartAttempt | StopAttempt):
+            elif isinstance(command, (StartAttempt, StopAttempt)):
                 self.acts.append(command)
             else:
                 self._take_rare(command)

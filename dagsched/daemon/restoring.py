@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from dagsched.config import load_texts
 from dagsched.definition import from_json
@@ -20,8 +20,7 @@ STAND_INS_MAX = 100
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where a store stands. `config`: what is in force as version `number`, None and 0 before any was."""
 
     snapshot: Snapshot
@@ -30,6 +29,7 @@ class Standing:
     number: int
     definitions: Mapping[str, Job]
     starts: Sequence[Start]
+    now: datetime
 
     def plan(self, *, slots: int | None, once: bool = False) -> Plan:
         """Return a new plan that stands there."""
@@ -47,6 +47,7 @@ class Standing:
             emissions=self.snapshot.emissions,
             backfills=self.snapshot.backfills,
             last_backfill=self.snapshot.last_backfill,
+            now=self.now,
         )
         return plan
 
@@ -74,7 +75,7 @@ async def standing(store: Store, config: Config | None, number: int, new: Config
     hidden = await _newest_visible(store, snapshot.runs)
     definitions = await _definitions(store, snapshot.attempts)
     starts = await _starts(store, now, *configs)
-    return Standing(snapshot, [*snapshot.runs, *hidden], config, number, definitions, starts)
+    return Standing(snapshot, [*snapshot.runs, *hidden], config, number, definitions, starts, now)
 
 
 async def rows_for_edit(store: Store, plan: Plan, new: Config, now: datetime) -> tuple[Run, ...]:

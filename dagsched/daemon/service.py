@@ -11,14 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dagsched import registered
 from dagsched.clock import Clock, SystemClock
 from dagsched.config import Problem, rows
 from dagsched.counting import counted
@@ -26,13 +25,10 @@ from dagsched.daemon.audience import Audience
 from dagsched.daemon.differing import Differing
 from dagsched.daemon.dispatching import Dispatcher
 from dagsched.daemon.door import Door
-from dagsched.daemon.feeding import Feeder
 from dagsched.daemon.heartbeat import BEAT_S, Heartbeat
-from dagsched.daemon.holding import acquired
-from dagsched.daemon.jobfiles import JobFiles
+from dagsched.daemon.holding import acquired, insisted
 from dagsched.daemon.loop import Loop, Observer, PlanBroken, recovered
 from dagsched.daemon.memory import settle
-from dagsched.daemon.messenger import Messenger
 from dagsched.daemon.observers import Observers
 from dagsched.daemon.patience import Patience
 from dagsched.daemon.remaining import Remaining
@@ -48,11 +44,16 @@ from dagsched.errors import (
 )
 from dagsched.executor import Executor
 from dagsched.model import Config, ConfigVersion, format_instant
-from dagsched.reload import REMOVAL_DELAY
 from dagsched.stores import address, open_store
 from dagsched.stores.contract import Store
 
+if TYPE_CHECKING:
+    from dagsched.daemon.feeding import Feeder
+    from dagsched.daemon.jobfiles import JobFiles
+
 log = logging.getLogger("dagsched.daemon")
+
+T = TypeVar("T")
 
 REBUILDS_MAX = 3
 
@@ -91,10 +92,8 @@ class Daemon(Stopping):
         self.watch = self._audience.watch
         # The audience first: a terminal that was closed keeps nobody else from hearing.
         self._observers = Observers([self._audience, *([observer] if observer is not None else ())])
-        self._messenger = Messenger(self.state_dir)
         self._grace, self._slots, self._doors = grace, slots, doors
         self._systemd = Notifier()
-        self._feeder = Feeder(self.store, self._soon)
         self._heart = Heartbeat(self.state_dir)
         self.executor = Executor(self.state_dir, lambda report: self.loop.report(report))
         self._guard = Guard()
@@ -104,6 +103,7 @@ class Daemon(Stopping):
         self._tasks: list[asyncio.Task[None]] = []
         self._rebuilds = 0
         self._waits_for = ""
+        self._is_unread = False  # whether it waits for a store that cannot be read
         self._exit_code = 0
         self._once = False
         self._differing = Differing(self.store, self._files_of, self._tell_differing)
@@ -117,14 +117,17 @@ class Daemon(Stopping):
         0, 130 when it was a person's interrupt, 4 when a part of the daemon failed by itself.
         Raises ConfigInvalid, StoreError and SpawnerError for what makes a start impossible.
         """
+        from dagsched.daemon.messenger import Messenger  # `run --once` tells nobody
+
         self._hear_signals()
+        messenger = Messenger(self.state_dir)
         # First of them: a terminal that was closed keeps nobody from being told.
-        self._observers.insert(0, self._messenger)
+        self._observers.insert(0, messenger)
         if not await self._has_started(self._open_state(self._stand_by if self.stands_by and not until_idle else None)):
-            return 130 if signal.SIGINT in self._early_signals else 0
+            return self._code_of_early_end()
         try:
             if not await self._has_started(self._start()):
-                return 130
+                return self._code_of_early_end()
             doors = await self._open_doors()
             try:
                 await self._serve(until_idle)
@@ -135,7 +138,7 @@ class Daemon(Stopping):
             self._stop_unrecorded()
             raise
         finally:
-            await self._messenger.close()
+            await messenger.close()
             self.executor.release()
             await self.store.close()
         return self._exit_code or (130 if self._interrupts else 0)
@@ -188,6 +191,9 @@ class Daemon(Stopping):
             self._systemd.ready(f"{self._waits_for}; {words}" if words else self._waits_for)
 
     def _files_of(self, last: ConfigVersion | None) -> JobFiles:
+        from dagsched import registered  # `run --once` reads its files once, and knows no others
+        from dagsched.daemon.jobfiles import JobFiles
+
         files = registered.brought_over(last.files, self.state_dir, self.folder) if last else {}
         return JobFiles(self._files, files, self.clock)
 
@@ -196,8 +202,33 @@ class Daemon(Stopping):
         """Where its job files are, the first of them if they are apart."""
         return self._files[0] if self._files[0].is_dir() else self._files[0].parent
 
+    async def _found(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Return what `read` finds in the store, which must be repeatable.
+
+        Who stood by, or is up, has no reason to end when the store is away: it is read again until it is back.
+        """
+        if not (self._rebuilds if self._is_up else self._differing.has_stood_by):
+            return await read()
+        found = await insisted(read, self._wait_for_store)
+        if self._is_unread:
+            self._is_unread = self.is_standing_by = False
+            log.warning("the state can be read again")
+        return found
+
+    def _wait_for_store(self, error: StoreUnavailable) -> None:
+        if self._killed or self._handover:
+            raise error
+        self._systemd.alive()
+        if not self._is_unread:
+            log.warning("waits until the state can be read: %s", error)
+            self._systemd.ready(f"waits until the state can be read: {error}")
+        self._is_unread = True
+        if not self._is_up:
+            # From here on one signal is enough to end it, as for whoever stands by.
+            self._wait_for_turn()
+
     async def _start(self) -> None:
-        last = next(iter(await self.store.configs(limit=1)), None)
+        last = next(iter(await self._found(lambda: self.store.configs(limit=1))), None)
         self.job_files = self._files_of(last)
         reading, _ = await self.job_files.read()
         config = reading.config
@@ -217,19 +248,24 @@ class Daemon(Stopping):
     async def _begin(self, config: Config, number: int, *, once: bool = False) -> None:
         """Make plan, executor and loop, and take up what an earlier daemon left."""
         self.config, self.number, self._once = config, number, once
-        plan, _ = await restored(self.store, config, self.clock.now(), slots=self._slots, once=once)
+        plan = await self._found(self._restored)
         beat, seen = self._heart.last(), plan.book.last_seen
         if beat is not None and seen is not None and seen < beat <= self.clock.now():
             plan.book.last_seen = beat
         self.loop = self._loop(plan)
         await self._take_up()
 
+    async def _restored(self) -> Plan:
+        plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots, once=self._once)
+        return plan
+
     async def _take_up(self) -> None:
         """Learn what became of the attempts, and put the configuration in force."""
         self._guard.use(self.executor, self.config)
         self.dispatcher.use(self.config)
+        # Before the inventory, which would be out of date if the store made us wait.
+        await self._found(lambda: self.dispatcher.take_up(self.loop.plan))
         inventory = await self.executor.connect()
-        await self.dispatcher.take_up(self.loop.plan)
         self.loop.tell(recovered(self.clock.now(), inventory, self.dispatcher.far))
         if self._watching is None:
             self._watching = self._soon(self._watch_others())
@@ -276,8 +312,14 @@ class Daemon(Stopping):
             if self.loop.plan.filling:
                 self._feeder.look(self.loop)
 
+    @cached_property
+    def _feeder(self) -> Feeder:
+        from dagsched.daemon.feeding import Feeder  # few have a backfill
+
+        return Feeder(self.store, self._soon)
+
     async def _rebuild(self) -> None:
-        plan, _ = await restored(self.store, self.config, self.clock.now(), slots=self._slots, once=self._once)
+        plan = await self._found(self._restored)
         broken = self.loop
         self.loop = self._loop(plan)
         self.loop.take_over(broken)
@@ -313,8 +355,12 @@ class Daemon(Stopping):
         task = asyncio.ensure_future(work)
         task.add_done_callback(lambda _: self.loop.wake())
         await asyncio.sleep(0)
-        while not task.done():
-            await self._turn()
+        try:
+            while not task.done():
+                await self._turn()
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
         return await task
 
     # ------------------------------------------------------------ configuration
@@ -377,13 +423,14 @@ class Daemon(Stopping):
 
     async def _reload_when_settled(self) -> None:
         """Look again once a file that is gone has been gone for long enough to be meant."""
-        await asyncio.sleep(REMOVAL_DELAY.total_seconds() + 0.1)
+        assert self.job_files is not None, "`run --once` reads its files once"
+        await self.job_files.removals_settled()
         await self._reload_quietly()
 
     async def _apply_config(self, config: Config, number: int) -> None:
         with self.loop.plan.keeping_rows():
-            rows = await rows_for_edit(self.store, self.loop.plan, config, self.clock.now())
-            starts = await starts_for_edit(self.store, self.loop.plan, config, self.clock.now())
+            rows = await self._found(lambda: rows_for_edit(self.store, self.loop.plan, config, self.clock.now()))
+            starts = await self._found(lambda: starts_for_edit(self.store, self.loop.plan, config, self.clock.now()))
             await self.loop.ask(lambda now: events.ConfigApplied(now, config, number, rows, starts))
 
     async def _note_rejected(self, errors: Sequence[Problem]) -> None:
@@ -407,7 +454,8 @@ class Daemon(Stopping):
     def health(self) -> str:
         """What keeps the daemon from starting anything, "ok" when nothing does."""
         trouble = "" if self.executor.may_start() else "the lease could not be renewed"
-        return self.loop.health.trouble or trouble or "ok"
+        unread = "the state cannot be read" if self._is_unread else ""
+        return self.loop.health.trouble or unread or trouble or "ok"
 
     async def _beat(self) -> None:
         """Show that this daemon lives: to systemd, and to the next start, which tells how long it was down."""

@@ -88,6 +88,10 @@ class Stopping:
     def _early_stops(self) -> list[signal.Signals]:
         return [each for each in self._early_signals if each is not signal.SIGHUP]
 
+    def _code_of_early_end(self) -> int:
+        """Return the exit code of a start that signals have ended: 0 when one without hurry ended a wait."""
+        return 130 if signal.SIGINT in self._early_signals or not self.is_standing_by else 0
+
     def _hear_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in _HEARD:

@@ -8,7 +8,6 @@ rows are gathered by key (only the last value is written) and events in order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -49,19 +48,6 @@ from dagsched.model import (
     RunState,
     is_schedule_tick,
 )
-
-
-@dataclass(slots=True)
-class _Draft:
-    """An event that has no number yet."""
-
-    type: str
-    run: Run | None = None
-    job: str = ""
-    attempt: int | None = None
-    from_state: str = ""
-    reason: str = ""
-    detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
 
 class Edit(NamedTuple):
@@ -122,12 +108,13 @@ class Book:
         kept += [SaveConfig(version) for version in self._configs]
         kept += [SaveBackfill(backfill) for backfill in self._backfills.values()]
         kept += [SaveEmission(emission) for emission in self._emissions]
-        kept += [RecordEvent(self._numbered(draft)) for draft in self._drafts]
+        kept += map(RecordEvent, self._events)
+        self.last_event += len(self._events)
         return kept + self._acts
 
     def _clear(self) -> None:
         self._dirty: dict[Key, Run] = {}
-        self._drafts: list[_Draft] = []
+        self._events: list[EventRow] = []
         self._splits: list[Key] = []
         self._attempts: dict[tuple[str, datetime, int], Attempt] = {}
         self._new_attempts: set[tuple[str, datetime, int]] = set()
@@ -140,20 +127,14 @@ class Book:
         self._fresh: set[Key] = set()
         self._unsaved: set[Key] = set()
 
-    def _numbered(self, draft: _Draft) -> EventRow:
-        self.last_event += 1
-        run = draft.run
-        return EventRow(
-            self.last_event,
-            self.now,
-            draft.type,
-            run.job if run else draft.job,
-            run.tick if run else None,
-            draft.attempt,
-            str(draft.from_state),
-            str(run.state) if run else "",
-            draft.reason,
-            draft.detail,
+    def _log(
+        self, type: str, run: Run, reason: str = "", attempt: int | None = None, before: RunState | None = None
+    ) -> None:
+        """Add a line to the event log of a run as it now is; `before`: the state it was in, None for a new row."""
+        number = self.last_event + len(self._events) + 1
+        was = str(before) if before is not None else ""
+        self._events.append(
+            EventRow(number, self.now, type, run.job, run.tick, attempt, was, str(run.state), reason, EMPTY)
         )
 
     # ------------------------------------------------------------ rows
@@ -163,7 +144,7 @@ class Book:
         self.ledger.put(run)
         self._dirty[run.key] = run
         self._fresh.add(run.key)
-        self._drafts.append(_Draft("run.created", run, reason=run.reason))
+        self._log("run.created", run, run.reason)
         self.on_change(run)
         return run
 
@@ -173,7 +154,7 @@ class Book:
             return self._unborn(run, change)
         after = step(run, change)
         self._keep(after)
-        self._drafts.append(_Draft(EVENTS[type(change)], after, "", attempt, run.state, change.reason))
+        self._log(EVENTS[type(change)], after, change.reason, attempt, run.state)
         self.on_change(after)
         return after
 
@@ -182,7 +163,7 @@ class Book:
         after = run._replace(**fields)
         self._keep(after)
         if event:
-            self._drafts.append(_Draft(event, after, "", None, run.state, reason))
+            self._log(event, after, reason, None, run.state)
         return after
 
     def leave_out(
@@ -215,7 +196,7 @@ class Book:
         )  # fmt: skip
         self._keep(row)
         self._unsaved.add(row.key)
-        self._drafts.append(_Draft(f"run.{state}", row, reason=reason))
+        self._log(f"run.{state}", row, reason)
         self.on_change(row)
         return row
 
@@ -229,14 +210,15 @@ class Book:
             self._keep(part)
             self._unsaved.add(part.key)
             if part.tick != row.tick:
-                self._drafts.append(_Draft(f"run.{part.state}", part, reason=part.reason))
+                self._log(f"run.{part.state}", part, part.reason)
 
     def _unborn(self, run: Run, change: LeftOut) -> Run:
         # Made and left out by one event: nobody has seen it live, so its tick may extend the row before.
         self.ledger.remove(run.key)
         self._fresh.discard(run.key)
         self._dirty.pop(run.key, None)
-        self._drafts = [draft for draft in self._drafts if draft.run is None or draft.run.key != run.key]
+        others = [row for row in self._events if (row.job, row.tick) != run.key]
+        self._events = [row._replace(seq=number) for number, row in enumerate(others, self.last_event + 1)]
         row = self.leave_out(
             run.job, run.tick, RunState.SKIPPED, change.reason, origin=run.origin, stand_in=change.stand_in,
             params=run.params,
@@ -261,7 +243,7 @@ class Book:
         self.open_attempts[run.key] = attempt
         self.save_attempt(attempt, new=True)
         self._acts.append(StartAttempt(job, run, self.outputs_for(run)))
-        if run.attempts == 1 and run.origin in (Origin.SCHEDULE, Origin.CATCHUP, Origin.EVENT):
+        if run.attempts == 1 and run.origin in _BY_SCHEDULE:
             mark = self.marks[run.job]
             self.save_mark(mark._replace(started_runs=mark.started_runs + 1))
         return run
@@ -310,7 +292,8 @@ class Book:
 
     def note(self, type: str, *, job: str = "", reason: str = "", detail: Mapping[str, Any] = EMPTY) -> None:
         """Add a line to the event log that belongs to no run."""
-        self._drafts.append(_Draft(type, None, job, reason=reason, detail=detail))
+        number = self.last_event + len(self._events) + 1
+        self._events.append(EventRow(number, self.now, type, job, reason=reason, detail=detail))
 
     def use(self, config: Config, number: int, edit: Edit | None = None) -> None:
         """Make `config` the one in force, without judging anything by it; `edit`: what leads to it, if known."""
@@ -342,6 +325,9 @@ class Book:
                 self._kept_digests[job.id] = found
                 self._definitions.append((found, definition))
         return found
+
+
+_BY_SCHEDULE = frozenset({Origin.SCHEDULE, Origin.CATCHUP, Origin.EVENT})
 
 
 def _extends(before: Run, tick: datetime, state: RunState, reason: str, stand_in: datetime | None) -> bool:

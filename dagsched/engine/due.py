@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import merge
+from typing import NamedTuple
 
 from dagsched import reasons
 from dagsched.model import Catchup, Job, JobMark, Origin, RunState, format_instant
@@ -23,8 +24,7 @@ MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """What becomes of a tick, or of all ticks from `tick` to `until` (both included).
 
     `state` None: it runs. Else it is left out in that state for `reason`; `stand_in` is the tick whose run stands
@@ -44,7 +44,7 @@ class Due:
             yield self
         else:
             for tick in trigger.ticks(self.tick - MILLISECOND, self.until):
-                yield replace(self, tick=tick, until=None)
+                yield self._replace(tick=tick, until=None)
 
 
 def dues(

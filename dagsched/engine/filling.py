@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
 from dagsched import reasons
+from dagsched.closest import get_close_matches
 from dagsched.counting import counted
 from dagsched.engine.book import Book
 from dagsched.engine.events import BackfillFed, BackfillRequested, Want

@@ -8,6 +8,7 @@ thousand upstreams costs one step per upstream and not a thousand.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
@@ -28,9 +29,6 @@ class Verdict(IntEnum):
     LEFT = 1
     PENDING = 2
     BAD = 3
-
-
-_VERDICTS = len(Verdict)  # which Python would count anew
 
 
 def links_of(job: Job, tick: datetime, ledger: Ledger, *, past: bool = False) -> tuple[Link, ...]:
@@ -89,8 +87,10 @@ def resolve(link: Link, ledger: Ledger) -> Run | None:
     if link.tick is None:
         return None
     row = ledger.covering(link.job, link.tick)
+    if row is None or row.stand_in is None or link.exact:
+        return row
     for _ in range(100):  # A stand-in may itself have been replaced; chains are short and never cyclic.
-        if row is None or row.stand_in is None or row.state in LIVE or link.exact:
+        if row.stand_in is None or row.state in LIVE:
             break
         row = ledger.covering(link.job, row.stand_in) or row
     return row
@@ -119,24 +119,31 @@ class Join:
 
     def __init__(self, rule: TriggerRule, upstreams: Sequence[str], links: Sequence[Link]) -> None:
         self.rule = rule
+        self.links = links
+        # Nothing heard is nothing to wait for, as with an empty window.
+        self._said = [Verdict.OK] * len(links)
         # Counts stand in lists at the place that a verdict is: this is asked for every edge of every run.
-        self._edges: dict[str, list[int]] = {name: [0] * _VERDICTS for name in upstreams}
-        self._said: list[Verdict | None] = [None] * len(links)
-        self._names = [link.job for link in links]
-        self._count = [0] * _VERDICTS
-        self._count[Verdict.OK] = len(self._edges)
+        self._count = [len(set(upstreams)), 0, 0, 0]
+        # An upstream with one link says what that says; only with `all`, or named twice, there are more to be weighed.
+        self._edges: dict[str, list[int]] = {}
+        if len({link.job for link in links}) < len(links):
+            held = Counter(link.job for link in links)
+            self._edges = {name: [held[name], 0, 0, 0] for name in upstreams}
 
     def hear(self, link: int, verdict: Verdict) -> None:
         """Take the verdict of link number `link`, the first or a newer one."""
-        edge = self._edges[self._names[link]]
-        before = _edge_verdict(edge)
         previous = self._said[link]
-        if previous is not None:
-            edge[previous] -= 1
-        edge[verdict] += 1
+        if verdict is previous:
+            return
         self._said[link] = verdict
-        self._count[before] -= 1
-        self._count[_edge_verdict(edge)] += 1
+        if self._edges:
+            edge = self._edges[self.links[link].job]
+            before = _edge_verdict(edge)
+            edge[previous] -= 1
+            edge[verdict] += 1
+            previous, verdict = before, _edge_verdict(edge)
+        self._count[previous] -= 1
+        self._count[verdict] += 1
 
     def pending(self) -> list[int]:
         """Return the numbers of the links that are still waited for."""

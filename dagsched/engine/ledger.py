@@ -31,14 +31,18 @@ class Ledger:
 
     def put(self, run: Run) -> None:
         """Take a row, new or changed."""
-        rows = self._rows.setdefault(run.job, {})
-        if run.tick not in rows:
-            insort(self._ticks.setdefault(run.job, []), run.tick)
-        rows[run.tick] = run
-        live = self._live.setdefault(run.job, set())
-        if (run.state in LIVE) != (run.tick in live):
-            (live.add if run.state in LIVE else live.remove)(run.tick)
-            self.live_count += 1 if run.state in LIVE else -1
+        job, tick = run.job, run.tick
+        rows = self._rows.get(job)
+        if rows is None:
+            rows, self._ticks[job], self._live[job] = {}, [], set()
+            self._rows[job] = rows
+        if tick not in rows:
+            insort(self._ticks[job], tick)
+        rows[tick] = run
+        live, is_live = self._live[job], run.state in LIVE
+        if is_live != (tick in live):
+            (live.add if is_live else live.remove)(tick)
+            self.live_count += 1 if is_live else -1
 
     def remove(self, key: Key) -> None:
         """Drop one terminal or unsaved row."""
@@ -57,7 +61,10 @@ class Ledger:
 
     def covering(self, job: str, tick: datetime) -> Run | None:
         """Return the row of this tick, or the range row it lies in."""
-        found = self.get((job, tick))
+        rows = self._rows.get(job)
+        if not rows:
+            return None
+        found = rows.get(tick)
         if found is None:
             found = self._schedule_row(job, tick)
             if found is None or found.until is None or found.until < tick:

@@ -163,7 +163,15 @@ def step(run: Run, change: Change) -> Run:
     state = TRANSITIONS[run.state].get(type(change))
     if state is None:
         raise Impossible(f"{run.name} is {run.state} and cannot become {type(change).__name__}")
-    return run._replace(state=state, reason=change.reason, **_FIELDS[type(change)](run, change))
+    # As `_replace` does it, which looks for each of the fields among those to be changed.
+    fields = list(run)
+    fields[_PLACES["state"]], fields[_PLACES["reason"]] = state, change.reason
+    for name, value in _FIELDS[type(change)](run, change).items():
+        fields[_PLACES[name]] = value
+    return Run._make(fields)
+
+
+_PLACES = {name: place for place, name in enumerate(Run._fields)}
 
 
 def _joined(run: Run, change: Any) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from dagsched.engine.ticks import Ticks
 from dagsched.engine.waiting import WaitingRoom
 from dagsched.model import (
     EMPTY,
+    LIVE,
     Attempt,
     Backfill,
     Config,
@@ -94,13 +95,14 @@ class Plan:
         emissions: Iterable[Emission] = (),
         backfills: Iterable[Backfill] = (),
         last_backfill: int = 0,
+        now: datetime | None = None,
     ) -> None:
         """Take up what the store holds; call once, on a new plan, before any event.
 
         `definitions`: hash → job of the open `attempts`, so that they go on holding the slots they started with,
         also if their job was changed or removed since; those left out are taken to be as the configuration says.
         `starts`: those that rate limits still count.
-        `emissions`: oldest first.
+        `emissions`: oldest first. `now` counts as the instant of the last event where there was none.
         """
         book = self.book
         if config is not None:
@@ -111,10 +113,9 @@ class Plan:
         book.open_attempts = {(attempt.job, attempt.tick): attempt for attempt in attempts}
         book.emissions = {(each.event, each.id): each.tick for each in emissions}
         book.last_event, book.last_seen = last_event, last_seen
-        if last_seen is not None:
-            book.now = last_seen
+        book.now = last_seen or now or book.now
         for id in book.jobs:
-            book.marks.setdefault(id, JobMark(id, last_seen or book.now))
+            book.marks.setdefault(id, JobMark(id, book.now))
         if self.once:
             self._foreign = {run.key for run in book.ledger.all_live()}
         self.seats.gates.rates.learn(starts)
@@ -154,11 +155,16 @@ class Plan:
         _HANDLERS[type(event)](self, event)
         self._settle()
         # Not before: within one event every row is still at hand.
-        for job in sorted(self._ended):
-            if not self._readers and job in self.book.jobs and self.book.ledger.wants_pruning(job):
+        if self._ended:
+            self._forget()
+        return self.book.finish()
+
+    def _forget(self) -> None:
+        ledger = self.book.ledger
+        for job in sorted(filter(ledger.wants_pruning, self._ended)):
+            if not self._readers and job in self.book.jobs:
                 forget_what_nothing_needs(self.book, job, self.filling.kept(job))
         self._ended.clear()
-        return self.book.finish()
 
     def _settle(self) -> None:
         self._end_what_nothing_can_match()
@@ -185,29 +191,35 @@ class Plan:
 
     def _changed(self, run: Run) -> None:
         """Hear of every change of a run's state, from the book."""
-        if run.state is RunState.WAITING:
+        state = run.state
+        if state not in LIVE:
+            self._is_over(run)
+            return
+        if state is RunState.WAITING:
             self.seats.leave(run)
             self.waiting.enter(run)
-        elif run.state is RunState.QUEUED:
+        elif state is RunState.QUEUED:
             self.waiting.leave(run.key)
             self.seats.arrive(run)
-        elif run.state is RunState.RETRYING:
+        elif state is RunState.RETRYING:
             # `run --once` settles what another daemon left, but starts only its own runs.
             (self.seats.leave if run.key in self._foreign else self.seats.rest)(run)
-        elif run.state.is_terminal:
-            self.waiting.leave(run.key)
-            self.seats.leave(run)
-            self.deadlines.leave(run.key)
-            self.waiting.upstream_changed(run)
-            self.filling.ended(run)
-            self._ended.add(run.job)
-            self._recount(run)
-            if self.calls:
-                self.calls.ended(run)
-            return
         job = self.book.jobs.get(run.job)
         if job is not None and job.deadline is not None and run.key not in self._foreign:
             self.deadlines.watch(run)
+
+    def _is_over(self, run: Run) -> None:
+        self.waiting.leave(run.key)
+        self.seats.leave(run)
+        self.deadlines.leave(run.key)
+        self.waiting.upstream_changed(run)
+        self._ended.add(run.job)
+        if self.filling:
+            self.filling.ended(run)
+        if not self.once and not run.attempts:
+            self._recount(run)
+        if self.calls:
+            self.calls.ended(run)
 
     def _end_what_nothing_can_match(self) -> None:
         """Leave out runs whose upstream has never had a tick once no schedule can ever supersede them."""
@@ -218,7 +230,7 @@ class Plan:
 
     def _recount(self, run: Run) -> None:
         job = self.book.jobs.get(run.job)
-        if self.once or job is None or job.schedule is None or job.schedule.max_runs is None or run.attempts:
+        if job is None or job.schedule is None or job.schedule.max_runs is None:
             return
         if self.ticks.next_of(run.job) is None and run.job in self.book.marks:
             # A run the schedule had counted on never started: the schedule goes on, from now.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 
 from dagsched import reasons
+from dagsched.closest import get_close_matches
 from dagsched.engine.book import Book
 from dagsched.engine.joins import Join, Judgement, link_edge, links_of, resolve, verdict_of
 from dagsched.engine.ledger import Key

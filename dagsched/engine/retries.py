@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 
+from dagsched.digests import sha256
 from dagsched.engine.lifecycle import Cancelled, Change, Failed, Retried, Succeeded
 from dagsched.model import Backoff, Exit, Job, OnCrash, Outcome, RetryPolicy, Run
 
@@ -80,4 +80,4 @@ def reason_of(exit: Exit) -> str:
 
 
 def _fraction(text: str) -> float:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big") / 2**64

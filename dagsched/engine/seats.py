@@ -13,14 +13,14 @@ ready at most (p - q) minutes later. A run that needs many slots holds up those 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 
 from dagsched import reasons
 from dagsched.counting import counted
 from dagsched.engine.book import Book
+from dagsched.engine.desks import Desk, Place, PoolLine, Turn
 from dagsched.engine.gates import Gates, Hold, closed_window
 from dagsched.engine.ledger import Key
 from dagsched.engine.lifecycle import Cancelled, LeftOut
@@ -28,8 +28,6 @@ from dagsched.engine.rates import Rates, Start
 from dagsched.model import ACTIVE, Config, Job, Origin, Overlap, Run, RunState, format_instant, run_name
 from dagsched.reasons import At
 
-Place = tuple[int, timedelta, datetime]
-Turn = tuple[datetime, int, datetime, str]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = timedelta(0)
 
@@ -41,31 +39,6 @@ def turn_of(run: Run, job: Job) -> datetime:
     """Return the instant by which a run that may start is served before others."""
     turn = run.not_before or run.ready or run.tick
     return turn - job.priority * POINT if job.priority else turn
-
-
-@dataclass(slots=True)
-class Desk:
-    """One job's seats: `line` waits for one: patient runs before live ones, then those of a backfill.
-
-    Each oldest first, unless a backfill says otherwise.
-    """
-
-    line: list[Place] = field(default_factory=list)
-    seated: set[datetime] = field(default_factory=set)
-    parked: set[datetime] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class PoolLine:
-    """One pool: (turn, rank, tick, job) in line, and the slots in use.
-
-    `far`: the line of those that workers do. They take slots of the pool and none of the daemon, so that they go on
-    where it is full.
-    """
-
-    line: list[Turn] = field(default_factory=list)
-    far: list[Turn] = field(default_factory=list)
-    used: int = 0
 
 
 class Seats:
@@ -99,7 +72,7 @@ class Seats:
         after._holding, after._far = dict(self._holding), set(self._far)
         after.gates = Gates(self._book, self.gates.rates)
         for name, slots in self._holding.values():
-            after._pools.setdefault(name, PoolLine()).used += slots
+            after._pool(name).used += slots
         return after
 
     # ------------------------------------------------------------ what the plan tells
@@ -141,7 +114,8 @@ class Seats:
         desk.parked.discard(run.tick)
         if desk.line:
             desk.line = [place for place in desk.line if place[2] != run.tick]
-        self._stirred.add(run.job)
+        if desk.line or desk.parked:
+            self._stirred.add(run.job)
 
     def rest(self, run: Run) -> None:
         """Free the slots of a run between two attempts; its seat stays."""
@@ -194,13 +168,16 @@ class Seats:
 
     def admit(self) -> bool:
         """Judge the overlap of what became ready and give out seats; True if a run's state was changed."""
+        if not self._arrivals and not self._stirred:
+            return False
         arrivals, self._arrivals = self._arrivals, {}
-        for job in sorted(arrivals, key=self._book.graph.rank.__getitem__):
-            if self._book.jobs[job].window:
-                self._skip_outside(self._book.jobs[job], sorted(arrivals[job]))
-            self._judge_overlap(self._book.jobs[job], sorted(arrivals[job]))
-        for job in sorted(self._stirred):
-            self._seat(job)
+        for id in sorted(arrivals, key=self._book.graph.rank.__getitem__):
+            job, ticks = self._book.jobs[id], sorted(arrivals[id])
+            if job.window:
+                self._skip_outside(job, ticks)
+            self._judge_overlap(job, ticks)
+        for id in sorted(self._stirred):
+            self._seat(id)
         self._stirred.clear()
         return bool(arrivals)
 
@@ -214,11 +191,8 @@ class Seats:
 
     def _start_in_turn(self) -> None:
         blocked: set[str] = set()
-        while True:
-            heads = [(line[0], name, line) for name, line in self._lines() if name not in blocked]
-            if not heads:
-                return
-            (_, _, tick, job), name, line = min(heads)
+        while (head := self._first_in_turn(blocked)) is not None:
+            (_, _, tick, job), name, line = head
             run = self._book.ledger.get((job, tick))
             if run is None or not self._may_start(run):
                 heappop(line)
@@ -228,14 +202,14 @@ class Seats:
                 heappop(line)
                 self._start(run)
 
-    def _lines(self) -> Iterator[tuple[str, list[Turn]]]:
-        """Yield every line that may move, with the name of its pool."""
-        is_full = self._is_full()
+    def _first_in_turn(self, blocked: set[str]) -> tuple[Turn, str, list[Turn]] | None:
+        """Return the first turn of all lines that may move, with its pool and its line; None without one."""
+        is_full, first = self._is_full(), None
         for name, pool in self._pools.items():
-            if pool.line and not is_full:
-                yield name, pool.line
-            if pool.far:
-                yield name, pool.far
+            for line in (pool.far,) if is_full else (pool.line, pool.far):
+                if line and name not in blocked and (first is None or (line[0], name, line) < first):
+                    first = (line[0], name, line)
+        return first
 
     def _start(self, run: Run) -> None:
         self._hold(self._book.start(run))
@@ -262,10 +236,11 @@ class Seats:
         found = [self._book.ledger.get((job.id, tick)) for tick in ticks]
         rows = [run for run in found if run is not None and run.state is RunState.QUEUED]
         live = [run for run in rows if not run.patient]
-        if job.overlap is Overlap.SKIP and job.max_active_runs is not None:
-            rows = [run for run in rows if run.patient] + self._skip(job, live)
-        elif job.overlap is Overlap.REPLACE and job.max_active_runs is not None:
-            rows = [run for run in rows if run.patient] + self._replace(job, live)
+        if live and job.max_active_runs is not None:
+            if job.overlap is Overlap.SKIP:
+                rows = [run for run in rows if run.patient] + self._skip(job, live)
+            elif job.overlap is Overlap.REPLACE:
+                rows = [run for run in rows if run.patient] + self._replace(job, live)
         desk = self._desk(job.id)
         for run in rows:
             insort(desk.line, self._place(run))
@@ -287,8 +262,6 @@ class Seats:
         """End the oldest active runs to make room for the newcomers, of which the newest stay."""
         limit = job.max_active_runs or 1
         staying = newcomers[-limit:]
-        if not staying:
-            return []
         actives = [run for run in self._live_actives(job.id, newcomers) if not run.stopping]
         excess = len(actives) + len(newcomers) - limit
         for run in [*actives, *newcomers][: max(0, excess)]:
@@ -304,6 +277,8 @@ class Seats:
             self._book.move(run, Cancelled(self._book.now, reason, to))
 
     def _live_actives(self, job: str, newcomers: list[Run]) -> list[Run]:
+        if self._book.ledger.count_live(job) == len(newcomers):
+            return []
         new = {run.tick for run in newcomers}
         actives = [
             run
@@ -325,13 +300,13 @@ class Seats:
         desk, job = self._desk(job_id), self._book.jobs.get(job_id)
         if job is None:
             return
-        if not self._is_paused(job_id):
+        if desk.parked and not self._is_paused(job_id):
             for tick in sorted(desk.parked):
                 run = self._book.ledger.get((job_id, tick))
                 if run is not None:
                     self._stand_in_pool(run)
             desk.parked.clear()
-        for place in list(desk.line):
+        for place in desk.line.copy():
             run = self._book.ledger.get((job_id, place[2]))
             if run is not None and not self._ignores(run):
                 continue
@@ -373,10 +348,9 @@ class Seats:
             heappush(self._timers, (run.not_before, run.job, run.tick))
             return
         job = self._book.jobs[run.job]
-        turn = turn_of(run, job)
-        pool = self._pools.setdefault(job.pool or "", PoolLine())
+        pool = self._pool(job.pool or "")
         line = pool.line if job.queue is None else pool.far
-        heappush(line, (turn, self._book.graph.rank[run.job], run.tick, run.job))
+        heappush(line, (turn_of(run, job), self._book.graph.rank[run.job], run.tick, run.job))
 
     def _ring(self) -> None:
         while self._timers and self._timers[0][0] <= self._book.now:
@@ -391,10 +365,10 @@ class Seats:
             self._stand_in_pool(run)
 
     def _may_start(self, run: Run) -> bool:
-        desk = self._desk(run.job)
-        if run.job not in self._book.jobs or run.tick not in desk.seated:
+        desk, job = self._desk(run.job), self._book.jobs.get(run.job)
+        if job is None or run.tick not in desk.seated:
             return False
-        if run.state not in (RunState.QUEUED, RunState.RETRYING) or run.key in self._holding:
+        if run.state not in _BEFORE_AN_ATTEMPT or run.key in self._holding:
             return False
         if run.not_before is not None and run.not_before > self._book.now:
             # It had come due before the clock stepped back.
@@ -403,12 +377,9 @@ class Seats:
         if not self._ignores(run):
             desk.parked.add(run.tick)
             return False
-        return self._passes_gates(run)
+        return (job.rate_limit is None and not job.window) or self._passes_gates(run, job)
 
-    def _passes_gates(self, run: Run) -> bool:
-        job = self._book.jobs[run.job]
-        if job.rate_limit is None and not job.window:
-            return True
+    def _passes_gates(self, run: Run, job: Job) -> bool:
         gate = self.gates.closed(run, job)
         if gate is not None and gate.skip:
             self._book.move(run, LeftOut(self._book.now, gate.skip))
@@ -426,11 +397,12 @@ class Seats:
 
     def hold_as(self, run: Run, job: Job) -> None:
         """Hold the slots of an attempt under way as the job said when it started."""
-        if run.key not in self._holding:
-            self._holding[run.key] = (job.pool or "", job.slots)
-            self._pools.setdefault(job.pool or "", PoolLine()).used += job.slots
+        key, name = run.key, job.pool or ""
+        if key not in self._holding:
+            self._holding[key] = (name, job.slots)
+            self._pool(name).used += job.slots
             if job.queue is not None:
-                self._far.add(run.key)
+                self._far.add(key)
 
     def _hold(self, run: Run) -> None:
         self.hold_as(run, self._book.jobs[run.job])
@@ -445,6 +417,12 @@ class Seats:
         found = self._desks.get(job)
         if found is None:
             found = self._desks[job] = Desk()
+        return found
+
+    def _pool(self, name: str) -> PoolLine:
+        found = self._pools.get(name)
+        if found is None:
+            found = self._pools[name] = PoolLine()
         return found
 
     # ------------------------------------------------------------ what `why` asks
@@ -496,4 +474,5 @@ class Seats:
         return (2, EPOCH - run.tick if run.job in self.newest_first else NOW, run.tick)
 
 
+_BEFORE_AN_ATTEMPT = frozenset({RunState.QUEUED, RunState.RETRYING})
 _ASKED_FOR = frozenset({Origin.MANUAL, Origin.ONCE, Origin.BACKFILL})

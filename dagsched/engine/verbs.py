@@ -7,9 +7,9 @@ their rows from the store.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from dagsched.closest import get_close_matches
 from dagsched.engine import events
 from dagsched.engine.book import Book
 from dagsched.engine.lifecycle import Cancelled

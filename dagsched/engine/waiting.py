@@ -52,11 +52,12 @@ class WaitingRoom:
 
     def upstream_changed(self, row: Run) -> None:
         """Tell those linked to `row` that it has ended, or is live again."""
+        rank = self._book.graph.rank
         for key, number in self._listeners.pop(row.key, ()):
-            join, run = self._joins.get(key), self._book.ledger.get(key)
-            if join is not None and run is not None and number < len(run.links):
-                self._hear(run, join, number)
-                heappush(self._heap, (self._book.graph.rank[run.job], run.tick, run.job))
+            join = self._joins.get(key)
+            if join is not None and number < len(join.links):
+                self._hear(key, join, number)
+                heappush(self._heap, (rank[key[0]], key[1], key[0]))
 
     def upstream_reopened(self, row: Run) -> None:
         """Make runs that have not started yet wait for `row` again."""
@@ -70,7 +71,9 @@ class WaitingRoom:
 
     def supersede(self, job: str, tick: datetime) -> None:
         """End the job's older runs that wait for an upstream which never had a tick: a newer tick is there."""
-        for older in sorted(self._unmatched.get(job, ())):
+        if job not in self._unmatched:
+            return
+        for older in sorted(self._unmatched[job]):
             run = self._book.ledger.get((job, older))
             if older < tick and run is not None and run.state is RunState.WAITING:
                 name = next(link.job for link in run.links if link.tick is None)
@@ -78,6 +81,8 @@ class WaitingRoom:
 
     def unmatched(self) -> list[Run]:
         """Return the waiting runs linked to an upstream that has never had a tick."""
+        if not self._unmatched:
+            return []
         rows = (self._book.ledger.get((job, tick)) for job, ticks in self._unmatched.items() for tick in sorted(ticks))
         return [row for row in rows if row is not None and row.state is RunState.WAITING]
 
@@ -85,16 +90,22 @@ class WaitingRoom:
         """Judge every run that heard something, upstreams first, until nobody hears anything new."""
         while self._heap:
             _, tick, job = heappop(self._heap)
-            run, join = self._book.ledger.get((job, tick)), self._joins.get((job, tick))
-            if run is not None and join is not None and run.state is RunState.WAITING:
-                self._judge(run, join)
+            key = (job, tick)
+            join = self._joins.get(key)
+            if join is not None:
+                self._judge(key, join)
 
-    def _judge(self, run: Run, join: Join) -> None:
-        if run.key in self._unheard:
-            self._unheard.remove(run.key)
-            for number in range(len(run.links)):
-                self._hear(run, join, number)
+    def _judge(self, key: Key, join: Join) -> None:
+        if key in self._unheard:
+            self._unheard.remove(key)
+            for number in range(len(join.links)):
+                self._hear(key, join, number)
         judgement, now = join.judge(), self._book.now
+        if judgement is Judgement.WAIT:
+            return
+        run = self._book.ledger.get(key)
+        if run is None or run.state is not RunState.WAITING:
+            return
         if judgement is Judgement.RUN:
             job = self._book.jobs[run.job]
             refused = refusal(self._book, job, run) if job.when else ""
@@ -114,12 +125,12 @@ class WaitingRoom:
             return reasons.NO_SUCH_TICK(link.job)
         return reasons.UPSTREAM(link.job, row.state)
 
-    def _hear(self, run: Run, join: Join, number: int) -> None:
-        link = run.links[number]
+    def _hear(self, key: Key, join: Join, number: int) -> None:
+        link = join.links[number]
         row = resolve(link, self._book.ledger)
         join.hear(number, verdict_of(link, row))
         if row is not None and row.state in LIVE:
-            self._listeners.setdefault(row.key, []).append((run.key, number))
+            self._listeners.setdefault(row.key, []).append((key, number))
 
     def _points_to(self, run: Run, row: Run) -> bool:
         return any(_reaches(link, row, resolve(link, self._book.ledger)) for link in run.links)

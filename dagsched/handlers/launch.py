@@ -61,9 +61,8 @@ class Launch(NamedTuple):
     secrets: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        # Values of secrets are in it.
-        said = (f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True) if name != "env")
-        return f"Launch({', '.join(said)})"
+        # Without its environment, which may hold secrets.
+        return f"Launch({self.run!r}, {self.attempt}, {self.argv!r})"
 
 
 def launch(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
+from dagsched.closest import get_close_matches
 from dagsched.errors import Refused
 from dagsched.model import AWAITED, CALLED, EVENT, EVENT_DATA, Job, Param, Run
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dagsched.closest import get_close_matches
 from dagsched.errors import HandlerError
 
 if TYPE_CHECKING:
@@ -80,6 +80,6 @@ def _entry_point(name: str) -> EntryPoint:
     for each in _plugins():
         if each.name == name:
             return each
-    nearest = difflib.get_close_matches(name, names(), n=1)
+    nearest = get_close_matches(name, names(), n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     raise HandlerError(f"there is no handler {name!r}{hint} (known: {', '.join(names())})")

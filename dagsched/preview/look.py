@@ -127,7 +127,7 @@ async def _standing(store: Store, base: Base, new: Config, now: datetime) -> Sta
         return await standing(store, base.config, base.version.number, new, now)
     # Nothing has been in force in a state: as if what is compared with came into force this instant.
     empty = Snapshot((), (), (), 0, now, None, ())
-    return Standing(empty, (), base.config, 1, {}, ())
+    return Standing(empty, (), base.config, 1, {}, (), now)
 
 
 async def _plan_for(store: Store, stand: Standing, new: Config, now: datetime) -> tuple[Plan, Sequence[Run]]:

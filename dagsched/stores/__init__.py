@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dagsched.errors import StoreError
 from dagsched.stores.address import Address, address_of
 from dagsched.stores.contract import Batch, Snapshot, Store
-from dagsched.stores.memory import MemoryState, MemoryStore
 from dagsched.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from dagsched.stores.memory import MemoryState, MemoryStore
 
 __all__ = [
     "Address",
@@ -38,3 +41,12 @@ def shared_store(address: Address, state_dir: Path | None = None) -> Store:
             f"{address.shown} needs psycopg, which is not installed ({error}); pip install 'dagsched[postgres]'"
         ) from error
     return PostgresStore(address, state_dir)
+
+
+def __getattr__(name: str) -> object:
+    """Load the store in memory when it is first asked for: simulations have one, and commands that find no state."""
+    if name not in ("MemoryState", "MemoryStore"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dagsched.stores import memory
+
+    return getattr(memory, name)

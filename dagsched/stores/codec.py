@@ -10,13 +10,13 @@ takes ten times as long as binding it, and most columns of a young run are empty
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from dagsched.digests import sha256
 from dagsched.model import (
     EMPTY,
     LIVE,
@@ -301,7 +301,7 @@ def backfill_of(row: Row) -> Backfill:
 
 def digest_of(text: str) -> str:
     """Return what a job file's text is stored under, the hex SHA-256 of it."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text.encode()).hexdigest()
 
 
 def config_columns(config: ConfigVersion, digests: Mapping[str, str]) -> Row:

@@ -77,8 +77,7 @@ class Batch:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What the engine starts from.
 
     `runs`: every live run, each job's newest row, the rows whose last tick lies after the `horizon` given

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -114,8 +113,7 @@ class Waiting(NamedTuple):
         return is_there and self.queue in worker.queues and set(self.labels) <= set(worker.labels)
 
 
-@dataclass(frozen=True, slots=True)
-class Reports:
+class Reports(NamedTuple):
     """What workers have said of attempts whose end is not committed."""
 
     began: Sequence[Began]

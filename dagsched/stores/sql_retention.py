@@ -7,7 +7,6 @@ only the newest one's epoch is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dagsched.errors import FencedOut
@@ -38,8 +37,7 @@ def fenced(connection: Procedures, epoch: int) -> int:
     return int(last_event)
 
 
-@dataclass(slots=True)
-class Spared:
+class Spared(NamedTuple):
     """Rows that retention leaves alone: their keys (job, tick in ms), and the live rows that were asked."""
 
     keys: set[tuple[str, int]]
@@ -49,8 +47,8 @@ class Spared:
         """Spare what live rows need that were made since: a commit may come between two chunks."""
         new = set(connection.ask("live_links")) - self.asked
         runs = [run for job, tick, *_ in new for run in runs_of(connection, "run", (job, tick))]
-        self.keys |= keys_of(connection, runs)
-        self.asked |= new
+        self.keys.update(keys_of(connection, runs))
+        self.asked.update(new)
 
 
 def spared(connection: Procedures, keep: frozenset[Key]) -> Spared:

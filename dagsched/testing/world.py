@@ -6,10 +6,10 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dagsched.closest import get_close_matches
 from dagsched.config.files import SUFFIXES
 from dagsched.counting import counted
 from dagsched.engine.why import Then, explain_no_row, explain_run

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# What croniter makes of items that stand in most crontabs, by field: to load it takes longer than to check a file.
+# What croniter makes of items that stand in most crontabs, by field: to load it takes longer than to check a file, and
+# each item that it expands as long as four jobs.
 WELL_KNOWN: dict[tuple[int, str], range] = {
     **{(0, f"*/{step}"): range(0, 60, step) for step in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)},
     **{(1, f"*/{step}"): range(0, 24, step) for step in (2, 3, 4, 6, 8, 12)},
+    **{(3, f"*/{step}"): range(1, 13, step) for step in (2, 3, 4, 6)},
     **dict.fromkeys([(4, "mon-fri"), (4, "1-5"), (4, "MON-FRI")], range(1, 6)),
-    (1, "9-17"): range(9, 18),
-    (1, "8-18"): range(8, 19),
+    **{(1, f"{low}-{high}"): range(low, high + 1) for low in range(24) for high in range(low + 1, 24)},
 }
 
 

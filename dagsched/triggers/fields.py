@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
+from dagsched.closest import get_close_matches
 from dagsched.errors import InvalidSchedule
 from dagsched.triggers.expand import expand
 
@@ -287,8 +288,6 @@ def _unknown_value(kind: FieldKind, token: Token) -> InvalidSchedule:
         )
     elif kind.names:
         why += " or the names " + " ".join(kind.names)
-        from difflib import get_close_matches  # only those who err wait for it
-
         near = get_close_matches(text.lower()[:3], kind.names, n=1, cutoff=0.5)
         fix = f"did you mean '{near[0]}'?" if near else "write one of them"
     elif text.upper() == "L" or text.upper().endswith("W"):

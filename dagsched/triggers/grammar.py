@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, NoReturn
 
+from dagsched.closest import get_close_matches
 from dagsched.errors import InvalidSchedule
 from dagsched.triggers.days import DayFields, DayRule
 from dagsched.triggers.fields import KINDS, Field, FieldKind, Token, read_field
 
 LENGTH_MAX = 256
+_WORD = re.compile(r"\S+")
 
 MACROS = {
     "@hourly": "0 * * * *",
@@ -102,7 +104,7 @@ def _field(kind: FieldKind, token: Token) -> Field:
 def _tokens(text: str) -> list[Token]:
     """Return the five fields as tokens, macros replaced."""
     _check_characters(text)
-    tokens = [Token(match.group(), match.start()) for match in re.finditer(r"\S+", text)]
+    tokens = [Token(match.group(), match.start()) for match in _WORD.finditer(text)]
     if not tokens:
         raise InvalidSchedule(
             "the cron expression is empty",
@@ -140,8 +142,6 @@ def _macro(tokens: Sequence[Token]) -> str:
     name = tokens[0].text.lower()
     if name in MACROS and len(tokens) == 1:
         return MACROS[name]
-    from difflib import get_close_matches  # only those who err wait for it
-
     why, fix = "the macros are " + ", ".join(MACROS), "write one of them, or five fields"
     if name in MACROS:
         why, fix = "a macro stands alone", f"write '{name}'"

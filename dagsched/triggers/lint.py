@@ -100,11 +100,13 @@ def _days_ahead(day: int, months: int) -> tuple[int, int]:
 @lru_cache(maxsize=65_536)
 def _clock_remarks(cron: Cron, low: int, high: int) -> tuple[Remark, ...]:
     """Return at most one remark per kind for the clock changes in [low, high)."""
+    if low >= high or _hours_touched(cron.timezone, low, high).isdisjoint(cron.parsed.hours):
+        return ()
     moved: list[str] = []
     dropped: list[str] = []
     doubled: list[str] = []
     causes = set()
-    for span in clock_changes(cron.timezone, low, high) if low < high else ():
+    for span in clock_changes(cron.timezone, low, high):
         if _hours_jumped(span).isdisjoint(cron.parsed.hours):
             continue
         if span.start + span.offset > span.shown:
@@ -126,8 +128,14 @@ def _clock_remarks(cron: Cron, low: int, high: int) -> tuple[Remark, ...]:
 
 
 @lru_cache(maxsize=4096)
+def _hours_touched(timezone: str, low: int, high: int) -> frozenset[int]:
+    """Return the hours of the day that clock changes in [low, high) skip or repeat; most schedules name none."""
+    return frozenset().union(*map(_hours_jumped, clock_changes(timezone, low, high)))
+
+
+@lru_cache(maxsize=4096)
 def _hours_jumped(span: Span) -> frozenset[int]:
-    """Return the hours of the day of all wall times that the jump skips or repeats; most schedules name none."""
+    """Return the hours of the day of all wall times that the jump skips or repeats."""
     first, last = sorted((span.shown, span.start + span.offset))
     return frozenset(hour % 24 for hour in range(first // 3600, (last - 1) // 3600 + 1))
 
@@ -229,6 +237,8 @@ def _late_days(expression: Expression) -> Iterator[Remark]:
     late = {day for day in field.values if day > 28}
     if late != field.values or field.has_last or field.nearest:
         late &= field.singles
+    if not late:
+        return
     lacking = [month for month in expression.rule.months if any(day > _length(month) for day in late)]
     if not lacking or not expression.rule.is_possible:
         return

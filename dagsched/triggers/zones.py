@@ -24,6 +24,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
+from dagsched.closest import get_close_matches
 from dagsched.errors import UnknownTimezone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -150,8 +151,6 @@ def _first_with(where: ZoneInfo, offset: int, low: int, high: int) -> int:
 
 def _nearest(name: str) -> list[str]:
     """Return up to three zone names that look like `name`, or that end with it as `London` does."""
-    from difflib import get_close_matches  # only those who err wait for it
-
     known = sorted(key for key in available_timezones() if not _NOT_ZONES.fullmatch(key))
     wanted = name[:64].strip().replace(" ", "_").casefold()
     folded = {key.casefold(): key for key in known}

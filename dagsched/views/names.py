@@ -6,9 +6,9 @@ A run may be typed as its full name, without the leading `job:`, or as a job's i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from dagsched.closest import get_close_matches
 from dagsched.errors import Refused, Unknown
 from dagsched.model import Run, RunState, parse_run_name
 

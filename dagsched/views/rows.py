@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagsched.model import Attempt, Backfill, EventRow, Run, format_instant, run_name
-from dagsched.stores.notices import Told
 from dagsched.views.times import instant_or_none
+
+if TYPE_CHECKING:
+    from dagsched.stores.notices import Told
 
 
 def run_row(run: Run) -> dict[str, Any]:

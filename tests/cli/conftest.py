@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dagsched.cli import main
+import dagsched.cli
+from dagsched.cli import main, remote
 from dagsched.clock import SystemClock
 from dagsched.model import utc
 from dagsched.stores import open_store
@@ -19,6 +22,8 @@ from dagsched.stores.contract import Batch
 from tests.cli import ledger
 
 NOW = utc(2026, 11, 23, 14, 30)
+# All of them before any test: one that is imported first while something is patched keeps what was patched for good.
+COMMANDS = [import_module(f"dagsched.cli.{module.name}") for module in pkgutil.iter_modules(dagsched.cli.__path__)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,10 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | None) 
         asked.append((verb, dict(body)))
         return answer
 
-    for name in ("remote", "status", "prune", "doctor"):
-        monkeypatch.setattr(f"dagsched.cli.{name}.ask", ask)
+    real = remote.ask
+    for command in COMMANDS:
+        if getattr(command, "ask", None) is real:
+            monkeypatch.setattr(command, "ask", ask)
     return asked
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_board import happened
+from tests.cli.test_main import python
 
 
 class ScriptedDaemon:
@@ -152,3 +153,32 @@ def test_params_go_with_once_only(call, daemon):
     assert scripted.called == ("once", ["load", "n"])
     result = call("run", "--param", "n=1")
     assert (result.code, "--param goes with --once" in result.err) == (2, True)
+
+
+ONLY_A_DAEMONS = (
+    "dagsched.courier",
+    "dagsched.daemon.feeding",
+    "dagsched.daemon.jobfiles",
+    "dagsched.daemon.messenger",
+    "dagsched.registered",
+    "dagsched.reload",
+)
+
+
+def test_once_loads_no_part_of_a_daemon_that_stays_no_difflib_and_no_openssl(here):
+    (here / "jobs.yaml").write_text("version: 1\njobs:\n  a: {run: [/bin/true]}\n")
+    code = "import sys\nfrom dagsched.cli import main\nassert main(['run', '--once']) == 0\nprint('\\n', *sys.modules)"
+    loaded = set(python(code).splitlines()[-1].split())
+    assert "dagsched.daemon" in loaded
+    assert not loaded & {*ONLY_A_DAEMONS, "dagsched.stores.memory", "difflib", "rich", "ssl", "_ssl", "_hashlib"}
+
+
+def test_a_short_run_has_tls_where_somebody_had_loaded_it_and_later_everywhere():
+    code = (
+        "import sys\nfrom dagsched.cli.loops import run_without_tls\n{before}\n"
+        "async def work(): return 7\nassert run_without_tls(work()) == 7\n"
+        "import asyncio.base_events, ssl\nprint(asyncio.base_events.ssl is ssl)"
+    )
+    assert python(code.format(before="import ssl")) == "True\n"
+    assert python(code.format(before="import asyncio")) == "True\n"
+    assert python(code.format(before="")) == "False\n"

@@ -111,7 +111,7 @@ def test_a_timeout_ends_the_work_elsewhere_too(tmp_path):
             job._replace(with_=settings(url, "slow")), Run("j", TICK, RunState.QUEUED), 1, env={AGENT_TOKEN: "s3cret"}
         )
         async with Hand(tmp_path / "state") as hand:
-            exit = await hand.run(replace_timeout(order))
+            exit = await hand.run(order._replace(timeout_s=2.0))
             return exit, hand.log(exit).decode()
 
     with worker(tmp_path) as url:
@@ -121,11 +121,6 @@ def test_a_timeout_ends_the_work_elsewhere_too(tmp_path):
     assert exit.outcome is Outcome.TIMED_OUT
     assert "told to end; the agent gpu was told (status 200)" in log
     assert state["state"] == "failed"
-
-
-def replace_timeout(order):
-
-    return order._replace(timeout_s=2.0)
 
 
 def test_a_second_attempt_does_failed_work_again_and_joins_what_still_runs(tmp_path):

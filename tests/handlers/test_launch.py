@@ -108,3 +108,10 @@ def test_handler_gets_its_context_on_stdin_and_a_command_gets_nothing():
         "env": {"A": "b"},
     }
     assert launch(JOB, RUN, 1, env={}).stdin is None
+
+
+def test_a_start_order_that_is_printed_shows_no_environment():
+    order = launch(JOB, RUN, 1, env={"TOKEN": "s3cret"})
+    assert order.env["TOKEN"] == "s3cret"
+    assert RUN.name in repr(order)
+    assert "s3cret" not in repr(order)

@@ -11,7 +11,7 @@ from dagsched.model import Attempt, Link, Run, RunState, utc
 from dagsched.web import around, tails
 from tests.api.caller import Caller, called
 from tests.web.browser import Browser, said, tags_of, text_of
-from tests.web.stored import pages, ran
+from tests.web.stored import page, pages, ran
 
 JOBS = """\
 version: 1
@@ -265,3 +265,14 @@ def test_a_tick_that_was_left_out_has_no_attempts_to_count_and_leads_to_what_sta
     assert "skipped overlap: a 07:00 was active" in words
     assert "Attempts None was started." in words
     assert [each.get("href") for each in tags_of(page.text, "a")].count("../runs/job:a:2026-11-26T07:00:00Z") == 2
+
+
+SCHEDULED = "version: 1\njobs:\n  a: {schedule: '0 * * * *', run: 'true'}\n  b: {depends_on: [a], run: 'true'}\n"
+
+
+@pytest.mark.parametrize("job", ["a", "b", "gone"])
+@pytest.mark.parametrize("state", ["success", "queued"])
+def test_why_is_told_of_a_state_that_has_runs_and_nothing_else(tmp_path: Path, job: str, state: str) -> None:
+    run = ran(job, utc(2026, 11, 26, 8), state)
+    told = page(tmp_path, f"runs/{run.name}?why=true", SCHEDULED, runs=[run])
+    assert "made by its schedule" in text_of(told.partition('class="why"')[2])

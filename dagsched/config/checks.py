@@ -177,13 +177,13 @@ def _check_upstreams(entry: Entry, view: View, report: Report) -> None:
 
 def _is_plain(entry: Entry, view: View) -> bool:
     """Whether there is surely nothing to say about the job's upstreams, as of most jobs."""
-    names = {edge.job for edge in entry.job.depends_on}
-    if len(names) < len(entry.job.depends_on) or entry.job.id in names:
-        return False
-    upstreams = [view.entries.get(name) for name in names]
-    return all(each is not None and each.job.enabled for each in upstreams) and all(
-        edge.match is Match.LATEST for edge in entry.job.depends_on
-    )
+    seen = {entry.job.id}
+    for edge in entry.job.depends_on:
+        upstream = view.entries.get(edge.job)
+        if edge.job in seen or edge.match is not Match.LATEST or upstream is None or not upstream.job.enabled:
+            return False
+        seen.add(edge.job)
+    return True
 
 
 def _unknown_upstream(entry: Entry, name: str, path: tuple[str | int, ...], view: View, report: Report) -> None:

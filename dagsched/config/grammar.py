@@ -85,11 +85,8 @@ def is_template(value: Any) -> bool:
     return _compiled("template").is_valid(value)
 
 
-def has_patterns(data: Mapping[str, Any], text: str) -> bool:
-    """Whether a file, of that text, declares templates, or jobs that have to be written out."""
-    # Most do not, which their text shows sooner; with a backslash a key can be written in many ways.
-    if not any(word in text for word in ("extends", "matrix", "templates", "\\")):
-        return False
+def has_patterns(data: Mapping[str, Any]) -> bool:
+    """Whether a file declares templates, or jobs that have to be written out."""
     jobs = data.get("jobs")
     return "templates" in data or (isinstance(jobs, dict) and any(map(is_pattern, jobs.values())))
 

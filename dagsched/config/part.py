@@ -83,7 +83,7 @@ class Part:
         self.is_whole, self.is_built = document is not None, False
         templates = document.data.get("templates") if document is not None else None
         self.templates = frozenset(templates) if isinstance(templates, dict) else frozenset()
-        self.has_patterns = document is not None and grammar.has_patterns(document.data, text)
+        self.has_patterns = document is not None and grammar.has_patterns(document.data)
         self._digest = b""
         self._tried: dict[str, tuple[tuple[Problem, ...], Looked]] = {}
         self._groups_then: Groups = EMPTY

@@ -29,6 +29,7 @@ from dagsched.triggers.schedule import crons_of, trigger_of
 from dagsched.triggers.zones import DAY_S, EPOCH, Span, clock_changes
 
 DATES_MAX = 4
+LATE_DAYS = frozenset({29, 30, 31})
 MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -234,7 +235,7 @@ def _uneven(expression: Expression, field: Field, text: str, offset: int, step: 
 def _late_days(expression: Expression) -> Iterator[Remark]:
     """Warn of days 29-31 that are named one by one, or alone, and that some month of the schedule lacks."""
     field = expression.fields[2]
-    late = {day for day in field.values if day > 28}
+    late = field.values & LATE_DAYS
     if late != field.values or field.has_last or field.nearest:
         late &= field.singles
     if not late:

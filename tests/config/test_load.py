@@ -178,6 +178,23 @@ def test_defaults_stand_below_the_job_and_mappings_are_merged():
     assert dict(job.env) == {"A": "1", "B": "2"}
 
 
+def test_jobs_that_say_nothing_of_their_own_share_what_the_defaults_say():
+    top = "defaults: {env: {A: 1}, tags: [t]}\n"
+    loaded = load_texts({"/f.yaml": f"{top}jobs: {{a: {{run: x}}, b: {{run: x}}, c: {{run: x, env: {{A: 2}}}}}}"}, NOW)
+    assert loaded.config is not None
+    a, b, c = loaded.config.jobs.values()
+    assert a.env is b.env
+    assert a.tags is b.tags is c.tags
+    assert (dict(a.env), dict(c.env)) == ({"A": "1"}, {"A": "2"})
+
+
+def test_default_that_no_job_takes_is_not_judged_for_its_length():
+    text = "defaults: {timeout: 0s}\njobs: {a: {run: x, timeout: 1h}, b: {run: x, timeout: 2h}}"
+    assert not load_texts({"/f.yaml": text}, NOW).problems
+    problems = load_texts({"/f.yaml": text.replace(", timeout: 2h", "")}, NOW).problems
+    assert [(each.code, each.line) for each in problems] == [("E304", 1)]
+
+
 def test_short_retry_changes_only_the_number_of_attempts():
     job = job_of("run: x\nretry: 7", top="defaults: {retry: {delay: 9s}}\n")
     assert job.retry == RetryPolicy(max_attempts=7, delay=timedelta(seconds=9))

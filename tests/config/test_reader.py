@@ -83,6 +83,13 @@ def test_quoted_scalars_and_keys_are_text():
     assert document.data == {"1": "1", "true": "true", "null": "5\n"}
 
 
+def test_text_that_comes_again_is_read_by_how_it_is_written_there():
+    document, _, problems = read("f", b"1: [1, '1', 1, ~, '~']\n~: 1\nnull: {a: '1', b: null, c: 'null'}\n")
+    assert document is not None
+    assert not problems
+    assert document.data == {"1": [1, "1", 1, None, "~"], "~": 1, "null": {"a": "1", "b": None, "c": "null"}}
+
+
 def test_a_number_too_long_to_be_one_stays_text():
     assert resolve("9" * 5000) == "9" * 5000
 

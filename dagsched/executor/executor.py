@@ -437,21 +437,11 @@ async def _all_lost(peers: list[Peer]) -> None:
 
 
 def _order(launch: Launch) -> dict[str, Any]:
-    return {
-        "run": launch.run,
-        "attempt": launch.attempt,
-        "argv": launch.argv,
-        "env": dict(launch.env),
-        "cwd": launch.cwd,
-        "user": launch.user,
-        "stdin": launch.stdin,
-        "timeout_s": launch.timeout_s,
-        "grace_s": launch.grace_s,
-        "log": launch.log,
-        "output": launch.output,
-        "fork": launch.fork and launch.fork._asdict(),
-        "secrets": launch.secrets,
-    }
+    order = launch._asdict()
+    order["env"] = dict(launch.env)
+    if launch.fork is not None:
+        order["fork"] = launch.fork._asdict()
+    return order
 
 
 def _pauses() -> Iterator[float]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Of most commands all objects live to the end: looking through them for what could be freed costs a twentieth of
 # the time that a person waits. One that holds many sooner than it frees them still gets looked through.
-OBJECTS_BEFORE_A_LOOK = 50_000
+OBJECTS_BEFORE_A_LOOK = 200_000
 
 
 def main() -> int:

@@ -13,10 +13,10 @@ from contextlib import suppress
 OBJECTS_BEFORE_A_LOOK = 20_000
 
 
-def rest() -> None:
-    """Look no more for garbage among what is there now, and more rarely among what comes."""
+def rest(objects: int = OBJECTS_BEFORE_A_LOOK) -> None:
+    """Look no more for garbage among what is there now, and among what comes after so many objects more."""
     gc.freeze()
-    gc.set_threshold(OBJECTS_BEFORE_A_LOOK, 20, 20)
+    gc.set_threshold(objects, 20, 20)
 
 
 def settle() -> None:

@@ -17,6 +17,9 @@ from dagsched.graph import Graph
 from dagsched.handlers.params import shared_params
 from dagsched.model import EMPTY, Origin, RunState
 
+# It ends soon: what little garbage there is may wait for that.
+OBJECTS_BEFORE_A_LOOK = 100_000
+
 
 class OneTick(Daemon):
     """A daemon that makes one tick and serves nobody."""
@@ -64,7 +67,7 @@ class OneTick(Daemon):
         if not await self._has_started(self._begin(loaded.config, last.number if last else 0, once=True)):
             self._interrupts = len(self._early_signals)
             return
-        rest()
+        rest(OBJECTS_BEFORE_A_LOOK)
         self._is_up = True
         self._heed_early_signals()
         # Only workflows have something to ask of a daemon that takes no commands.

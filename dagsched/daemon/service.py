@@ -356,8 +356,9 @@ class Daemon(Stopping):
         try:
             while not task.done():
                 await self._turn()
-        except asyncio.CancelledError:
-            task.cancel()
+        except BaseException:
+            task.cancel()  # no turn of the loop will ever answer it
+            await asyncio.gather(task, return_exceptions=True)
             raise
         return await task
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -13,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from dagsched.daemon import Daemon, OneTick
+from dagsched.errors import FencedOut
 from dagsched.executor import Executor, Inventory
+from dagsched.stores import SqliteStore
+from dagsched.stores.contract import Batch
 from tests.daemon.served import Served, ask, rows
 
 HELD = "until [ -e go ]; do sleep 0.05; done"
@@ -315,4 +319,29 @@ def test_a_second_signal_ends_a_start_that_waits(tmp_path: Path, monkeypatch: py
             await asyncio.sleep(0.01)
         assert await asyncio.wait_for(running, 10) == 130
 
+    asyncio.run(play())
+
+
+def test_what_waits_for_a_commit_that_ends_the_daemon_leaves_no_complaint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = SqliteStore.commit
+
+    async def fenced(store: SqliteStore, batch: Batch) -> None:
+        if batch.runs:
+            raise FencedOut("another one writes")
+        await commit(store, batch)
+
+    async def play() -> None:
+        complaints: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint["message"]))
+        with pytest.raises(FencedOut):
+            await OneTick([tmp_path / "jobs.yaml"], tmp_path / "state").run_once()
+        # A task of whose failure nobody has heard complains when it is freed.
+        await asyncio.sleep(0)
+        gc.collect()
+        assert complaints == []
+
+    write(tmp_path, 'jobs: {only: {run: "true"}}\n')
+    monkeypatch.setattr(SqliteStore, "commit", fenced)
     asyncio.run(play())

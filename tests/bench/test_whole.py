@@ -37,10 +37,10 @@ def test_a_graph_has_the_shape_that_the_table_of_figures_says(call: str, jobs: i
 
 
 def in_order(folder: Path, edges: Mapping[str, list[str]], commands: Mapping[str, str]) -> None:
-    """Run a chain as nobody would: 20 ms between any two jobs."""
+    """Run a chain as nobody would: 50 ms between any two jobs."""
     for id in edges:
         subprocess.run(commands[id], shell=True, cwd=folder, check=True)
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("kind", ["direct", "sh"])
@@ -50,7 +50,9 @@ def test_the_commands_of_a_chain_tell_the_step(kind: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(pipeline, "chain", lambda: graphs.chain(5))
     steps = pipeline.steps_ms(kind, in_order)
     assert len(steps) == 4
-    assert all(20 <= step < 2000 for step in steps)
+    # Who takes the time of a line may be late for one of them, on a busy machine, and so early for the next.
+    assert min(steps) >= 0
+    assert 20 <= sum(steps) / len(steps) < 2000
 
 
 def test_seconds_are_those_of_ninjas_log(tmp_path: Path):

@@ -126,13 +126,13 @@ BUILDS: Sequence[Build] = (
     ),
     _build(
         "slots-leak", "P7", "engine/seats.py",
-        '        name, slots = self._holding.pop(key, ("", 0))\n',
-        "        name, slots = key[0], 0\n",
+        "        held = self._holding.pop(key, None)\n",
+        "        held = None\n",
         slant="pooled",
     ),
     _build(
         "joins-never-told", "P7", "engine/plan.py",
-        "            self.waiting.upstream_changed(run)\n",
+        "        self.waiting.upstream_changed(run)\n",
         "",
         slant="chained",
     ),

@@ -206,13 +206,14 @@ def _match(
     job, tick = run_parts(run)
     if match == "all" and lives.rows[run]["trigger"] == "backfill":
         return  # Its window opens at the tick that the schedule in force has before it, whether there is a row or not.
-    if match == "all" and _previous_tick(lives, job, tick) is None:
+    opened = _previous_tick(lives, job, tick, born)
+    if match == "all" and opened is None:
         return  # A job's first window opens at the tick its schedule would have had before; the simulation checks it.
     rows = [row for row in lives.by_job[upstream] if instant(row["tick"]) <= tick and not lives.is_only(row["run"])]
     by_seq = [row for row in rows if _was_there(lives, row, born, strictly=True)]
     by_time = [row for row in rows if _was_there(lives, row, born, strictly=False)]
     sure = (False, True)
-    wanted = [_expected(lives, job, tick, match, there, each) for there in (by_seq, by_time) for each in sure]
+    wanted = [_expected(lives, opened, tick, match, there, each) for there in (by_seq, by_time) for each in sure]
     found = frozenset(_row_name(lives, link) for link in links)
     if found not in wanted:
         yield "P3", run, f"is judged against {_words(found)} of {upstream} ({match}); expected {_words(wanted[1])}"
@@ -226,10 +227,9 @@ def _was_there(lives: Lives, row: Row, born: Row, *, strictly: bool) -> bool:
 
 
 def _expected(
-    lives: Lives, job: str, tick: datetime, match: str, there: Sequence[Row], certainly: bool
+    lives: Lives, opened: datetime | None, tick: datetime, match: str, there: Sequence[Row], certainly: bool
 ) -> frozenset[str | None]:
     if match == "all":
-        opened = _previous_tick(lives, job, tick)
         return frozenset(row["run"] for row in there if _has_one(lives, row, opened, tick, certainly))
     newest = there[-1] if there else None
     if match == "same":
@@ -253,13 +253,19 @@ def _has_one(lives: Lives, row: Row, after: datetime | None, until: datetime, ce
     return False
 
 
-def _previous_tick(lives: Lives, job: str, tick: datetime) -> datetime | None:
+def _previous_tick(lives: Lives, job: str, tick: datetime, born: Row) -> datetime | None:
+    """Return the newest schedule tick before this one with a row when the run was made; backfills add others later."""
     before = [
         min(ticks_of(row)[1], tick)
         for row in lives.by_job[job]
-        if instant(row["tick"]) < tick and is_schedule_tick(instant(row["tick"]))
+        if instant(row["tick"]) < tick and is_schedule_tick(instant(row["tick"])) and not _came_later(lives, row, born)
     ]
     return before[-1] if before else None
+
+
+def _came_later(lives: Lives, row: Row, born: Row) -> bool:
+    event = lives.born(row["run"])
+    return event is not None and bool(event["seq"] > born["seq"])
 
 
 def _row_name(lives: Lives, link: str | None) -> str | None:

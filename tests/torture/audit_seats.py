@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tests.torture.evidence import TERMINAL, Row, instant
 from tests.torture.lives import ACTIVE, ENDS, Lives, is_schedule_tick
@@ -37,15 +37,23 @@ def held(lives: Lives, run: str, attempt: int) -> Held | None:
 
 def pools_hold_by_the_record(lives: Lives) -> Iterator[Finding]:
     under_way: dict[str, Held] = {}
-    for event in lives.evidence.events:
+    for event, at in _in_order(lives):
         run = event["run"]
         if event["type"] == "run.started":
             mine = held(lives, run, event["attempt"])
             if mine is not None:
                 under_way[run] = mine
-                yield from _exceeds(lives, run, under_way, instant(event["time"]), "by the record")
+                yield from _exceeds(lives, run, under_way, at, "by the record")
         elif event["type"] in ENDS:
             under_way.pop(run, None)
+
+
+def _in_order(lives: Lives) -> Iterator[tuple[Row, datetime]]:
+    """Yield each event with the instant as of which it was decided: an exit that came before an edit may follow it."""
+    latest = datetime.min.replace(tzinfo=UTC)
+    for event in lives.evidence.events:
+        latest = max(latest, instant(event["time"]))
+        yield event, latest
 
 
 def pools_hold_by_the_journal(lives: Lives) -> Iterator[Finding]:
@@ -86,11 +94,11 @@ def _exceeds(lives: Lives, run: str, alive: Mapping[str, Held], at: datetime, ho
 
 def seats_hold_by_the_record(lives: Lives) -> Iterator[Finding]:
     seated: dict[str, set[str]] = {}
-    for event in lives.evidence.events:
+    for event, at in _in_order(lives):
         job, run = event["job"], event["run"]
         if event["type"] == "run.started":
             mine = seated.setdefault(job, set())
-            limit = _limit(lives, job, instant(event["time"]))
+            limit = _limit(lives, job, at)
             if run not in mine and limit is not None and len(mine) >= limit:
                 yield "P11", run, f"is run number {len(mine) + 1} of {limit} active ones, beside {', '.join(mine)}"
             mine.add(run)

@@ -46,6 +46,10 @@ def test_every_sheet_is_valid_and_stays_so_through_edits(seed: int, slant: str, 
         sheets |= maker.changed(sheets, dice.sample(NAMES, dice.randint(1, 2)))
         assert problems(sheets) == ""
     assert problems(maker.quiet(sheets, "unscheduled")) == ""
+    quiet = maker.quiet(sheets, "disabled")
+    assert problems(quiet) == ""
+    # Whoever waits for an upstream's first tick hears of one within seconds.
+    assert not any("cron" in body.get("schedule", {}) for sheet in quiet.values() for body in sheet["jobs"].values())
 
 
 @pytest.mark.parametrize("name", SLANTS)

@@ -223,6 +223,9 @@ class Maker:
             for body in bodies.values():
                 if how == "disabled":
                     body["enabled"] = False
+                    if "cron" in body.get("schedule", {}):
+                        # Who waits for its first tick would wait for minutes.
+                        body["schedule"] = {"every": "2s"}
                 else:
                     body.pop("schedule", None)
             made[name] = self._sheet(name, {} if how == "empty" else bodies)

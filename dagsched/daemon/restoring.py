@@ -79,10 +79,10 @@ async def standing(store: Store, config: Config | None, number: int, new: Config
 
 
 async def rows_for_edit(store: Store, plan: Plan, new: Config, now: datetime) -> tuple[Run, ...]:
-    """Return the rows of the upstreams of edges that `new` adds.
+    """Return the rows that edges which `new` adds are judged by.
 
     A waiting run binds to an added upstream's tick up to its own, a `match: all` counts back to the job's previous
-    tick, and none of those rows has been needed in memory so far.
+    schedule tick, and none of those rows, that tick's own among them, need have been in memory so far.
     """
     found: dict[tuple[str, datetime], Run] = {}
     old = plan.book.jobs
@@ -131,7 +131,8 @@ async def _starts(store: Store, now: datetime, *configs: Config) -> tuple[Start,
 
 async def _rows_of_edge(store: Store, plan: Plan, job: Job, edge: Dependency, now: datetime) -> list[Run]:
     if edge.match is Match.ALL:
-        return list(await store.rows(edge.job, after=await _window_opens(store, job, now)))
+        opened = await _window_opens(store, job, now)
+        return [row for id in (edge.job, job.id) for row in await store.rows(id, after=opened)]
     rows: list[Run] = []
     for run in plan.book.ledger.live(job.id):
         row = await store.run(edge.job, run.tick)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from dagsched.daemon.restoring import restored
+from dagsched.daemon.restoring import restored, rows_for_edit
 from dagsched.engine import events
 from dagsched.model import Config, Origin, Run, RunState
 from dagsched.stores import Batch, MemoryStore
@@ -63,5 +63,32 @@ def test_behind_a_run_no_join_sees_stands_the_row_before_it_and_what_stands_in_f
         plan, _ = await restored(store, config, START + 3 * HOUR, slots=None)
         assert plan.book.ledger.newest("u") == left_out
         assert plan.book.ledger.get(ran.key) == ran
+
+    asyncio.run(play())
+
+
+def test_a_window_that_an_edit_adds_opens_at_the_tick_before_though_that_is_not_in_memory() -> None:
+    made = {"created": START, "ended": START}
+    upstream = [Run("u", START + hours * HOUR, RunState.SUCCESS, attempts=1, **made) for hours in range(4)]
+    before = Run("d", START, RunState.SKIPPED, attempt_limit=0, **made)
+    tick = START + HOUR + timedelta(milliseconds=5)
+    newest = Run("d", tick, RunState.SUCCESS, origin=Origin.UPSTREAM, attempts=1, **made)
+    old = Config({each.id: each for each in (job("u at 0 * * * *"), job("d"))}, digest="1")
+    new = Config({each.id: each for each in (job("u at 0 * * * *"), job("d after u:all at 0 * * * *"))}, digest="2")
+    now = START + 3.5 * HOUR
+
+    async def play() -> None:
+        store = MemoryStore()
+        await store.open(write=True)
+        await store.acquire("the test")
+        await store.commit(Batch(runs=[*upstream, before, newest]))
+        plan, _ = await restored(store, old, now, slots=None)
+        plan.apply(events.Recovered(now, frozenset(), (), frozenset()))
+        plan.apply(events.ConfigApplied(now, old, 1))
+        plan.apply(events.ConfigApplied(now, new, 2, await rows_for_edit(store, plan, new, now)))
+        plan.apply(events.TimePassed(START + 4 * HOUR))
+        run = plan.book.ledger.get(("d", START + 4 * HOUR))
+        assert run is not None
+        assert [link.tick for link in run.links] == [START + hours * HOUR for hours in range(1, 5)]
 
     asyncio.run(play())

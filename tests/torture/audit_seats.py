@@ -140,9 +140,13 @@ def _limit(lives: Lives, job: str, at: datetime) -> int | None:
 
 
 def overlap_reasons_are_true(lives: Lives) -> Iterator[Finding]:
+    # What is left of a range that is split for one of its ticks says again what the range said in its own time.
+    split = {(event["job"], event["time"]) for event in lives.evidence.events if event["type"] == "run.reopened"}
     for event in lives.evidence.events:
         reason = event["reason"] or ""
         if event["type"] not in ("run.skipped", "run.cancelled", "run.stopping"):
+            continue
+        if event["type"] == "run.skipped" and event["from"] is None and (event["job"], event["time"]) in split:
             continue
         declared = lives.evidence.declared(event["job"], instant(event["time"]), instant(event["time"]))
         policies = {each.overlap for each in declared}

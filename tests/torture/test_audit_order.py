@@ -46,3 +46,19 @@ def test_an_exit_from_before_an_edit_may_start_what_the_edit_made_room_for(room:
     place = 1 + [(event["type"], event["run"]) for event in rest].index(("run.started", load))
     told = [{**event, "seq": seq} for seq, event in enumerate([*rest[:place], exit, start, *rest[place:]], 1)]
     assert ("P10" in broken(replace(evidence, events=told, told=told))) == (room == 1)
+
+
+@pytest.mark.parametrize("is_split", [True, False])
+def test_what_is_left_of_a_split_range_says_what_was_so_in_its_own_time(is_split: bool):
+    story = Story({"extract": EXTRACT | {"schedule": {"every": "2s"}}}, stopped=26)
+    older = story.born("extract", 10)
+    story.started(older, 10.1)
+    first = story.left_out("extract", 12, "skipped", f"overlap: {older} was active")
+    story.ended(older, 14.5, code=0, to="success")
+    left = story.row("extract", 14, "skipped", reason=f"overlap: {older} was active")
+    story.event(20, "run.skipped", left, to="skipped", reason=f"overlap: {older} was active")
+    story.events[-1]["from"] = None
+    if is_split:
+        story.event(20, "run.reopened", first, to="waiting", reason="backfill 1")
+    findings = [each.words for each in audit(story.evidence()) if each.promise == "P11"]
+    assert any("was left out because" in words for words in findings) != is_split

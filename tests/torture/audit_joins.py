@@ -264,8 +264,9 @@ def _previous_tick(lives: Lives, job: str, tick: datetime, born: Row) -> datetim
 
 
 def _came_later(lives: Lives, row: Row, born: Row) -> bool:
+    # Of one moment the earlier tick comes first, wherever the lines about it stand.
     event = lives.born(row["run"])
-    return event is not None and bool(event["seq"] > born["seq"])
+    return event is not None and instant(event["time"]) > instant(born["time"])
 
 
 def _row_name(lives: Lives, link: str | None) -> str | None:

@@ -30,6 +30,19 @@ def test_a_tick_that_is_backfilled_later_opens_no_window_of_a_run_that_is_there(
     assert ("P3" in broken(story.evidence())) != later
 
 
+def test_of_ticks_made_in_one_moment_the_earlier_opens_the_window_of_the_later():
+    load = {"schedule": {"every": "10s"}, "depends_on": [{"job": "extract", "match": "all"}]}
+    story = Story({"extract": {"schedule": {"every": "20s"}}, "load": load}, stopped=36)
+    first = story.born("extract", 20)
+    story.ran(first, 20.1, 20.5)
+    run = story.born("load", 30, at=30)
+    story.ran(story.born("load", 20, at=30, links=[f"{first} all"]), 30.1, 30.4)
+    story.ran(run, 30.5, 30.6)
+    assert "P3" not in broken(story.evidence())
+    story.rows[run]["upstream"] = [{"job": "extract", "match": "all", "run": first}]
+    assert "P3" in broken(story.evidence())
+
+
 @pytest.mark.parametrize("room", [2, 1])
 def test_an_exit_from_before_an_edit_may_start_what_the_edit_made_room_for(room: int):
     jobs = {id: {"schedule": {"every": "10s"}, "pool": "narrow"} for id in ("extract", "load", "third")}
